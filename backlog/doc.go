@@ -1,0 +1,53 @@
+// Package backlog holds the log of a replicated store: the records of its
+// writes in order, addressed by absolute byte offset, and the vocabulary to
+// say where in which history a node stands.
+//
+// # The log
+//
+// A [Log] is append-only and bounded. A record's place is the offset of its
+// first byte; the offset after the newest record is the log's end. Within one
+// [History] an offset never means two things, so a [Position], a history with
+// an offset, names a data set exactly. Everything that follows a store (a
+// replica's feed, a watcher, a journal) is a [Reader] of its log with an offset
+// and a pace of its own; no queue exists for any of them.
+//
+// Records are kept in chunks that are written once and never reused. A reader
+// hands out slices of them without copying, and the garbage collector counts
+// the references. Chunks begin small and double up to 256 KiB, so an idle log
+// costs no memory.
+//
+// # Records
+//
+// The log knows no keys. It knows where a record ends, because each one is
+// framed by its length:
+//
+//	+----------------------+-------------------+
+//	| length  uvarint 1..5 | payload  (length) |
+//	+----------------------+-------------------+
+//
+// A log holds whole records only: every offset that it hands out, and every
+// offset at which a reader may begin, lies between two records. A record never
+// straddles two chunks; one of 64 KiB or more has a chunk to itself, filled
+// before the log's lock is taken.
+//
+// # Histories
+//
+// A [Lineage] is the current history and the earlier ones that it grew out of,
+// each with the offset where it ended. [Log.Continue] compares a follower's
+// lineage with the log's own and says whether the follower may go on from
+// where it stands, or which [Refusal] keeps it from doing so.
+//
+// # Concurrency
+//
+// An append holds the log's one lock for the length of one copy. Readers take
+// no lock, neither among themselves nor against the writer: what is committed
+// is published by one atomic store. A reader that is caught up sleeps on a
+// channel and costs nothing until the next append.
+//
+// Lock order: Log.mu, then Log.sleep.mu. No callback runs under either, except
+// the [Gate], which must not block.
+//
+// The files in the order in which a write passes through them: record.go
+// (framing), log.go (append and trim), chunk.go (storage), reader.go (out
+// again), gate.go (who may write); position.go and lineage.go say where.
+package backlog

@@ -1,0 +1,50 @@
+package backlog
+
+// A Gate decides whether a write may enter the log. [Log.Append] calls it under
+// the log's lock, once for each call, so that nothing comes between the
+// decision and the append. It must not block, nor call the log: atomics and
+// monotonic time only. What it returns is what the writer gets.
+type Gate func() error
+
+// A Settler is called by the writer after its write stands and after it has
+// let go of every lock, with the offset after its records. It may block; that
+// is how a write waits for acknowledgements. What it returns is what the
+// writer gets, though the write stands.
+type Settler func(end int64) error
+
+// SetGate installs the gate that every later [Log.Append] has to pass; nil
+// opens the log to all. When SetGate returns, no append that an earlier gate
+// let in is still under way.
+func (l *Log) SetGate(g Gate) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.gate = g
+}
+
+// Closed returns the error with which a write would be refused now, or nil.
+func (l *Log) Closed() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.gate == nil {
+		return nil
+	}
+	return l.mu.gate()
+}
+
+// SetSettler installs the function that [Log.Settle] calls; nil removes it.
+func (l *Log) SetSettler(s Settler) {
+	if s == nil {
+		l.settler.Store(nil)
+		return
+	}
+	l.settler.Store(&s)
+}
+
+// Settle is called by a store after a write that ended at offset end, outside
+// all of its locks. Without a settler it costs one atomic load.
+func (l *Log) Settle(end int64) error {
+	if s := l.settler.Load(); s != nil {
+		return (*s)(end)
+	}
+	return nil
+}

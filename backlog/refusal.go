@@ -1,0 +1,69 @@
+package backlog
+
+import "fmt"
+
+// A Refusal says why a follower cannot go on from where it stands and needs a
+// full copy. The zero Refusal is none: it may go on.
+type Refusal uint8
+
+const (
+	// Accepted means that the follower's end is in the log.
+	Accepted Refusal = iota
+	// Empty means that the follower has nothing yet: it is at offset 0 of a
+	// history that is its own.
+	Empty
+	// OtherHistory means that no history is known to both.
+	OtherHistory
+	// AheadOfFork means that the follower has records that this log has not:
+	// it went on in a history that was left here at an earlier offset.
+	AheadOfFork
+	// Trimmed means that the log no longer holds the follower's end.
+	Trimmed
+	// InsideRecord means that the follower's end is not between two records.
+	InsideRecord
+)
+
+var refusals = [...]string{
+	Accepted:     "accepted",
+	Empty:        "empty",
+	OtherHistory: "other history",
+	AheadOfFork:  "ahead of the fork",
+	Trimmed:      "trimmed",
+	InsideRecord: "inside a record",
+}
+
+// String returns the refusal in lower-case words.
+func (r Refusal) String() string {
+	if int(r) < len(refusals) {
+		return refusals[r]
+	}
+	return fmt.Sprintf("Refusal(%d)", uint8(r))
+}
+
+// Continue decides whether a follower with lineage f whose log ends at end can
+// go on with the records of this log from there. If so it returns a reader at
+// that offset and Accepted, else no reader and the reason.
+//
+// The rule: a follower continues if and only if its end is at or below the
+// last offset up to which both lineages agree, and the log still holds it.
+// Redis applies it to two histories, this to all that are remembered.
+func (l *Log) Continue(f Lineage, end int64) (*Reader, Refusal) {
+	pos := l.Position()
+	common, ok := l.Lineage().Common(pos.Offset, f, end)
+	switch {
+	case !ok && end == 0:
+		return nil, Empty
+	case !ok:
+		return nil, OtherHistory
+	case end > common:
+		return nil, AheadOfFork
+	}
+	r, err := l.NewReader(end)
+	switch err {
+	case nil:
+		return r, Accepted
+	case ErrBoundary:
+		return nil, InsideRecord
+	}
+	return nil, Trimmed
+}

@@ -1,0 +1,2 @@
+// Package ember is the root of the Ember module.
+package ember

@@ -1,0 +1,3 @@
+module github.com/emberkv/ember
+
+go 1.25.0

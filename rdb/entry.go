@@ -1,0 +1,110 @@
+package rdb
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/hash"
+)
+
+// The kinds of record that hold an entry. They are the first byte of a record's
+// payload; package kv gives the other values their meaning.
+const (
+	KindPut         = 1 // uvarint length of the key, key, value
+	KindPutDeadline = 2 // the same, with 8 bytes of deadline before the key
+)
+
+// An Entry is a key with its value and its deadline. Its encoded form is a
+// record of the log: the log, the snapshot and the store's memory hold an entry
+// as the same bytes, so it is encoded once in its life.
+type Entry struct {
+	Key, Value []byte
+	Deadline   int64 // Unix milliseconds; 0 for none
+}
+
+// EntrySize returns the number of bytes that [PutEntry] writes.
+func EntrySize(keyLen, valueLen int, deadline int64) int {
+	n := payloadSize(keyLen, valueLen, deadline)
+	return uvarintLen(n) + n
+}
+
+func payloadSize(keyLen, valueLen int, deadline int64) int {
+	n := 1 + uvarintLen(keyLen) + keyLen + valueLen
+	if deadline != 0 {
+		n += 8
+	}
+	return n
+}
+
+func uvarintLen(n int) int { return (bits.Len64(uint64(n)|1) + 6) / 7 }
+
+// PutEntry encodes an entry as one framed record into dst, which must have at
+// least [EntrySize] bytes, and returns how many it wrote.
+func PutEntry(dst []byte, key string, value []byte, deadline int64) int {
+	n := binary.PutUvarint(dst, uint64(payloadSize(len(key), len(value), deadline)))
+	if deadline == 0 {
+		dst[n] = KindPut
+	} else {
+		dst[n] = KindPutDeadline
+	}
+	n++
+	n += binary.PutUvarint(dst[n:], uint64(len(key)))
+	if deadline != 0 {
+		binary.LittleEndian.PutUint64(dst[n:], uint64(deadline))
+		n += 8
+	}
+	n += copy(dst[n:], key)
+	n += copy(dst[n:], value)
+	return n
+}
+
+// ParseEntry decodes the payload of a record that holds an entry. Key and Value
+// share memory with it. It returns [ErrEntry] for anything that PutEntry would
+// not have written.
+func ParseEntry(payload []byte) (Entry, error) {
+	if len(payload) == 0 || payload[0] != KindPut && payload[0] != KindPutDeadline {
+		return Entry{}, fmt.Errorf("%w: no entry in %d bytes", ErrEntry, len(payload))
+	}
+	var e Entry
+	b := payload[1:]
+	keyLen, n := binary.Uvarint(b)
+	if n <= 0 || n > 1 && b[n-1] == 0 {
+		return Entry{}, fmt.Errorf("%w: length of the key", ErrEntry)
+	}
+	b = b[n:]
+	if payload[0] == KindPutDeadline {
+		if len(b) < 8 {
+			return Entry{}, fmt.Errorf("%w: deadline in %d bytes", ErrEntry, len(b))
+		}
+		if e.Deadline = int64(binary.LittleEndian.Uint64(b)); e.Deadline <= 0 {
+			return Entry{}, fmt.Errorf("%w: deadline %d", ErrEntry, e.Deadline)
+		}
+		b = b[8:]
+	}
+	if keyLen == 0 || keyLen > MaxKeyBytes || keyLen > uint64(len(b)) || uint64(len(b))-keyLen > MaxValueBytes {
+		return Entry{}, fmt.Errorf("%w: key of %d in %d bytes", ErrEntry, keyLen, len(b))
+	}
+	e.Key, e.Value = b[:keyLen:keyLen], b[keyLen:len(b):len(b)]
+	return e, nil
+}
+
+// Limits of an entry.
+const (
+	MaxKeyBytes   = 1<<16 - 1
+	MaxValueBytes = 1 << 28
+)
+
+// The largest entry must fit a record: 1 kind, 3 length, 8 deadline.
+var _ [backlog.MaxRecordBytes - (MaxKeyBytes + MaxValueBytes + 12)]struct{}
+
+// digestSeed is part of the format: digests are compared between nodes.
+const digestSeed = 0x656d626572646231
+
+// EntrySum returns an entry's contribution to a digest. A digest is the sum of
+// these over all entries, modulo 2^64, so the order does not matter and one
+// entry is exchanged for another by a subtraction and an addition.
+func EntrySum(key string, value []byte, deadline int64) uint64 {
+	return hash.Bytes(hash.String(digestSeed^uint64(deadline), key), value)
+}
