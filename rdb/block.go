@@ -1,31 +1,38 @@
 package rdb
 
-import "github.com/emberkv/ember/backlog"
+import (
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"math"
 
-// RecordVersion is the newest version of the log's records that this code
-// writes and reads.
-const RecordVersion = 1
+	"github.com/emberkv/ember/backlog"
+)
 
-// MaxShards bounds the number of shards of a table.
-const MaxShards = 1024
+const (
+	// DefaultBlockBytes is the size that writers aim at: they end a block when
+	// its Data reach it. Large enough that a block's fixed costs vanish, small
+	// enough to stay in a core's cache between its writing and its sending, and
+	// to let a heartbeat pass soon.
+	DefaultBlockBytes = 128 << 10
 
-// A Header begins a snapshot: what it stands for, and the shape of the table
-// that it was taken from.
-type Header struct {
-	Position      backlog.Position // a file: the state's point; a full sync: where the log begins that goes with it
-	Lineage       backlog.Lineage
-	Seed          uint64 // of the table's hash
-	Shards        int    // a power of two, at most MaxShards
-	RecordVersion int
-	Keys          int64 // about how many will come, for progress
-	Bytes         int64 // about how many bytes of entries will come
-}
+	// MaxBlockBytes bounds the body of a block, as [AppendBlock] writes it: one
+	// largest entry, and room. An entry is never divided.
+	MaxBlockBytes = 1<<28 + 1<<18
+)
+
+// blockFieldBytes is the part of a block's body before the data.
+const blockFieldBytes = 24
+
+// A block must hold the largest record of the log.
+var _ [MaxBlockBytes - (blockFieldBytes + backlog.MaxFrameOverhead + backlog.MaxRecordBytes)]struct{}
 
 // A Block is a run of entries of one shard. Blocks of one shard come in order,
-// First to Last; blocks of different shards may be interleaved.
+// First to Last; blocks of different shards may be interleaved. An empty shard
+// is one block without entries, First and Last.
 type Block struct {
 	Shard int
-	First bool   // the shard begins here; At and Keys count
+	First bool   // the shard begins here; At and Keys count, and are not encoded otherwise
 	Last  bool   // the shard is complete after this block
 	At    int64  // offset in the log up to which the shard's contents stand
 	Keys  int    // entries in the whole shard
@@ -33,65 +40,144 @@ type Block struct {
 	Data  []byte // framed records of kinds KindPut and KindPutDeadline
 }
 
-// A Footer ends a snapshot: what the receiver has to find at Position.
-type Footer struct {
-	Position backlog.Position
-	Keys     int64  // entries
-	Sum      uint64 // of EntrySum over all entries
+// The flags of an encoded block. The rest of the byte is reserved: a compressed
+// block will be marked there.
+const (
+	flagFirst = 1 << iota
+	flagLast
+)
+
+// AppendBlock appends the body of a block to dst and returns the extended
+// slice. The body is 24 bytes of fields followed by b.Data; so a caller that
+// would rather send the Data than copy them appends a block without Data, and
+// sends both, one behind the other.
+func AppendBlock(dst []byte, b *Block) []byte {
+	var flags byte
+	if b.First {
+		flags |= flagFirst
+	}
+	if b.Last {
+		flags |= flagLast
+	}
+	var at, keys uint64
+	if b.First {
+		at, keys = uint64(b.At), uint64(b.Keys)
+	}
+	le := binary.LittleEndian
+	dst = append(dst, flags, 0)
+	dst = le.AppendUint16(dst, uint16(b.Shard))
+	dst = le.AppendUint32(dst, uint32(b.Count))
+	dst = le.AppendUint64(dst, at)
+	dst = le.AppendUint64(dst, keys)
+	return append(dst, b.Data...)
 }
 
-// A BlockWriter takes the state of a machine, shard by shard, in the order that
-// suits the taker. Its methods may be called concurrently for different
-// shards.
-type BlockWriter interface {
-	// Begin is called once, first.
-	Begin(Header) error
-
-	// Next returns the shard that is to be dumped next. The machine must not
-	// have captured it yet. False means that no more are wanted.
-	Next() (shard int, ok bool)
-
-	// WriteBlock takes a block of a shard that Next returned. The block's Data
-	// are the writer's only until WriteBlock returns.
-	WriteBlock(*Block) error
-
-	// End is called once, when Next has returned false and every block has been
-	// written.
-	End(Footer) error
+// ParseBlock decodes the body of a block, which must end with body. Data share
+// memory with it. ParseBlock checks the fields but reads no entry: [Block.Entries]
+// and [Block.Sum] do. It returns [ErrFormat], or [ErrVersion] for a block that
+// only a newer version of this package reads.
+func ParseBlock(body []byte) (*Block, error) {
+	if len(body) < blockFieldBytes {
+		return nil, fmt.Errorf("%w: block of %d bytes", ErrFormat, len(body))
+	}
+	b, err := parseBlockFields(body)
+	if err != nil {
+		return nil, err
+	}
+	b.Data = body[blockFieldBytes:len(body):len(body)]
+	if err := b.validate(); err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
-// A Loader takes a state in the making, beside the one that is in use. Its
-// methods are called by one goroutine.
-type Loader interface {
-	// Block takes the next block of its shard. The block's Data are the
-	// loader's for good.
-	Block(*Block) error
-
-	// Records takes whole records of the log that begin at offset at. A record
-	// that touches a shard of which nothing has come, or which was captured
-	// after it, is without effect there: the blocks hold its effect.
-	Records(at int64, records []byte) error
-
-	// Interrupted says that the connection has broken: shards that are not
-	// complete are forgotten. It returns from where the load may go on: the
-	// log's position and the shards that are done.
-	Interrupted() (backlog.Position, ShardSet)
-
-	// Commit verifies that all shards are complete and that the state at
-	// f.Position is what f says, and then exchanges it for the state in use,
-	// at once.
-	Commit(f Footer) error
-
-	// Abort drops what was loaded. The state in use stays. It may be called
-	// after Commit, without effect.
-	Abort()
+// parseBlockFields decodes what precedes the data. The result has yet to be
+// validated, together with its Data.
+func parseBlockFields(body []byte) (*Block, error) {
+	le := binary.LittleEndian
+	if flags := body[0]; flags&^(flagFirst|flagLast) != 0 || body[1] != 0 {
+		return nil, fmt.Errorf("%w: block with flags %#x, %#x", ErrVersion, flags, body[1])
+	}
+	b := &Block{
+		First: body[0]&flagFirst != 0,
+		Last:  body[0]&flagLast != 0,
+		Shard: int(le.Uint16(body[2:])),
+	}
+	count, at, keys := le.Uint32(body[4:]), le.Uint64(body[8:]), le.Uint64(body[16:])
+	switch {
+	case count > MaxBlockBytes || keys > math.MaxInt:
+		return nil, fmt.Errorf("%w: block with %d of %d entries", ErrFormat, count, keys)
+	case !b.First && (at != 0 || keys != 0):
+		// One block has one encoding. So nothing can hide in a field that
+		// nobody looks at.
+		return nil, fmt.Errorf("%w: block inside a shard with offset %d, %d keys", ErrFormat, at, keys)
+	}
+	b.Count, b.At, b.Keys = int(count), int64(at), int(keys)
+	return b, nil
 }
 
-// A ShardSet is a set of shard numbers.
-type ShardSet [MaxShards / 64]uint64
+// validate checks a block by itself, without its entries.
+func (b *Block) validate() error {
+	switch {
+	case b.Shard < 0 || b.Shard >= MaxShards:
+		return fmt.Errorf("%w: block of shard %d, limit %d", ErrFormat, b.Shard, MaxShards)
+	case len(b.Data) > MaxBlockBytes-blockFieldBytes:
+		return fmt.Errorf("%w: block with %d bytes of data, limit %d",
+			ErrFormat, len(b.Data), MaxBlockBytes-blockFieldBytes)
+	case b.Count < 0 || b.Count > len(b.Data)/minEntryBytes || b.Count == 0 && len(b.Data) > 0:
+		return fmt.Errorf("%w: block with %d entries in %d bytes", ErrFormat, b.Count, len(b.Data))
+	case b.First && (b.At < 0 || b.Keys < b.Count):
+		return fmt.Errorf("%w: block with %d of %d entries, up to offset %d", ErrFormat, b.Count, b.Keys, b.At)
+	}
+	return nil
+}
 
-// Has reports whether shard i is in the set.
-func (s *ShardSet) Has(i int) bool { return s[i/64]>>(i%64)&1 == 1 }
+// Entries returns an iterator over the entries of b. Keys and values share
+// memory with b.Data. Bytes that are no entry, or another number of entries than
+// b.Count, end it with [ErrEntry] or [ErrFormat]; the error is the last pair,
+// and its Entry is empty. What was yielded before is then of no use.
+//
+// A taker that also wants the encoded bytes of each entry calls [CutEntry]
+// instead.
+func (b *Block) Entries() iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		n := 0
+		for data := b.Data; len(data) > 0; n++ {
+			e, size, err := CutEntry(data)
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+			data = data[size:]
+		}
+		if n != b.Count {
+			yield(Entry{}, b.miscounted(n))
+		}
+	}
+}
 
-// Add puts shard i into the set.
-func (s *ShardSet) Add(i int) { s[i/64] |= 1 << (i % 64) }
+// Sum reads every entry of b and returns the sum of their [EntrySum], modulo
+// 2^64. It returns [ErrEntry] or [ErrFormat] as Entries does.
+func (b *Block) Sum() (uint64, error) {
+	var sum uint64
+	n := 0
+	for data := b.Data; len(data) > 0; n++ {
+		e, size, err := CutEntry(data)
+		if err != nil {
+			return 0, err
+		}
+		sum += e.Sum()
+		data = data[size:]
+	}
+	if n != b.Count {
+		return 0, b.miscounted(n)
+	}
+	return sum, nil
+}
+
+func (b *Block) miscounted(n int) error {
+	return fmt.Errorf("%w: block of shard %d holds %d entries and claims %d", ErrFormat, b.Shard, n, b.Count)
+}

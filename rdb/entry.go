@@ -41,7 +41,9 @@ func payloadSize(keyLen, valueLen int, deadline int64) int {
 func uvarintLen(n int) int { return (bits.Len64(uint64(n)|1) + 6) / 7 }
 
 // PutEntry encodes an entry as one framed record into dst, which must have at
-// least [EntrySize] bytes, and returns how many it wrote.
+// least [EntrySize] bytes, and returns how many it wrote. The key and the value
+// must keep the limits below, and the deadline must not be negative: the record
+// of an entry that breaks them is written, but read by nobody.
 func PutEntry(dst []byte, key string, value []byte, deadline int64) int {
 	n := binary.PutUvarint(dst, uint64(payloadSize(len(key), len(value), deadline)))
 	if deadline == 0 {
@@ -90,11 +92,30 @@ func ParseEntry(payload []byte) (Entry, error) {
 	return e, nil
 }
 
-// Limits of an entry.
+// CutEntry decodes the entry whose record stands at the front of b, and returns
+// it with the record's size: b[:size] is the entry as it is encoded in the log and
+// in memory, b[size:] what follows it. Key and Value share memory with b. It
+// returns [ErrEntry] when b does not begin with a whole record of an entry.
+func CutEntry(b []byte) (e Entry, size int, err error) {
+	payload, rest, err := backlog.CutRecord(b)
+	if err != nil {
+		return Entry{}, 0, fmt.Errorf("%w: %w", ErrEntry, err)
+	}
+	if e, err = ParseEntry(payload); err != nil {
+		return Entry{}, 0, err
+	}
+	return e, len(b) - len(rest), nil
+}
+
+// Limits of an entry. A key has at least one byte, a value may have none.
 const (
 	MaxKeyBytes   = 1<<16 - 1
 	MaxValueBytes = 1 << 28
 )
+
+// minEntryBytes is the size of the smallest record of an entry: its length, the
+// kind, the length of the key, and a key of one byte.
+const minEntryBytes = 4
 
 // The largest entry must fit a record: 1 kind, 3 length, 8 deadline.
 var _ [backlog.MaxRecordBytes - (MaxKeyBytes + MaxValueBytes + 12)]struct{}
@@ -107,4 +128,9 @@ const digestSeed = 0x656d626572646231
 // entry is exchanged for another by a subtraction and an addition.
 func EntrySum(key string, value []byte, deadline int64) uint64 {
 	return hash.Bytes(hash.String(digestSeed^uint64(deadline), key), value)
+}
+
+// Sum returns what [EntrySum] returns for e.
+func (e Entry) Sum() uint64 {
+	return hash.Bytes(hash.Bytes(digestSeed^uint64(e.Deadline), e.Key), e.Value)
 }

@@ -1,0 +1,58 @@
+// Package rdb holds the encoded form of a data set: of one entry, of a run of
+// entries, and of a whole state as a stream of bytes that is the same in a file
+// and on a connection. It knows entries and shards, but no store.
+//
+// # Entries
+//
+// An [Entry] is encoded once in its life. [PutEntry] writes it as a record, and
+// those bytes are what the log carries, what the store keeps in memory and what
+// a snapshot consists of; [CutEntry] and [ParseEntry] read them. [EntrySum] is an
+// entry's share in the digest of a state.
+//
+// # Snapshots
+//
+// A snapshot is a [Header], which says at which position of which history the
+// state stands; then [Block] after block of entries; then a [Footer] with their
+// number and sum. [Writer] writes one, [Reader] reads one:
+//
+//	+----------+--------+-------+-------+-- --+-------+--------+
+//	| EMBERRDB | header | block | block | ... | block | footer |
+//	| version  |        |       |       |     |       |        |
+//	+----------+--------+-------+-------+-- --+-------+--------+
+//	             each: type, length, CRC32C, body
+//
+// Shards may come in any order and interleaved, so that several cores can encode
+// at once; the blocks of one shard come in order. FORMAT.md specifies every byte.
+//
+// A link that interleaves a snapshot with the log frames the parts in its own way
+// and uses only their bodies: [AppendHeader], [AppendBlock], [AppendFooter] and
+// the functions that parse them. [BlockWriter] and [Loader] are how a machine gives
+// and takes a state over such a link.
+//
+// # What a reader may rely on
+//
+// [Reader.Next] returns io.EOF for a snapshot that is whole, bit for bit, and an
+// error for everything else: a flipped bit, a missing end, a part that is lost,
+// repeated or out of place, a number that does not add up. No value of a
+// checksum means that there is none. Nothing that comes from outside panics, and
+// no length makes a reader allocate more than 256 KiB before the bytes are there.
+//
+// Checksums find accidents. They do not find an adversary, who can compute them:
+// read snapshots only from whom you trust with the data.
+//
+// # Files
+//
+// [WriteFile] replaces a file whole: after a crash at any moment the path holds
+// the old snapshot or the new one.
+//
+// # Concurrency
+//
+// A [Writer] may be used by several goroutines, a [Reader] by one. The package
+// starts no goroutine. Lock order: there is one lock, Writer.mu, held over the
+// sink's Write and never together with another.
+//
+// The files in the order in which the data pass through them: entry.go; block.go,
+// header.go and footer.go (the bodies); part.go (their frame in a stream); order.go
+// (what may follow what); writer.go; source.go and reader.go (back again); file.go.
+// machine.go holds the two ends of a full sync.
+package rdb

@@ -1,0 +1,60 @@
+package rdb
+
+import "github.com/emberkv/ember/backlog"
+
+// A BlockWriter takes the state of a machine, shard by shard, in the order that
+// suits the taker. Its methods may be called concurrently for different
+// shards.
+type BlockWriter interface {
+	// Begin is called once, first.
+	Begin(Header) error
+
+	// Next returns the shard that is to be dumped next. The machine must not
+	// have captured it yet. False means that no more are wanted.
+	Next() (shard int, ok bool)
+
+	// WriteBlock takes a block of a shard that Next returned. The block's Data
+	// are the writer's only until WriteBlock returns.
+	WriteBlock(*Block) error
+
+	// End is called once, when Next has returned false and every block has been
+	// written.
+	End(Footer) error
+}
+
+// A Loader takes a state in the making, beside the one that is in use. Its
+// methods are called by one goroutine.
+type Loader interface {
+	// Block takes the next block of its shard. The block's Data are the
+	// loader's for good.
+	Block(*Block) error
+
+	// Records takes whole records of the log that begin at offset at. A record
+	// that touches a shard of which nothing has come, or which was captured
+	// after it, is without effect there: the blocks hold its effect.
+	Records(at int64, records []byte) error
+
+	// Interrupted says that the connection has broken: shards that are not
+	// complete are forgotten. It returns from where the load may go on: the
+	// log's position and the shards that are done.
+	Interrupted() (backlog.Position, ShardSet)
+
+	// Commit verifies that all shards are complete and that the state at
+	// f.Position is what f says, and then exchanges it for the state in use,
+	// at once.
+	Commit(f Footer) error
+
+	// Abort drops what was loaded. The state in use stays. It may be called
+	// after Commit, without effect.
+	Abort()
+}
+
+// A ShardSet is a set of shard numbers, each from 0 to [MaxShards]-1. The zero
+// ShardSet is empty. A number out of that range panics.
+type ShardSet [MaxShards / 64]uint64
+
+// Has reports whether shard i is in the set.
+func (s *ShardSet) Has(i int) bool { return s[i/64]>>(i%64)&1 == 1 }
+
+// Add puts shard i into the set.
+func (s *ShardSet) Add(i int) { s[i/64] |= 1 << (i % 64) }
