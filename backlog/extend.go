@@ -1,0 +1,52 @@
+package backlog
+
+import "fmt"
+
+// At returns the lineage that a log has when it ends at offset end on its way
+// along l: without the histories that begin beyond it. It shares memory with l.
+func (l Lineage) At(end int64) Lineage {
+	for len(l.Earlier) > 0 && l.Earlier[0].End > end {
+		l = Lineage{Current: l.Earlier[0].History, Earlier: l.Earlier[1:]}
+	}
+	return l
+}
+
+// NextFork returns the first offset beyond end at which l goes over from one
+// history to the next. It returns false when there is none.
+func (l Lineage) NextFork(end int64) (int64, bool) {
+	for i := len(l.Earlier) - 1; i >= 0; i-- {
+		if l.Earlier[i].End > end {
+			return l.Earlier[i].End, true
+		}
+	}
+	return 0, false
+}
+
+// Replaced returns the lineage of a log whose state was replaced by another one
+// out of band, such as a restored backup. It remembers the histories of l, so
+// that followers know their own group again, but as left at offset 0: nobody
+// can go on from any point in them.
+func (l Lineage) Replaced(next History) Lineage {
+	n := l.Fork(next, 0)
+	for i := range n.Earlier {
+		n.Earlier[i].End = 0
+	}
+	return n
+}
+
+// Extend takes over the lineage of a log that this one follows. The log must
+// end where both agree: it returns [ErrPosition], and changes nothing, unless
+// its end is on theirs. Records stay and readers go on.
+func (l *Log) Extend(theirs Lineage) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	end, mine := l.end.Load(), *l.lineage.Load()
+	if err := theirs.Validate(end); err != nil {
+		return err
+	}
+	if common, ok := mine.Common(end, theirs, end); !ok || common < end {
+		return fmt.Errorf("%w: log at %s-%d is not on the lineage of %s", ErrPosition, mine.Current, end, theirs.Current)
+	}
+	l.lineage.Store(&theirs)
+	return nil
+}

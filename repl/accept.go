@@ -1,0 +1,153 @@
+package repl
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+)
+
+// Serve accepts followers on ln until Close is called or ln is closed, and
+// returns [ErrClosed] or ln's error. It closes ln. Any listener will do: TCP,
+// TLS, a Unix socket, an in-process network. Serve may be called for several.
+//
+// A failing Accept, such as one without file descriptors, is tried again after
+// a pause that grows from 5 ms to 1 s.
+func (n *Node) Serve(ln net.Listener) error {
+	defer ln.Close()
+	if !n.addListener(ln) {
+		return ErrClosed
+	}
+	defer n.removeListener(ln)
+	var pause time.Duration
+	for {
+		conn, err := ln.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			n.accept(conn)
+		case n.ctx.Err() != nil:
+			return ErrClosed
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default:
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			n.opts.Logger.Warn("accept failed", "addr", ln.Addr(), "err", err, "retry", pause)
+			select {
+			case <-time.After(pause):
+			case <-n.ctx.Done():
+				return ErrClosed
+			}
+		}
+	}
+}
+
+func (n *Node) addListener(ln net.Listener) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.mu.closed {
+		return false
+	}
+	n.mu.listeners[ln] = struct{}{}
+	n.wg.Add(1)
+	return true
+}
+
+func (n *Node) removeListener(ln net.Listener) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.mu.listeners, ln)
+	n.wg.Done()
+}
+
+// accept takes a connection, unless too many are in their handshake: then the
+// newest loses, so that a flood keeps nobody out who was there before.
+func (n *Node) accept(conn net.Conn) {
+	n.mu.Lock()
+	ok := !n.mu.closed && n.mu.handshakes < maxHandshakes
+	if ok {
+		n.mu.handshakes++
+		n.mu.conns[conn] = struct{}{}
+	}
+	n.mu.Unlock()
+	if !ok || !n.start(func() { n.serve(conn) }) {
+		conn.Close()
+	}
+}
+
+// serve runs one accepted connection from its first byte to its end.
+func (n *Node) serve(conn net.Conn) {
+	l := newLink(conn, n.opts.HandshakeTimeout)
+	l.peer.Addr = conn.RemoteAddr().String()
+	// One bound for the whole handshake; the frames' own would add up.
+	limit := time.AfterFunc(n.opts.HandshakeTimeout, func() { l.close(ErrTimeout) })
+	reader, refusal, err := n.welcome(l)
+	limit.Stop()
+
+	n.mu.Lock()
+	n.mu.handshakes--
+	n.mu.Unlock()
+	if err == nil {
+		err = newFeed(n, l, reader, refusal).run()
+	} else {
+		err = linkError("handshake", l.peer, l.because(err))
+		n.count(func(c *Counters) { c.Handshakes++ })
+		n.opts.Logger.Info("connection refused", "peer", l.peer.Addr, "err", err)
+	}
+	l.close(err)
+	n.mu.Lock()
+	delete(n.mu.conns, conn)
+	n.mu.Unlock()
+}
+
+// welcome is the upstream's half of the handshake. It returns a reader at the
+// follower's end, or the reason why there can be none.
+func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
+	if err := l.r.readMagic(); err != nil {
+		return nil, 0, err // a stranger gets no answer
+	}
+	h, err := readHello(l, kindHello)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := l.w.writeMagic(); err != nil {
+		return nil, 0, err
+	}
+	err = n.agree(h)
+	if err == nil && n.up != nil && !n.up.hasData() {
+		err = ErrNotReady
+	}
+	if err != nil {
+		l.refuse(err)
+		return nil, 0, err
+	}
+	reader, refusal := n.log.Continue(h.lineage, h.end)
+	own := n.hello()
+	own.versionMax = min(maxProtocol, h.versionMax)
+	own.versionMin = own.versionMax
+	if err := l.w.write(kindWelcome, own.append(nil), nil); err != nil {
+		return nil, 0, err
+	}
+	l.settle(n.opts)
+	return reader, refusal, nil
+}
+
+// readHello reads a Hello or a Welcome and takes down who the peer is.
+func readHello(l *link, want kind) (*hello, error) {
+	k, body, err := l.r.next()
+	switch {
+	case err != nil:
+		return nil, err
+	case k == kindRefuse && want == kindWelcome:
+		return nil, parseRefuse(body)
+	case k != want:
+		return nil, fmt.Errorf("%w: %v where %v was due", ErrProtocol, k, want)
+	}
+	if l.with, err = parseHello(body); err != nil {
+		return nil, err
+	}
+	l.peer.ID, l.peer.Name = l.with.id, l.with.name
+	return l.with, nil
+}

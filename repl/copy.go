@@ -1,0 +1,268 @@
+package repl
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
+)
+
+// logBeside is how much log is sent while one shard is under way (rule B of
+// PROTOCOL.md): what the follower has to keep aside.
+const logBeside = 32 << 20
+
+// logPerBlock is how much log goes out before the next block, so that a writer
+// who is faster than the connection does not stop the copy.
+const logPerBlock = 1 << 20
+
+// A copying is one follower's full copy. The feed and the pass share it: the
+// pass fills the queue, the feed empties it.
+type copying struct {
+	feed    *feed
+	header  rdb.Header
+	offered time.Time
+	begun   bool // SyncBegin is sent; of the feed's goroutine
+
+	queue chan *blockBuffer
+
+	// What the pass has still to bring; guarded by passes.mu.
+	done    rdb.ShardSet // shards that the follower has, or that are assigned
+	missing int          // shards that are not done
+	moved   time.Time    // when a block was last queued or the pass joined
+
+	mu struct {
+		sync.Mutex
+		// limits holds, for each shard that is assigned and not yet sent whole,
+		// the offset beyond which no log may be sent (rules A and B); and for
+		// finale the end of the log when the last shard was queued.
+		limits map[int]int64
+	}
+}
+
+// finale stands for the footer among the shards of limits.
+const finale = -1
+
+// queuedBlocks bounds what a pass encodes ahead of its slowest member.
+const queuedBlocks = 4
+
+// logLimit returns the offset up to which log may be sent now. The log's end is
+// read under the lock that assign takes: an assignment that comes later notes
+// an end that is no lower.
+func (c *copying) logLimit(log *backlog.Log) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	limit := log.End()
+	for _, l := range c.mu.limits {
+		limit = min(limit, l)
+	}
+	return limit
+}
+
+// hold keeps the log from being sent beyond its present end until shard has
+// begun: whatever offset its capture will stand for, it is not below that.
+func (c *copying) hold(shard int, log *backlog.Log) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.limits[shard] = log.End()
+}
+
+// sentBlock moves or lifts the limit of a block's shard.
+func (c *copying) sentBlock(b *blockBuffer, at int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case b.last:
+		delete(c.mu.limits, b.shard)
+	case b.first:
+		c.mu.limits[b.shard] = at + logBeside
+	}
+}
+
+// offerCopy tells the follower that it needs a full copy, and why.
+func (f *feed) offerCopy() error {
+	header, err := f.n.passes.header()
+	if err != nil {
+		return err
+	}
+	if f.reader, err = f.n.log.NewReader(header.Position.Offset); err != nil {
+		return err
+	}
+	f.copy = &copying{feed: f, header: header, offered: time.Now(), queue: make(chan *blockBuffer, queuedBlocks)}
+	f.copy.mu.limits = make(map[int]int64)
+	f.setState(FollowerOffered)
+	f.n.count(func(c *Counters) { c.Refusals[f.refusal]++ })
+	return f.link.w.write(kindFullSync, []byte{byte(f.refusal)}, rdb.AppendHeader(nil, header))
+}
+
+// beginCopy answers the follower's SyncStart and joins the passes.
+func (f *feed) beginCopy(s *syncStart) error {
+	c := f.copy
+	if c == nil || c.begun {
+		return fmt.Errorf("%w: SyncStart that nobody asked for", ErrProtocol)
+	}
+	from, resumed := c.header.Position, false
+	if s.resume && s.shards == c.header.Shards && s.from.History == from.History {
+		if r, err := f.n.log.NewReader(s.from.Offset); err == nil {
+			f.reader, from, resumed = r, s.from, true
+			c.done = s.done
+		}
+	}
+	c.missing = 0
+	for i := range c.header.Shards {
+		if !c.done.Has(i) {
+			c.missing++
+		}
+	}
+	if c.missing == 0 {
+		c.hold(finale, f.n.log)
+	}
+	c.begun = true
+	f.mu.Lock()
+	f.mu.state, f.mu.inLine = FollowerCopying, c
+	f.mu.progress = Progress{
+		Peer: f.link.peer, KeysTotal: c.header.Keys, BytesTotal: c.header.Bytes,
+		ShardsTotal: c.header.Shards, Shards: c.header.Shards - c.missing,
+	}
+	f.mu.Unlock()
+	f.n.count(func(c *Counters) { c.FullSyncs++ })
+	f.n.opts.Logger.Info("full sync", "peer", f.link.peer.Name, "reason", f.refusal, "resumed", resumed, "shards", c.missing)
+	call(f.n.opts.Events.FullSync, FullSync{
+		Peer: f.link.peer, Reason: f.refusal, Keys: c.header.Keys, Bytes: c.header.Bytes, Resumed: resumed,
+	})
+	if err := f.link.w.write(kindSyncBegin, appendPosition([]byte{flag(resumed)}, from), nil); err != nil {
+		return err
+	}
+	return f.n.passes.join(c)
+}
+
+// stepCopy sends some log and at most one block.
+func (f *feed) stepCopy() (bool, error) {
+	if !f.copy.begun {
+		return false, nil
+	}
+	begin := f.reader.Offset()
+	for f.reader.Offset()-begin < logPerBlock {
+		sent, err := f.sendLog(f.copy.logLimit(f.n.log))
+		if err != nil {
+			return false, err
+		}
+		if !sent {
+			break
+		}
+	}
+	if n := f.reader.Offset() - begin; n > 0 {
+		f.mu.Lock()
+		f.mu.progress.LogBytes += n
+		f.mu.Unlock()
+	}
+	select {
+	case buf := <-f.copy.queue:
+		return true, f.sendBlock(buf)
+	default:
+		return f.reader.Offset() > begin, nil
+	}
+}
+
+// sendBlock sends a block, or the end of the copy.
+func (f *feed) sendBlock(buf *blockBuffer) error {
+	if buf.footer != nil {
+		return f.endCopy(buf.footer)
+	}
+	err := f.link.w.write(kindBlock, nil, buf.body)
+	if err == nil {
+		f.copy.sentBlock(buf, f.reader.Offset())
+	}
+	report := f.account(buf)
+	f.n.passes.release(buf)
+	f.n.passes.poke()
+	if err == nil && report != nil {
+		call(f.n.opts.Events.Progress, *report)
+	}
+	return err
+}
+
+// account adds a block to the progress and returns it when it is time to
+// report it.
+func (f *feed) account(buf *blockBuffer) *Progress {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.written = f.link.w.written
+	p := &f.mu.progress
+	p.Keys += int64(buf.count)
+	p.Bytes += int64(buf.bytes)
+	if buf.last {
+		p.Shards++
+	}
+	return due(p, &f.mu.lastReport)
+}
+
+// progressEvery bounds how often Progress is called.
+const progressEvery = 20 * time.Millisecond
+
+// due returns a copy of p when the last report is long enough ago, or all
+// shards are there.
+func due(p *Progress, last *time.Time) *Progress {
+	if p.Shards < p.ShardsTotal && time.Since(*last) < progressEvery {
+		return nil
+	}
+	*last = time.Now()
+	report := *p
+	return &report
+}
+
+// endCopy sends the log up to the footer's offset, then the footer, and goes
+// over to streaming.
+func (f *feed) endCopy(footer *rdb.Footer) error {
+	for f.reader.Offset() < footer.Position.Offset {
+		sent, err := f.sendLog(footer.Position.Offset)
+		if err != nil {
+			return err
+		}
+		if !sent {
+			return fmt.Errorf("repl: log at %d ends before the copy's end at %d", f.reader.Offset(), footer.Position.Offset)
+		}
+	}
+	if at := f.reader.Offset(); at != footer.Position.Offset {
+		return fmt.Errorf("repl: log was sent up to %d, beyond the copy's end at %d", at, footer.Position.Offset)
+	}
+	f.copy = nil
+	f.mu.Lock()
+	f.mu.state, f.mu.inLine = FollowerStreaming, nil
+	p := f.mu.progress
+	f.mu.Unlock()
+	if err := f.link.w.write(kindSyncEnd, rdb.AppendFooter(nil, *footer), nil); err != nil {
+		return err
+	}
+	call(f.n.opts.Events.Synced, Synced{
+		Peer: f.link.peer, Position: footer.Position, Keys: footer.Keys,
+		Bytes: p.Bytes, LogBytes: p.LogBytes, Took: time.Since(f.began),
+	})
+	return nil
+}
+
+// header asks the machine for the shape of its table, by a dump without shards.
+func (p *passes) header() (rdb.Header, error) {
+	var h headerOnly
+	ctx, cancel := context.WithTimeout(p.node.ctx, p.node.opts.SyncTimeout)
+	defer cancel()
+	if err := p.node.machine.Dump(ctx, &h); err != nil {
+		return rdb.Header{}, err
+	}
+	return h.header, nil
+}
+
+// headerOnly is a BlockWriter that wants no shards.
+type headerOnly struct{ header rdb.Header }
+
+func (h *headerOnly) Begin(header rdb.Header) error { h.header = header; return nil }
+func (h *headerOnly) Next() (int, bool)             { return 0, false }
+func (h *headerOnly) WriteBlock(*rdb.Block) error   { return nil }
+func (h *headerOnly) End(rdb.Footer) error          { return nil }
+
+func appendOffset(b []byte, n int64) []byte {
+	return binary.LittleEndian.AppendUint64(b, uint64(n))
+}

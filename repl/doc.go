@@ -1,0 +1,62 @@
+// Package repl keeps copies of a machine's state on other nodes: one master
+// takes the writes, replicas follow it, replicas of replicas follow those.
+//
+//	master, err := repl.NewMaster(store, nil)
+//	go master.Serve(listener)
+//
+//	replica, err := repl.NewReplica(store, "10.0.0.1:7000", nil)
+//	go replica.Run(ctx)
+//	err = replica.WaitSynced(ctx)
+//
+// It knows nothing of keys. It replicates a [Machine], which has a log of its
+// changes, takes such changes from elsewhere, and hands out and takes in its
+// state as a whole; *kv.Store is one.
+//
+// # How a replica follows
+//
+// A replica dials its upstream and says where in which history its log ends. If
+// the upstream's log still holds that point, the records behind it are sent: a
+// partial resync. Otherwise the upstream says why not, and sends a full copy,
+// shard by shard, with the log interleaved, so that nothing piles up at either
+// end and no writer waits. The replica builds the copy beside the state it has,
+// compares count and digest with the upstream's at one offset, and only then
+// exchanges them. A broken copy goes on at its next shard.
+//
+// Each follower is a reader of the one log. A slow one costs its upstream the
+// one chunk of the log that it reads; one that is outrun is told so.
+//
+// # What a link checks
+//
+// Every frame has a checksum and a number, every run of records its offset; a
+// peer that breaks a rule of PROTOCOL.md is cut off, with an error that says
+// what and where. The state is never changed by half a record, nor by a copy
+// that did not come out as announced. A replica that holds data refuses to be
+// overwritten from a history that it does not know ([ErrEmptyMaster],
+// [ErrForeign]).
+//
+// # Concurrency
+//
+// A [Node] has one goroutine for each Serve, two for each follower (feed.run
+// writes, feed.listen reads), one for a pass of full copies while there is one,
+// and one for the link to its upstream. Close ends them all and waits.
+//
+// Lock order: passes.mu, then copying.mu, then the log's own. Node.mu, acks.mu, feed.mu and
+// upstream.mu are leaves, but that enlist takes acks.mu under Node.mu. No lock is
+// held while a goroutine reads, writes, waits or calls the program.
+//
+// Everything waits on channels, timers and connections only, so whole groups
+// run in virtual time inside testing/synctest, over [Memory] or the faulty
+// network of package repltest.
+//
+// The invariants of a full copy are rules A and B of PROTOCOL.md. copying.limits
+// keeps them: while a shard is assigned and its first block not sent, no log
+// goes out beyond the log's end at the assignment, which is at or below what
+// the block will stand for.
+//
+// # Reading order
+//
+// machine.go (what is replicated), options.go, node.go (the seat), master.go and
+// replica.go (the handles); then the way down: accept.go, feed.go, copy.go,
+// pass.go, acks.go; and up: upstream.go, session.go, load.go. Below both: link.go,
+// frame.go, message.go, transport.go, memory.go. PROTOCOL.md is the wire.
+package repl

@@ -1,0 +1,159 @@
+package repl
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/emberkv/ember/backlog"
+)
+
+// Errors of a write, a wait or a call on a handle.
+var (
+	// ErrClosed is returned by the methods of a node that has been closed.
+	ErrClosed = errors.New("repl: node is closed")
+
+	// ErrReadOnly is what a write on a replica gets, as a [*ReadOnlyError].
+	ErrReadOnly = errors.New("repl: READONLY: writes go to the master")
+
+	// ErrNotAcked is what a write gets, as a [*NotAckedError], when too few
+	// replicas were near enough in time. The write stands.
+	ErrNotAcked = errors.New("repl: too few replicas are near enough")
+
+	// ErrRunning is returned by a second [Replica.Run].
+	ErrRunning = errors.New("repl: replica is already running")
+
+	// ErrOption is returned, as an [*OptionError], for an invalid option.
+	ErrOption = errors.New("repl: invalid option")
+
+	// ErrLost is returned by [Master.Wait] for a position that this node's
+	// history left behind: its records were not taken over.
+	ErrLost = errors.New("repl: position is not in this node's history")
+)
+
+// Errors that end a link. They reach the program in Status and in Events,
+// wrapped in a [*LinkError].
+var (
+	// ErrProtocol means that the peer broke the protocol, or speaks another.
+	ErrProtocol = errors.New("repl: protocol violation")
+
+	// ErrChecksum means that a frame arrived damaged.
+	ErrChecksum = errors.New("repl: frame checksum mismatch")
+
+	// ErrLimit means that the peer sent or announced more than a limit allows.
+	ErrLimit = errors.New("repl: limit exceeded")
+
+	// ErrVersion means that the two nodes have no protocol version, or no
+	// version of the records, in common. See [*VersionError].
+	ErrVersion = errors.New("repl: no version in common")
+
+	// ErrGroup means that the peer belongs to another group.
+	ErrGroup = errors.New("repl: peer belongs to another group")
+
+	// ErrSelf means that the node has reached itself.
+	ErrSelf = errors.New("repl: node follows itself")
+
+	// ErrNotReady means that the upstream is a replica without data as yet.
+	ErrNotReady = errors.New("repl: upstream has no data yet")
+
+	// ErrBusy means that the upstream has too many links or handshakes.
+	ErrBusy = errors.New("repl: upstream is busy")
+
+	// ErrEmptyMaster means that the upstream is empty and of another history,
+	// while this node holds data. See Options.AllowEmpty.
+	ErrEmptyMaster = errors.New("repl: upstream is empty and would wipe this node")
+
+	// ErrForeign means that the upstream shares no history with this node,
+	// which holds data. See Options.AllowForeign.
+	ErrForeign = errors.New("repl: upstream shares no history with this node")
+
+	// ErrTimeout means that the peer was silent for too long, or too slow to
+	// take or send a frame.
+	ErrTimeout = errors.New("repl: peer timed out")
+
+	// ErrReplaced means that the same follower has come by a newer connection.
+	ErrReplaced = errors.New("repl: replaced by a newer connection")
+
+	// ErrDiverged means that a full copy did not come out as the upstream said.
+	ErrDiverged = errors.New("repl: copy differs from the upstream's state")
+)
+
+// A ReadOnlyError is what a write on a replica gets.
+type ReadOnlyError struct {
+	Master string // address that the replica follows
+}
+
+func (e *ReadOnlyError) Error() string {
+	return fmt.Sprintf("%v at %s", ErrReadOnly, e.Master)
+}
+
+// Unwrap returns ErrReadOnly.
+func (e *ReadOnlyError) Unwrap() error { return ErrReadOnly }
+
+// A NotAckedError is what a write gets when fewer than Options.AckReplicas
+// replicas came within Options.MaxUnacked bytes of it in Options.AckTimeout.
+// The write stands and goes on being replicated.
+type NotAckedError struct {
+	Position backlog.Position // after the write
+}
+
+func (e *NotAckedError) Error() string {
+	return fmt.Sprintf("%v to %s; the write stands", ErrNotAcked, e.Position)
+}
+
+// Unwrap returns ErrNotAcked.
+func (e *NotAckedError) Unwrap() error { return ErrNotAcked }
+
+// An OptionError names the field of Options that is invalid, and its value.
+type OptionError struct {
+	Field string
+	Value any
+	Want  string
+}
+
+func (e *OptionError) Error() string {
+	return fmt.Sprintf("%v: %s is %v, want %s", ErrOption, e.Field, e.Value, e.Want)
+}
+
+// Unwrap returns ErrOption.
+func (e *OptionError) Unwrap() error { return ErrOption }
+
+// A VersionError says which versions the two ends speak.
+type VersionError struct {
+	What              string // "protocol" or "record"
+	Theirs, TheirsMax int
+	Ours, OursMax     int
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%v: %s %d to %d there, %d to %d here", ErrVersion, e.What, e.Theirs, e.TheirsMax, e.Ours, e.OursMax)
+}
+
+// Unwrap returns ErrVersion.
+func (e *VersionError) Unwrap() error { return ErrVersion }
+
+// A LinkError says where on a link something went wrong.
+type LinkError struct {
+	Op   string // "dial", "handshake", "read", "write", "apply", "load"
+	Peer string // address, and name if known
+	Err  error
+}
+
+func (e *LinkError) Error() string {
+	return fmt.Sprintf("repl: %s %s: %v", e.Op, e.Peer, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *LinkError) Unwrap() error { return e.Err }
+
+// A RefusedError is an upstream's or a follower's refusal, in its words.
+type RefusedError struct {
+	Err  error // one of the errors above
+	Text string
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("refused by the peer: %v: %s", e.Err, e.Text)
+}
+
+// Unwrap returns the reason.
+func (e *RefusedError) Unwrap() error { return e.Err }

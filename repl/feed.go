@@ -1,0 +1,304 @@
+package repl
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
+)
+
+// A feed serves one follower: it is a reader of the node's log with a
+// connection, and for the time of a full copy also a member of a pass. One
+// goroutine, run, writes everything that goes out; another, listen, reads the
+// acks. Nobody waits for a feed but the pass that it is a member of.
+type feed struct {
+	n       *Node
+	link    *link
+	reader  *backlog.Reader // nil until a full copy has begun
+	refusal backlog.Refusal // why the copy, if reader was nil
+	head    [logHeadBytes]byte
+
+	// copy is the full copy under way. It belongs to run, like the phase.
+	copy    *copying
+	started chan *syncStart // from listen: the follower's answer to FullSync
+
+	beats  *time.Ticker
+	seq    atomic.Uint64 // of the newest heartbeat
+	began  time.Time
+	online atomic.Bool // the follower streams: it has said so
+
+	// retired is set when the link is over or replaced; guarded by acks.mu.
+	retired bool
+
+	mu struct {
+		sync.Mutex
+		sentAt     time.Time // when heartbeat seq was sent
+		rtt        time.Duration
+		last       ack
+		lastAt     time.Time
+		state      FollowerState
+		sent       int64    // offset up to which the log was sent
+		written    int64    // bytes on the connection
+		inLine     *copying // from joining the passes to the end of the copy
+		progress   Progress
+		lastReport time.Time
+	}
+}
+
+func newFeed(n *Node, l *link, reader *backlog.Reader, refusal backlog.Refusal) *feed {
+	return &feed{n: n, link: l, reader: reader, refusal: refusal, started: make(chan *syncStart, 1), began: time.Now()}
+}
+
+// run serves the follower until the link ends, and returns why it did.
+func (f *feed) run() error {
+	if err := f.n.enlist(f); err != nil {
+		f.link.refuse(err)
+		return err
+	}
+	o := f.n.opts
+	f.beats = time.NewTicker(o.Heartbeat)
+	f.link.w.between = f.beatIfDue
+	o.Logger.Info("follower connected", "peer", f.link.peer.Name, "addr", f.link.peer.Addr)
+	call(o.Events.Connected, f.link.peer)
+
+	listening := make(chan struct{})
+	go func() { // ends with the link, which run closes before it waits here
+		defer close(listening)
+		f.link.close(f.listen())
+	}()
+	err := f.send()
+	if errors.Is(err, backlog.ErrTrimmed) || errors.Is(err, backlog.ErrReset) {
+		f.link.refuse(err) // the follower should know that it was outrun
+	}
+	f.link.close(err)
+	<-listening
+	err = linkError("serve", f.link.peer, f.link.because(err))
+
+	f.beats.Stop()
+	if f.copy != nil {
+		f.n.passes.leave(f.copy)
+	}
+	if f.reader != nil {
+		f.reader.Close()
+	}
+	f.n.delist(f)
+	o.Logger.Info("follower disconnected", "peer", f.link.peer.Name, "addr", f.link.peer.Addr, "err", err)
+	if call := o.Events.Disconnected; call != nil {
+		call(f.link.peer, err)
+	}
+	return err
+}
+
+// enlist makes f the feed of its follower. An older one of the same node is
+// closed: of two links only the newer one counts.
+func (n *Node) enlist(f *feed) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.mu.closed {
+		return ErrClosed
+	}
+	if old := n.mu.feeds[f.link.peer.ID]; old != nil {
+		n.acks.retire(old)
+		old.link.close(ErrReplaced)
+	}
+	n.mu.feeds[f.link.peer.ID] = f
+	return nil
+}
+
+func (n *Node) delist(f *feed) {
+	n.acks.retire(f)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.mu.feeds[f.link.peer.ID] == f {
+		delete(n.mu.feeds, f.link.peer.ID)
+	}
+}
+
+// send writes all that goes to the follower.
+func (f *feed) send() error {
+	if err := f.beat(); err != nil { // gives the follower the clock at once
+		return err
+	}
+	if f.reader != nil {
+		if err := f.sendContinue(); err != nil {
+			return err
+		}
+	} else if err := f.offerCopy(); err != nil {
+		return err
+	}
+	for {
+		sent, err := f.step()
+		if err != nil {
+			return err
+		}
+		if err := f.beatIfDue(); err != nil {
+			return err
+		}
+		if !sent {
+			if err := f.wait(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (f *feed) sendContinue() error {
+	from := backlog.Position{History: f.n.log.Position().History, Offset: f.reader.Offset()}
+	lacking := f.n.log.End() - from.Offset
+	f.setState(FollowerStreaming)
+	f.n.count(func(c *Counters) { c.PartialSyncs++ })
+	call(f.n.opts.Events.PartialSync, PartialSync{Peer: f.link.peer, From: from, Bytes: lacking})
+	var at [8]byte
+	return f.link.w.write(kindContinue, appendOffset(at[:0], from.Offset), nil)
+}
+
+// step sends what is at hand: log first, then what the pass has for a copy. It
+// reports whether there was anything.
+func (f *feed) step() (bool, error) {
+	if f.copy != nil {
+		return f.stepCopy()
+	}
+	return f.sendLog(f.n.log.End())
+}
+
+// sendLog sends one run of records that ends at or before limit.
+func (f *feed) sendLog(limit int64) (bool, error) {
+	at := f.reader.Offset()
+	records, err := f.reader.Next(limit)
+	if len(records) == 0 || err != nil {
+		return false, err
+	}
+	head := appendLogHead(f.head[:0], at, f.n.clock())
+	if err := f.link.w.write(kindLog, head, records); err != nil {
+		return false, err
+	}
+	f.mu.Lock()
+	f.mu.sent, f.mu.written = f.reader.Offset(), f.link.w.written
+	f.mu.Unlock()
+	return true, nil
+}
+
+// wait blocks until there may be something to send.
+func (f *feed) wait() error {
+	var ready <-chan struct{}
+	var blocks <-chan *blockBuffer
+	switch {
+	case f.copy == nil:
+		ready = f.reader.Ready()
+	case f.copy.begun:
+		blocks = f.copy.queue
+		// With the log held back at a limit, only a block can free it.
+		if f.reader.Offset() < f.copy.logLimit(f.n.log) || f.reader.Offset() == f.n.log.End() {
+			ready = f.reader.Ready()
+		}
+	}
+	select {
+	case <-ready:
+	case buf := <-blocks:
+		return f.sendBlock(buf)
+	case s := <-f.started:
+		return f.beginCopy(s)
+	case <-f.beats.C:
+		if f.copy != nil && !f.copy.begun && time.Since(f.copy.offered) > f.n.opts.SyncTimeout {
+			return fmt.Errorf("%w: no answer to FullSync", ErrTimeout)
+		}
+		return f.beat()
+	case <-f.link.closed:
+		return f.link.cause
+	}
+	return nil
+}
+
+func (f *feed) beatIfDue() error {
+	select {
+	case <-f.beats.C:
+		return f.beat()
+	default:
+		return nil
+	}
+}
+
+func (f *feed) beat() error {
+	seq := f.seq.Add(1)
+	f.mu.Lock()
+	f.mu.sentAt = time.Now()
+	f.mu.Unlock()
+	h := heartbeat{seq: seq, end: f.n.log.End(), clock: f.n.clock()}
+	var b [24]byte
+	return f.link.w.writeFrame(kindHeartbeat, 0, h.append(b[:0]), nil)
+}
+
+// listen reads what the follower says until the link ends.
+func (f *feed) listen() error {
+	for {
+		k, body, err := f.link.r.next()
+		if err != nil {
+			return err
+		}
+		switch k {
+		case kindAck:
+			err = f.acked(body)
+		case kindSyncStart:
+			var s *syncStart
+			if s, err = parseSyncStart(body); err == nil {
+				select {
+				case f.started <- s: // run takes it, if it is waiting for one
+				default:
+					err = fmt.Errorf("%w: a second %v", ErrProtocol, k)
+				}
+			}
+		case kindRefuse:
+			err = parseRefuse(body)
+		default:
+			err = fmt.Errorf("%w: %v from a follower", ErrProtocol, k)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// acked checks an ack and takes it down.
+func (f *feed) acked(body []byte) error {
+	a, err := parseAck(body)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	before, rttOf := f.mu.last, f.mu.sentAt
+	switch sent := f.mu.sent; {
+	case a.echo > f.seq.Load() || a.echo < before.echo:
+		err = fmt.Errorf("%w: ack echoes heartbeat %d", ErrProtocol, a.echo)
+	case !a.loading && (a.received > max(sent, f.n.log.End()) || a.applied > a.received):
+		err = fmt.Errorf("%w: ack of %d and %d, sent up to %d", ErrProtocol, a.received, a.applied, sent)
+	case !a.loading && !before.loading && (a.received < before.received || a.applied < before.applied):
+		err = fmt.Errorf("%w: ack of %d after one of %d", ErrProtocol, a.applied, before.applied)
+	case a.loading && f.online.Load():
+		err = fmt.Errorf("%w: a streaming follower says that it loads", ErrProtocol)
+	}
+	if err == nil {
+		if a.echo == f.seq.Load() && a.echo != before.echo {
+			f.mu.rtt = time.Since(rttOf)
+		}
+		f.mu.last, f.mu.lastAt = a, time.Now()
+	}
+	f.mu.Unlock()
+	if err != nil || a.loading {
+		return err
+	}
+	f.online.Store(true)
+	f.n.acks.update(f, a.applied)
+	return nil
+}
+
+func (f *feed) setState(s FollowerState) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.state = s
+}
+
+var _ rdb.BlockWriter = (*pass)(nil)

@@ -1,0 +1,226 @@
+package repl
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net"
+	"time"
+)
+
+// magic begins each direction of a connection. Its first byte is no text, its
+// last ones show a transport that translates line ends, as in PNG.
+var magic = [8]byte{0x89, 'E', 'M', 'B', 'R', '\r', '\n', 0x1a}
+
+const (
+	frameHeaderBytes = 16
+
+	// maxFrameBody holds a chunk of the log and the head of its message.
+	maxFrameBody = 256<<10 + 64
+
+	// maxHandshakeBody is what a stranger can make us hold.
+	maxHandshakeBody = 1024
+
+	flagMore = 1 // the message goes on in the next frame of this kind
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// A frameWriter cuts messages into frames. It is for one goroutine.
+type frameWriter struct {
+	conn    net.Conn
+	timeout time.Duration // for one frame to be taken
+	seq     uint32
+	header  [frameHeaderBytes]byte
+	small   []byte // header and body of a frame that fits, to be written at once
+	vec     [3][]byte
+
+	// between is called between the frames of a message, to let a heartbeat
+	// pass. Nil means never.
+	between func() error
+
+	written int64
+}
+
+// smallFrame is the size up to which copying a frame together costs less than
+// a write of several pieces.
+const smallFrame = 16 << 10
+
+// writeMagic begins the direction.
+func (w *frameWriter) writeMagic() error {
+	w.conn.SetWriteDeadline(time.Now().Add(w.timeout))
+	_, err := w.conn.Write(magic[:])
+	return err
+}
+
+// write sends a message whose body is head followed by rest, in as many frames
+// as it takes. It returns when the connection has taken all of it.
+func (w *frameWriter) write(kind kind, head, rest []byte) error {
+	for {
+		part := rest[:min(len(rest), maxFrameBody-len(head))]
+		rest = rest[len(part):]
+		var flags byte
+		if len(rest) > 0 {
+			flags = flagMore
+		}
+		if err := w.writeFrame(kind, flags, head, part); err != nil {
+			return err
+		}
+		if len(rest) == 0 {
+			return nil
+		}
+		head = nil
+		if w.between != nil {
+			if err := w.between(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (w *frameWriter) writeFrame(kind kind, flags byte, head, part []byte) error {
+	h := w.header[:]
+	h[0], h[1], h[2], h[3] = byte(kind), flags, 0, 0
+	binary.LittleEndian.PutUint32(h[4:], uint32(len(head)+len(part)))
+	binary.LittleEndian.PutUint32(h[8:], w.seq)
+	crc := crc32.Update(0, castagnoli, h[:12])
+	crc = crc32.Update(crc, castagnoli, head)
+	crc = crc32.Update(crc, castagnoli, part)
+	binary.LittleEndian.PutUint32(h[12:], crc)
+	w.seq++
+
+	w.conn.SetWriteDeadline(time.Now().Add(w.timeout))
+	n := int64(len(h) + len(head) + len(part))
+	w.written += n
+	if n <= smallFrame {
+		w.small = append(append(append(w.small[:0], h...), head...), part...)
+		_, err := w.conn.Write(w.small)
+		return err
+	}
+	w.vec = [3][]byte{h, head, part}
+	bufs := net.Buffers(w.vec[:])
+	_, err := bufs.WriteTo(w.conn)
+	return err
+}
+
+// A frameReader reads messages. It is for one goroutine.
+type frameReader struct {
+	conn    net.Conn
+	br      *bufio.Reader
+	timeout time.Duration // for one frame to arrive whole
+	seq     uint32
+	strange bool // the handshake is not over: bodies are small
+	header  [frameHeaderBytes]byte
+	frame   []byte // body of the last frame, reused
+	message []byte // body of a message of several frames
+
+	// beat is called for a heartbeat that arrives inside a message.
+	beat func(body []byte) error
+
+	read int64
+}
+
+func newFrameReader(conn net.Conn, timeout time.Duration) *frameReader {
+	return &frameReader{conn: conn, br: bufio.NewReaderSize(conn, 64<<10), timeout: timeout, strange: true}
+}
+
+func (r *frameReader) readMagic() error {
+	r.conn.SetReadDeadline(time.Now().Add(r.timeout))
+	var m [8]byte
+	if _, err := io.ReadFull(r.br, m[:]); err != nil {
+		return err
+	}
+	if m != magic {
+		return fmt.Errorf("%w: connection begins with %q", ErrProtocol, m)
+	}
+	return nil
+}
+
+// idle reports whether nothing more has arrived that could be read at once.
+func (r *frameReader) idle() bool { return r.br.Buffered() == 0 }
+
+// next returns the next message. The body is the reader's until the next call,
+// unless the kind is one that the receiver keeps.
+func (r *frameReader) next() (kind, []byte, error) {
+	k, flags, body, err := r.readFrame()
+	if err != nil || flags&flagMore == 0 {
+		return k, body, err
+	}
+	r.message = append([]byte(nil), body...)
+	for {
+		more, flags, body, err := r.readFrame()
+		switch {
+		case err != nil:
+			return 0, nil, err
+		case more == kindHeartbeat && k != kindHeartbeat && r.beat != nil:
+			if err := r.beat(body); err != nil {
+				return 0, nil, err
+			}
+			continue
+		case more != k:
+			return 0, nil, fmt.Errorf("%w: %v inside a %v", ErrProtocol, more, k)
+		case len(r.message)+len(body) > k.limit():
+			return 0, nil, fmt.Errorf("%w: %v of more than %d bytes", ErrLimit, k, k.limit())
+		}
+		r.message = append(r.message, body...)
+		if flags&flagMore == 0 {
+			body, r.message = r.message, nil
+			return k, body, nil
+		}
+	}
+}
+
+func (r *frameReader) readFrame() (kind, byte, []byte, error) {
+	// One deadline for the whole frame, so that a peer which sends a byte now
+	// and then is as dead as one that is silent.
+	r.conn.SetReadDeadline(time.Now().Add(r.timeout))
+	h := r.header[:]
+	if _, err := io.ReadFull(r.br, h); err != nil {
+		return 0, 0, nil, err
+	}
+	k, flags, length := kind(h[0]), h[1], int(binary.LittleEndian.Uint32(h[4:]))
+	limit := min(k.limit(), maxFrameBody)
+	if r.strange {
+		limit = min(limit, maxHandshakeBody)
+	}
+	switch seq := binary.LittleEndian.Uint32(h[8:]); {
+	case !k.known() || flags&^flagMore != 0 || h[2]|h[3] != 0:
+		return 0, 0, nil, fmt.Errorf("%w: frame header % x", ErrProtocol, h)
+	case length > limit:
+		return 0, 0, nil, fmt.Errorf("%w: %v of %d bytes, limit %d", ErrLimit, k, length, limit)
+	case seq != r.seq:
+		return 0, 0, nil, fmt.Errorf("%w: frame %d where %d was due", ErrProtocol, seq, r.seq)
+	}
+	body := r.room(k, length)
+	if _, err := io.ReadFull(r.br, body); err != nil {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return 0, 0, nil, err
+	}
+	crc := crc32.Update(crc32.Update(0, castagnoli, h[:12]), castagnoli, body)
+	if crc != binary.LittleEndian.Uint32(h[12:]) {
+		return 0, 0, nil, fmt.Errorf("%w: %v number %d of %d bytes", ErrChecksum, k, r.seq, length)
+	}
+	r.seq++
+	r.read += int64(frameHeaderBytes + length)
+	return k, flags, body, nil
+}
+
+// room returns the buffer for a frame's body: a fresh one for a kind that the
+// receiver keeps, else the reader's own. Lengths are within maxFrameBody here.
+func (r *frameReader) room(k kind, length int) []byte {
+	if k == kindBlock {
+		return make([]byte, length)
+	}
+	if cap(r.frame) < length {
+		size := 4 << 10
+		for size < length {
+			size *= 2
+		}
+		r.frame = make([]byte, size)
+	}
+	return r.frame[:length]
+}

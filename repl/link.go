@@ -1,0 +1,88 @@
+package repl
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// A link is one connection after its two ends have found out about each other.
+// Each direction belongs to one goroutine; close may be called by any.
+type link struct {
+	conn net.Conn
+	r    *frameReader
+	w    *frameWriter
+	peer Peer
+	with *hello // what the peer said of itself
+
+	once   sync.Once
+	closed chan struct{} // closed by close
+	cause  error         // set before closed is closed
+}
+
+func newLink(conn net.Conn, timeout time.Duration) *link {
+	return &link{
+		conn:   conn,
+		r:      newFrameReader(conn, timeout),
+		w:      &frameWriter{conn: conn, timeout: timeout},
+		closed: make(chan struct{}),
+	}
+}
+
+// close closes the connection, for reason err if it is the first to do so, and
+// so ends whatever the link's goroutines are blocked in.
+func (l *link) close(err error) {
+	l.once.Do(func() {
+		l.cause = err
+		close(l.closed)
+		l.conn.Close()
+	})
+}
+
+// because returns the reason for which the link was closed, in place of the
+// error that closing has caused; or err, if it was not closed by us.
+func (l *link) because(err error) error {
+	select {
+	case <-l.closed:
+		return l.cause
+	default:
+		return err
+	}
+}
+
+// refuse tells the peer why the link ends and closes it. The peer may not get
+// to read it.
+func (l *link) refuse(err error) {
+	l.w.write(kindRefuse, appendRefuse(nil, err), nil)
+	l.close(err)
+}
+
+// settle sets the time-outs that hold after the handshake.
+func (l *link) settle(o *Options) {
+	patience := max(o.Timeout, 3*l.with.heartbeat)
+	l.r.timeout, l.w.timeout = patience, patience
+	l.r.strange = false
+}
+
+// linkError wraps err, which ended a link while it did op, once.
+func linkError(op string, p Peer, err error) error {
+	var already *LinkError
+	if err == nil || errors.As(err, &already) {
+		return err
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("%w: %w", ErrTimeout, err)
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	who := p.Addr
+	if p.Name != "" {
+		who = fmt.Sprintf("%s (%s)", p.Addr, p.Name)
+	}
+	return &LinkError{Op: op, Peer: who, Err: err}
+}

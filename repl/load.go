@@ -1,0 +1,220 @@
+package repl
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
+)
+
+// A loading is a full copy on the replica's side. It outlives the connection,
+// so that the next one can go on with it.
+type loading struct {
+	loader rdb.Loader
+	header rdb.Header
+	began  time.Time
+
+	broken bool // no connection feeds it; from and done say where to go on
+	from   backlog.Position
+	done   rdb.ShardSet
+
+	progress   Progress
+	lastReport time.Time
+}
+
+// interrupted forgets the shards that are not complete.
+func (l *loading) interrupted() {
+	if l.loader == nil || l.broken {
+		return
+	}
+	l.from, l.done = l.loader.Interrupted()
+	l.broken = true
+	l.progress.Shards = 0
+	for i := range l.header.Shards {
+		if l.done.Has(i) {
+			l.progress.Shards++
+		}
+	}
+}
+
+// resumes reports whether the copy can go on with what header describes.
+func (l *loading) resumes(h rdb.Header) bool {
+	return l.broken && l.header.Seed == h.Seed && l.header.Shards == h.Shards &&
+		l.from.History == h.Position.History
+}
+
+// dropLoad gives up the copy under way, if there is one.
+func (u *upstream) dropLoad() {
+	if u.load != nil && u.load.loader != nil {
+		u.load.loader.Abort()
+	}
+	u.load = nil
+}
+
+// considerCopy decides whether this node gives up what it has for a full copy,
+// and asks for it, from where an earlier one broke if there was one.
+func (s *session) considerCopy(body []byte) error {
+	if len(body) == 0 {
+		return fmt.Errorf("%w: empty FullSync", ErrProtocol)
+	}
+	reason := backlog.Refusal(body[0])
+	header, err := rdb.ParseHeader(body[1:])
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	if err := s.up.admits(s.link.with, header); err != nil {
+		s.link.refuse(err)
+		return err
+	}
+	s.up.mu.Lock()
+	s.up.mu.lastSync = reason
+	s.up.mu.Unlock()
+	if s.up.load != nil && !s.up.load.resumes(header) {
+		s.up.dropLoad()
+	}
+	ask := syncStart{shards: header.Shards}
+	if l := s.up.load; l != nil {
+		ask = syncStart{resume: true, from: l.from, shards: header.Shards, done: l.done}
+	}
+	if s.up.load == nil {
+		s.up.load = &loading{header: header, began: time.Now()}
+	}
+	s.phase = phaseAgreement
+	return s.link.w.write(kindSyncStart, ask.append(nil), nil)
+}
+
+// admits returns an error when this node holds data and the upstream's are not
+// of its kind.
+func (u *upstream) admits(h *hello, header rdb.Header) error {
+	if isEmpty(u.node.machine) {
+		return nil
+	}
+	log, o := u.node.log, u.node.opts
+	if _, ok := log.Lineage().Common(log.End(), h.lineage, h.end); ok {
+		return nil
+	}
+	switch {
+	case header.Keys == 0 && !o.AllowEmpty:
+		return fmt.Errorf("%w (%w)", ErrEmptyMaster, ErrForeign)
+	case header.Keys != 0 && !o.AllowForeign:
+		return ErrForeign
+	}
+	return nil
+}
+
+// beginCopy starts the loader, or goes on with the one there is.
+func (s *session) beginCopy(body []byte) error {
+	if len(body) != 1+positionBytes || body[0] > 1 {
+		return fmt.Errorf("%w: SyncBegin of %d bytes", ErrProtocol, len(body))
+	}
+	from, err := parsePosition(body[1:])
+	if err != nil {
+		return err
+	}
+	l, resumed := s.up.load, body[0] == 1
+	switch {
+	case resumed && (l.loader == nil || from != l.from):
+		return fmt.Errorf("%w: copy resumed at %s, which was not asked for", ErrProtocol, from)
+	case !resumed && from != l.header.Position:
+		return fmt.Errorf("%w: copy begins at %s, announced at %s", ErrProtocol, from, l.header.Position)
+	}
+	if !resumed {
+		if l.loader != nil {
+			l.loader.Abort()
+			l.loader = nil
+		}
+		l.progress = Progress{ShardsTotal: l.header.Shards}
+		if l.loader, err = s.up.node.machine.Load(l.header); err != nil {
+			return linkError("load", s.link.peer, err)
+		}
+	}
+	l.broken = false
+	l.progress.Peer = s.link.peer
+	l.progress.KeysTotal, l.progress.BytesTotal = l.header.Keys, l.header.Bytes
+	s.phase = phaseLoading
+	s.at = from
+	s.up.mu.Lock()
+	s.up.mu.fulls++
+	s.up.mu.state, s.up.mu.progress = LinkCopying, l.progress
+	reason := s.up.mu.lastSync
+	s.up.mu.Unlock()
+	call(s.up.node.opts.Events.FullSync, FullSync{
+		Peer: s.link.peer, Reason: reason, Keys: l.header.Keys, Bytes: l.header.Bytes, Resumed: resumed,
+	})
+	return nil
+}
+
+func (s *session) loadBlock(body []byte) error {
+	l := s.up.load
+	b, err := rdb.ParseBlock(body)
+	if err != nil {
+		return linkError("load", s.link.peer, err)
+	}
+	if err := l.loader.Block(b); err != nil {
+		return linkError("load", s.link.peer, err)
+	}
+	s.up.working()
+	p := &l.progress
+	p.Keys += int64(b.Count)
+	p.Bytes += int64(len(b.Data))
+	if b.Last {
+		p.Shards++
+	}
+	s.report()
+	return nil
+}
+
+// report publishes the progress.
+func (s *session) report() {
+	l := s.up.load
+	s.up.mu.Lock()
+	s.up.mu.progress, s.up.mu.read, s.up.mu.lastIO = l.progress, s.link.r.read, time.Now()
+	s.up.mu.Unlock()
+	if p := due(&l.progress, &l.lastReport); p != nil {
+		call(s.up.node.opts.Events.Progress, *p)
+	}
+}
+
+func (s *session) loadLog(body []byte) error {
+	at, clock, records, err := parseLog(body)
+	if err != nil {
+		return err
+	}
+	if at != s.at.Offset {
+		return fmt.Errorf("%w: log at %d where %d was due", ErrProtocol, at, s.at.Offset)
+	}
+	s.up.heard(clock, at+int64(len(records)), s.link.r.read)
+	if err := s.up.load.loader.Records(at, records); err != nil {
+		return linkError("load", s.link.peer, fmt.Errorf("records at %s: %w", s.at, err))
+	}
+	s.at.Offset += int64(len(records))
+	s.up.load.progress.LogBytes += int64(len(records))
+	return nil
+}
+
+// endCopy verifies the copy and puts it in the place of the old state.
+func (s *session) endCopy(body []byte) error {
+	footer, err := rdb.ParseFooter(body)
+	if err != nil {
+		return linkError("load", s.link.peer, err)
+	}
+	if footer.Position.Offset != s.at.Offset {
+		return fmt.Errorf("%w: copy ends at %d, log was sent up to %d", ErrProtocol, footer.Position.Offset, s.at.Offset)
+	}
+	l := s.up.load
+	if err := l.loader.Commit(footer); err != nil {
+		s.up.dropLoad()
+		return linkError("load", s.link.peer, fmt.Errorf("%w: %w", ErrDiverged, err))
+	}
+	s.up.load = nil
+	s.at = s.up.node.log.Position()
+	s.goal = s.at.Offset
+	call(s.up.node.opts.Events.Progress, l.progress)
+	call(s.up.node.opts.Events.Synced, Synced{
+		Peer: s.link.peer, Position: s.at, Keys: footer.Keys,
+		Bytes: l.progress.Bytes, LogBytes: l.progress.LogBytes, Took: time.Since(l.began),
+	})
+	s.up.working()
+	return s.stream()
+}

@@ -1,0 +1,54 @@
+package repl
+
+import (
+	"context"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
+)
+
+// A Machine is what is replicated: a state, and the log of the changes to it.
+// *kv.Store is one. Package repl knows nothing of what the records mean.
+//
+// A machine may also implement [Clocked] and [Counted].
+type Machine interface {
+	// Log returns the machine's log, always the same one.
+	Log() *backlog.Log
+
+	// Apply appends whole records, which another node has appended at
+	// position at, to the log and then applies them. It returns an error, and
+	// has changed nothing, when at is not the log's end or a record does not
+	// decode. It is called by one goroutine at a time and does not keep
+	// records.
+	Apply(at backlog.Position, records []byte) error
+
+	// Dump hands the state to w, shard by shard, as w asks for them. It
+	// returns w's error, ctx's, or its own.
+	Dump(ctx context.Context, w rdb.BlockWriter) error
+
+	// Load begins to build a new state beside the one in use.
+	Load(h rdb.Header) (rdb.Loader, error)
+}
+
+// Clocked is implemented by a machine whose state depends on time. A node that
+// follows must not act on its own clock.
+type Clocked interface {
+	// SetFollower says whether the node follows another from now on.
+	SetFollower(following bool)
+
+	// SetClock gives the clock of the node that writes, in Unix milliseconds.
+	SetClock(unixMilli int64)
+}
+
+// Counted is implemented by a machine that can say how many entries it holds.
+// Without it a machine counts as empty when its log ends at offset 0.
+type Counted interface {
+	Len() int
+}
+
+func isEmpty(m Machine) bool {
+	if c, ok := m.(Counted); ok {
+		return c.Len() == 0
+	}
+	return m.Log().End() == 0
+}

@@ -1,0 +1,308 @@
+package repl
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
+)
+
+// The protocol versions that this code speaks.
+const (
+	minProtocol = 1
+	maxProtocol = 1
+)
+
+// A kind is the first byte of a frame.
+type kind byte
+
+const (
+	kindHello kind = 1 + iota
+	kindWelcome
+	kindRefuse
+	kindContinue
+	kindFullSync
+	kindSyncStart
+	kindSyncBegin
+	kindBlock
+	kindSyncEnd
+	kindLog
+	kindHeartbeat
+	kindAck
+)
+
+// kinds holds each kind's name and the largest body of its message.
+var kinds = [...]struct {
+	name  string
+	limit int
+}{
+	kindHello:     {"Hello", maxHandshakeBody},
+	kindWelcome:   {"Welcome", maxHandshakeBody},
+	kindRefuse:    {"Refuse", maxHandshakeBody},
+	kindContinue:  {"Continue", 8},
+	kindFullSync:  {"FullSync", maxHandshakeBody},
+	kindSyncStart: {"SyncStart", maxHandshakeBody},
+	kindSyncBegin: {"SyncBegin", 25},
+	kindBlock:     {"Block", rdb.MaxBlockBytes},
+	kindSyncEnd:   {"SyncEnd", maxHandshakeBody},
+	kindLog:       {"Log", logHeadBytes + backlog.MaxRecordBytes + backlog.MaxFrameOverhead},
+	kindHeartbeat: {"Heartbeat", 24},
+	kindAck:       {"Ack", 25},
+}
+
+func (k kind) known() bool { return k >= kindHello && k <= kindAck }
+
+func (k kind) limit() int {
+	if !k.known() {
+		return 0
+	}
+	return kinds[k].limit
+}
+
+func (k kind) String() string {
+	if !k.known() {
+		return fmt.Sprintf("kind %d", byte(k))
+	}
+	return kinds[k].name
+}
+
+// A hello is the body of Hello and of Welcome.
+type hello struct {
+	versionMin, versionMax uint8
+	recordVersion          uint16
+	heartbeat              time.Duration // sent in milliseconds
+	maxRecord              uint32
+	id                     NodeID
+	end                    int64
+	name, group            string
+	lineage                backlog.Lineage
+}
+
+const helloFixedBytes = 1 + 1 + 2 + 4 + 4 + 16 + 8
+
+func (h *hello) append(b []byte) []byte {
+	b = append(b, h.versionMin, h.versionMax)
+	b = binary.LittleEndian.AppendUint16(b, h.recordVersion)
+	b = binary.LittleEndian.AppendUint32(b, uint32(max(h.heartbeat.Milliseconds(), 1)))
+	b = binary.LittleEndian.AppendUint32(b, h.maxRecord)
+	b = append(b, h.id[:]...)
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.end))
+	b = append(append(b, byte(len(h.name))), h.name...)
+	b = append(append(b, byte(len(h.group))), h.group...)
+	b, _ = h.lineage.AppendBinary(b)
+	return b
+}
+
+func parseHello(b []byte) (*hello, error) {
+	if len(b) < helloFixedBytes {
+		return nil, fmt.Errorf("%w: hello of %d bytes", ErrProtocol, len(b))
+	}
+	h := &hello{versionMin: b[0], versionMax: b[1]}
+	h.recordVersion = binary.LittleEndian.Uint16(b[2:])
+	h.heartbeat = time.Duration(binary.LittleEndian.Uint32(b[4:])) * time.Millisecond
+	h.maxRecord = binary.LittleEndian.Uint32(b[8:])
+	copy(h.id[:], b[12:])
+	h.end = int64(binary.LittleEndian.Uint64(b[28:]))
+	b = b[helloFixedBytes:]
+	var err1, err2, err3 error
+	h.name, b, err1 = cutName(b)
+	h.group, b, err2 = cutName(b)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	h.lineage, b, err3 = backlog.CutLineage(b, h.end)
+	switch {
+	case err3 != nil:
+		return nil, fmt.Errorf("%w: %w", ErrProtocol, err3)
+	case len(b) != 0:
+		return nil, fmt.Errorf("%w: %d bytes behind a hello", ErrProtocol, len(b))
+	case h.versionMin > h.versionMax || h.heartbeat < minHeartbeat || h.heartbeat > time.Hour:
+		return nil, fmt.Errorf("%w: hello with versions %d to %d, heartbeat %v", ErrProtocol, h.versionMin, h.versionMax, h.heartbeat)
+	}
+	return h, nil
+}
+
+func cutName(b []byte) (string, []byte, error) {
+	if len(b) == 0 || int(b[0]) > MaxNameBytes || len(b) <= int(b[0]) {
+		return "", nil, fmt.Errorf("%w: name in %d bytes", ErrProtocol, len(b))
+	}
+	n := 1 + int(b[0])
+	return string(b[1:n]), b[n:], nil
+}
+
+// refusals are the codes of Refuse. A code that is not known here is read as
+// a protocol error with the peer's text.
+var refusals = [...]error{
+	1:  ErrVersion,
+	2:  ErrGroup,
+	3:  ErrSelf,
+	4:  ErrNotReady,
+	5:  ErrBusy,
+	6:  ErrProtocol,
+	7:  ErrForeign,
+	8:  ErrClosed,
+	9:  ErrReplaced,
+	10: ErrLimit,
+	11: backlog.ErrTrimmed,
+	12: backlog.ErrReset,
+}
+
+// appendRefuse encodes the reason for which a link is closed. An error that has
+// no code is the protocol's.
+func appendRefuse(b []byte, err error) []byte {
+	code := 6
+	for i, reason := range refusals {
+		if reason != nil && errors.Is(err, reason) {
+			code = i
+		}
+	}
+	text := err.Error()
+	return append(append(b, byte(code)), text[:min(len(text), 512)]...)
+}
+
+func parseRefuse(b []byte) error {
+	if len(b) == 0 {
+		return fmt.Errorf("%w: empty refusal", ErrProtocol)
+	}
+	reason := error(ErrProtocol)
+	if int(b[0]) < len(refusals) && refusals[b[0]] != nil {
+		reason = refusals[b[0]]
+	}
+	return &RefusedError{Err: reason, Text: fmt.Sprintf("%q", b[1:])}
+}
+
+// logHeadBytes is the length of what precedes the records in a Log.
+const logHeadBytes = 16
+
+func appendLogHead(b []byte, at, clock int64) []byte {
+	b = binary.LittleEndian.AppendUint64(b, uint64(at))
+	return binary.LittleEndian.AppendUint64(b, uint64(clock))
+}
+
+func parseLog(b []byte) (at, clock int64, records []byte, err error) {
+	if len(b) <= logHeadBytes {
+		return 0, 0, nil, fmt.Errorf("%w: log of %d bytes", ErrProtocol, len(b))
+	}
+	at, err1 := offset(b)
+	clock, err2 := offset(b[8:])
+	return at, clock, b[logHeadBytes:], errors.Join(err1, err2)
+}
+
+type heartbeat struct {
+	seq        uint64
+	end, clock int64
+}
+
+func (h heartbeat) append(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint64(b, h.seq)
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.end))
+	return binary.LittleEndian.AppendUint64(b, uint64(h.clock))
+}
+
+func parseHeartbeat(b []byte) (h heartbeat, err error) {
+	if len(b) != 24 {
+		return h, fmt.Errorf("%w: heartbeat of %d bytes", ErrProtocol, len(b))
+	}
+	h.seq = binary.LittleEndian.Uint64(b)
+	var err1, err2 error
+	h.end, err1 = offset(b[8:])
+	h.clock, err2 = offset(b[16:])
+	return h, errors.Join(err1, err2)
+}
+
+type ack struct {
+	echo              uint64
+	received, applied int64
+	loading           bool
+}
+
+func (a ack) append(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint64(b, a.echo)
+	b = binary.LittleEndian.AppendUint64(b, uint64(a.received))
+	b = binary.LittleEndian.AppendUint64(b, uint64(a.applied))
+	return append(b, flag(a.loading))
+}
+
+func parseAck(b []byte) (a ack, err error) {
+	if len(b) != 25 || b[24] > 1 {
+		return a, fmt.Errorf("%w: ack of %d bytes", ErrProtocol, len(b))
+	}
+	a.echo = binary.LittleEndian.Uint64(b)
+	var err1, err2 error
+	a.received, err1 = offset(b[8:])
+	a.applied, err2 = offset(b[16:])
+	a.loading = b[24] == 1
+	return a, errors.Join(err1, err2)
+}
+
+// A syncStart asks for a full copy, from nothing or from where one broke.
+type syncStart struct {
+	resume bool
+	from   backlog.Position
+	shards int
+	done   rdb.ShardSet
+}
+
+func (s *syncStart) append(b []byte) []byte {
+	b = append(b, flag(s.resume))
+	b = appendPosition(b, s.from)
+	b = binary.LittleEndian.AppendUint16(b, uint16(s.shards))
+	for i := 0; i < (s.shards+63)/64; i++ {
+		b = binary.LittleEndian.AppendUint64(b, s.done[i])
+	}
+	return b
+}
+
+func parseSyncStart(b []byte) (*syncStart, error) {
+	const head = 1 + positionBytes + 2
+	if len(b) < head || b[0] > 1 {
+		return nil, fmt.Errorf("%w: sync start of %d bytes", ErrProtocol, len(b))
+	}
+	s := &syncStart{resume: b[0] == 1, shards: int(binary.LittleEndian.Uint16(b[1+positionBytes:]))}
+	var err error
+	if s.from, err = parsePosition(b[1:]); err != nil {
+		return nil, err
+	}
+	b = b[head:]
+	if s.shards > rdb.MaxShards || len(b) != (s.shards+63)/64*8 {
+		return nil, fmt.Errorf("%w: sync start with %d shards in %d bytes", ErrProtocol, s.shards, len(b))
+	}
+	for i := range len(b) / 8 {
+		s.done[i] = binary.LittleEndian.Uint64(b[8*i:])
+	}
+	return s, nil
+}
+
+const positionBytes = 24
+
+func appendPosition(b []byte, p backlog.Position) []byte {
+	return binary.LittleEndian.AppendUint64(append(b, p.History[:]...), uint64(p.Offset))
+}
+
+func parsePosition(b []byte) (p backlog.Position, err error) {
+	if len(b) < positionBytes {
+		return p, fmt.Errorf("%w: position in %d bytes", ErrProtocol, len(b))
+	}
+	copy(p.History[:], b)
+	p.Offset, err = offset(b[16:])
+	return p, err
+}
+
+// offset reads an i64, which is never negative.
+func offset(b []byte) (int64, error) {
+	n := int64(binary.LittleEndian.Uint64(b))
+	if n < 0 {
+		return 0, fmt.Errorf("%w: offset or clock %d", ErrProtocol, n)
+	}
+	return n, nil
+}
+
+func flag(on bool) byte {
+	if on {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,174 @@
+package repl
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
+)
+
+// A Role says what a node does.
+type Role uint8
+
+const (
+	// RoleMaster takes writes.
+	RoleMaster Role = iota
+	// RoleReplica follows another node.
+	RoleReplica
+)
+
+// String returns "master" or "replica".
+func (r Role) String() string {
+	if r == RoleReplica {
+		return "replica"
+	}
+	return "master"
+}
+
+// MarshalText returns what String returns.
+func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// A Node is a machine's seat in its group. It owns the listeners and the links
+// to followers, whatever its role. Programs get one from [NewMaster] or
+// [NewReplica] and work with that handle.
+type Node struct {
+	machine Machine
+	log     *backlog.Log
+	opts    *Options
+	role    Role
+	acks    *acks
+	passes  *passes
+	up      *upstream // nil on a master
+
+	// ctx ends when Close is called; everything that waits waits for it, too.
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // every goroutine; added to under mu while not closed
+
+	mu struct {
+		sync.Mutex
+		closed     bool
+		listeners  map[net.Listener]struct{}
+		conns      map[net.Conn]struct{} // accepted, whatever their state
+		handshakes int                   // of conns, at most maxHandshakes
+		feeds      map[NodeID]*feed      // one for each follower
+		counters   Counters
+	}
+}
+
+func newNode(m Machine, role Role, opts *Options) (*Node, error) {
+	o, err := opts.normalize()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{machine: m, log: m.Log(), opts: o, role: role}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.acks = newAcks(n)
+	n.passes = newPasses(n)
+	n.mu.listeners = make(map[net.Listener]struct{})
+	n.mu.conns = make(map[net.Conn]struct{})
+	n.mu.feeds = make(map[NodeID]*feed)
+	n.mu.counters.Refusals = make(map[backlog.Refusal]int64)
+	return n, nil
+}
+
+// ID returns the node's id.
+func (n *Node) ID() NodeID { return n.opts.ID }
+
+// Name returns the node's name.
+func (n *Node) Name() string { return n.opts.Name }
+
+// Role returns what the node does now.
+func (n *Node) Role() Role { return n.role }
+
+// start runs f in a goroutine that Close waits for. It returns false, and does
+// nothing, when the node is closed.
+func (n *Node) start(f func()) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.mu.closed {
+		return false
+	}
+	n.wg.Add(1)
+	go func() {
+		defer n.wg.Done()
+		f()
+	}()
+	return true
+}
+
+// Close closes every listener and link and waits until all the node's
+// goroutines have ended. The machine stays as it is: a master's takes writes, a
+// replica's refuses them. Close may be called more than once.
+func (n *Node) Close() error {
+	n.mu.Lock()
+	n.mu.closed = true
+	for ln := range n.mu.listeners {
+		ln.Close()
+	}
+	for conn := range n.mu.conns {
+		conn.Close()
+	}
+	for _, f := range n.mu.feeds {
+		f.link.close(ErrClosed)
+	}
+	n.mu.Unlock()
+	n.cancel()
+	n.wg.Wait()
+	n.log.SetSettler(nil)
+	return nil
+}
+
+// hello says who and where this node is.
+func (n *Node) hello() *hello {
+	// The end is read before the lineage: if the log is replaced in between,
+	// an older end of a newer lineage is refused, never misunderstood.
+	pos := n.log.Position()
+	h := &hello{
+		versionMin: minProtocol, versionMax: maxProtocol,
+		recordVersion: rdb.RecordVersion,
+		heartbeat:     n.opts.Heartbeat,
+		maxRecord:     backlog.MaxRecordBytes,
+		id:            n.opts.ID, name: n.opts.Name, group: n.opts.Group,
+		end: pos.Offset, lineage: n.log.Lineage(),
+	}
+	if h.lineage.Validate(h.end) != nil {
+		h.end = n.log.End()
+	}
+	return h
+}
+
+// agree checks what both ends can check: that the peer h may be talked to.
+func (n *Node) agree(h *hello) error {
+	switch {
+	case h.versionMin > maxProtocol || h.versionMax < minProtocol:
+		return &VersionError{"protocol", int(h.versionMin), int(h.versionMax), minProtocol, maxProtocol}
+	case h.recordVersion < rdb.RecordVersion:
+		return &VersionError{"record", 1, int(h.recordVersion), rdb.RecordVersion, rdb.RecordVersion}
+	case h.group != n.opts.Group:
+		return fmt.Errorf("%w: %q there, %q here", ErrGroup, h.group, n.opts.Group)
+	case h.id == n.opts.ID:
+		return fmt.Errorf("%w: %s", ErrSelf, h.id)
+	case h.maxRecord < backlog.MaxRecordBytes:
+		return fmt.Errorf("%w: peer takes records of %d bytes, limit is %d", ErrLimit, h.maxRecord, backlog.MaxRecordBytes)
+	}
+	return nil
+}
+
+// clock returns the clock of the node that writes, in Unix milliseconds.
+func (n *Node) clock() int64 {
+	if n.up != nil {
+		return n.up.clock()
+	}
+	return time.Now().UnixMilli()
+}
+
+func (n *Node) count(f func(*Counters)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f(&n.mu.counters)
+}

@@ -1,0 +1,184 @@
+package repl
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"time"
+)
+
+// A NodeID names a node for as long as its [Node] lives. Addresses may change,
+// a node id does not.
+type NodeID [16]byte
+
+// NewNodeID returns a random NodeID.
+func NewNodeID() NodeID {
+	var id NodeID
+	rand.Read(id[:])
+	return id
+}
+
+// String returns the id as 32 hexadecimal digits.
+func (id NodeID) String() string { return hex.EncodeToString(id[:]) }
+
+// MarshalText returns the digits of String.
+func (id NodeID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// Limits of Options.
+const (
+	MaxNameBytes  = 64 // of a node's and a group's name
+	minHeartbeat  = time.Millisecond
+	maxHandshakes = 64
+)
+
+// Options configure a node. A nil pointer and the zero value of each field mean
+// the default. They are checked by [NewMaster] and [NewReplica], which return an
+// [*OptionError] for the first that is invalid, and copied.
+type Options struct {
+	// ID names the node; the default is random. Two live nodes of a group must
+	// not share one.
+	ID NodeID
+
+	// Name is shown to peers and in status, at most 64 bytes. The default is
+	// the first digits of ID.
+	Name string
+
+	// Group must be the same at both ends of a link, at most 64 bytes.
+	Group string
+
+	// Transport dials upstreams. The default is TCP. Listeners are handed to
+	// Serve and may be of any kind.
+	Transport Transport
+
+	// Logger takes the node's log, one line for each change of a link. The
+	// default is silence.
+	Logger *slog.Logger
+
+	// Events are called when something happens to a link.
+	Events Events
+
+	Liveness
+	Copying
+	Unacked
+}
+
+// Liveness says how soon a dead peer is found.
+type Liveness struct {
+	// Heartbeat is how often an idle link is proved alive. The default is 1 s,
+	// the least 1 ms.
+	Heartbeat time.Duration
+
+	// Timeout is how long a peer may be silent, or take over one frame. The
+	// default, and the least, is three times Heartbeat. A peer with a slower
+	// heartbeat is given three of its own.
+	Timeout time.Duration
+
+	// HandshakeTimeout bounds dialling and the handshake together. The default
+	// is 5 s.
+	HandshakeTimeout time.Duration
+}
+
+// Copying says how full copies are made and accepted.
+type Copying struct {
+	// MaxSyncs is how many followers are copied to at once; the rest wait in
+	// turn. The default is 8.
+	MaxSyncs int
+
+	// SyncTimeout ends a copy whose follower takes no block for so long. The
+	// default is 30 s.
+	SyncTimeout time.Duration
+
+	// AllowEmpty lets a replica that holds data take a full copy of an upstream
+	// of another history that holds none, which wipes the replica.
+	AllowEmpty bool
+
+	// AllowForeign lets a replica that holds data take a full copy of an
+	// upstream with which it shares no history.
+	AllowForeign bool
+}
+
+// Unacked bounds how far writers may run ahead of the replicas.
+type Unacked struct {
+	// MaxUnacked is a distance in bytes of log. A write waits, after it has
+	// taken effect here, while fewer than AckReplicas replicas have applied the
+	// log up to that distance from the write. 0 means that no write waits.
+	MaxUnacked int64
+
+	// AckReplicas is how many replicas must be within MaxUnacked. The default
+	// is 1.
+	AckReplicas int
+
+	// AckTimeout is how long a write waits before it gets a [*NotAckedError].
+	// The default is 1 s.
+	AckTimeout time.Duration
+}
+
+// Defaults of Options.
+const (
+	DefaultHeartbeat        = time.Second
+	DefaultHandshakeTimeout = 5 * time.Second
+	DefaultMaxSyncs         = 8
+	DefaultSyncTimeout      = 30 * time.Second
+	DefaultAckTimeout       = time.Second
+)
+
+// normalize returns a copy of o with the defaults filled in, or the first
+// thing that is wrong with it.
+func (o *Options) normalize() (*Options, error) {
+	var n Options
+	if o != nil {
+		n = *o
+	}
+	if n.ID == (NodeID{}) {
+		n.ID = NewNodeID()
+	}
+	if n.Name == "" {
+		n.Name = n.ID.String()[:8]
+	}
+	if n.Transport == nil {
+		n.Transport = &TCP{}
+	}
+	if n.Logger == nil {
+		n.Logger = slog.New(slog.DiscardHandler)
+	}
+	setDefault(&n.Heartbeat, DefaultHeartbeat)
+	setDefault(&n.Timeout, 3*n.Heartbeat)
+	setDefault(&n.HandshakeTimeout, DefaultHandshakeTimeout)
+	setDefault(&n.MaxSyncs, DefaultMaxSyncs)
+	setDefault(&n.SyncTimeout, DefaultSyncTimeout)
+	setDefault(&n.AckReplicas, 1)
+	setDefault(&n.AckTimeout, DefaultAckTimeout)
+	return &n, n.check()
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (o *Options) check() error {
+	for _, c := range []struct {
+		field string
+		value any
+		ok    bool
+		want  string
+	}{
+		{"Name", o.Name, len(o.Name) <= MaxNameBytes, "at most 64 bytes"},
+		{"Group", o.Group, len(o.Group) <= MaxNameBytes, "at most 64 bytes"},
+		{"Heartbeat", o.Heartbeat, o.Heartbeat >= minHeartbeat && o.Heartbeat <= time.Hour, "1ms to 1h"},
+		{"Timeout", o.Timeout, o.Timeout >= 3*o.Heartbeat, "at least three times Heartbeat"},
+		{"HandshakeTimeout", o.HandshakeTimeout, o.HandshakeTimeout > 0, "more than 0"},
+		{"MaxSyncs", o.MaxSyncs, o.MaxSyncs > 0, "at least 1"},
+		{"SyncTimeout", o.SyncTimeout, o.SyncTimeout > 0, "more than 0"},
+		{"MaxUnacked", o.MaxUnacked, o.MaxUnacked >= 0, "at least 0"},
+		{"AckReplicas", o.AckReplicas, o.AckReplicas > 0, "at least 1"},
+		{"AckTimeout", o.AckTimeout, o.AckTimeout > 0, "more than 0"},
+	} {
+		if !c.ok {
+			return &OptionError{Field: c.field, Value: c.value, Want: c.want}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,362 @@
+package repl
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/emberkv/ember/rdb"
+)
+
+// passes makes the full copies. All followers that need one are members of the
+// same pass over the shards: each shard is captured once and each block encoded
+// once for all of them. A follower that comes later joins at the next shard and
+// gets what it missed when the pass comes round again; one that has everything
+// leaves. At most Options.MaxSyncs are members, the rest wait in turn.
+//
+// A pass goes at the pace of its slowest member for the length of one shard:
+// a member whose queue is filled is passed over when the next shard is handed
+// out. One that takes no block for Options.SyncTimeout is put out.
+type passes struct {
+	node *Node
+	free chan *blockBuffer
+	room chan struct{} // capacity 1: a queue has been emptied, or a member has left
+
+	mu struct {
+		sync.Mutex
+		running bool
+		waiting []*copying
+		members []*copying
+		cursor  int // the shard after the one handed out last
+	}
+}
+
+// A blockBuffer is an encoded block on its way to several followers.
+type blockBuffer struct {
+	body        []byte
+	shard       int
+	first, last bool
+	count       int
+	bytes       int
+	refs        atomic.Int32
+	footer      *rdb.Footer // instead of a block: the copy is complete
+}
+
+// freeBuffers is how many block buffers are kept for reuse. Allocating them
+// anew would add the size of the data to the garbage of a sync.
+const freeBuffers = 16
+
+func newPasses(n *Node) *passes {
+	return &passes{node: n, free: make(chan *blockBuffer, freeBuffers), room: make(chan struct{}, 1)}
+}
+
+// poke tells a pass that has nobody to dump for to look again.
+func (p *passes) poke() {
+	select {
+	case p.room <- struct{}{}:
+	default:
+	}
+}
+
+func (p *passes) release(b *blockBuffer) {
+	if b.refs.Add(-1) == 0 {
+		select {
+		case p.free <- b:
+		default:
+		}
+	}
+}
+
+// join makes c a member of the pass under way, or of a new one, or puts it in
+// line.
+func (p *passes) join(c *copying) error {
+	p.mu.Lock()
+	p.mu.waiting = append(p.mu.waiting, c)
+	run := !p.mu.running
+	p.mu.running = true
+	p.mu.Unlock()
+	if run && !p.node.start(p.run) {
+		return ErrClosed
+	}
+	return nil
+}
+
+// leave ends c's membership. Blocks in its queue are let go.
+func (p *passes) leave(c *copying) {
+	p.mu.Lock()
+	p.removeLocked(c)
+	p.mu.Unlock()
+	p.poke()
+	for {
+		select {
+		case b := <-c.queue:
+			if b.footer == nil {
+				p.release(b)
+			}
+		default:
+			return
+		}
+	}
+}
+
+func (p *passes) removeLocked(c *copying) {
+	p.mu.members = without(p.mu.members, c)
+	p.mu.waiting = without(p.mu.waiting, c)
+}
+
+func without(list []*copying, c *copying) []*copying {
+	kept := make([]*copying, 0, len(list))
+	for _, m := range list {
+		if m != c {
+			kept = append(kept, m)
+		}
+	}
+	return kept
+}
+
+// admitLocked lets followers in from the line while there is room.
+func (p *passes) admitLocked() {
+	for len(p.mu.waiting) > 0 && len(p.mu.members) < p.node.opts.MaxSyncs {
+		c := p.mu.waiting[0]
+		p.mu.waiting = p.mu.waiting[1:]
+		c.moved = time.Now()
+		p.mu.members = append(p.mu.members, c)
+	}
+}
+
+// place returns c's place in the line, from 1; 0 when it is a member or done.
+func (p *passes) place(c *copying) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, w := range p.mu.waiting {
+		if w == c {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// run makes passes until no follower is left that needs one.
+func (p *passes) run() {
+	for {
+		p.mu.Lock()
+		p.admitLocked()
+		if len(p.mu.members) == 0 {
+			p.mu.running = false
+			p.mu.Unlock()
+			return
+		}
+		p.mu.Unlock()
+		w := &pass{passes: p, jobs: make(map[int]*job)}
+		if err := p.node.machine.Dump(p.node.ctx, w); err != nil {
+			p.fail(err)
+		}
+	}
+}
+
+// fail closes the links of all members: their copy cannot go on.
+func (p *passes) fail(err error) {
+	p.mu.Lock()
+	members := p.mu.members
+	p.mu.members = nil
+	p.mu.Unlock()
+	for _, c := range members {
+		c.feed.link.close(linkError("dump", c.feed.link.peer, err))
+	}
+}
+
+// A pass is one dump of the machine, for those who are members while it runs.
+// It implements rdb.BlockWriter; its methods but Begin and End are called by
+// several goroutines.
+type pass struct {
+	*passes
+	header rdb.Header
+	jobs   map[int]*job // shards being dumped; guarded by passes.mu
+}
+
+// A job is a shard that is being dumped, and for whom.
+type job struct{ members []*copying }
+
+// Begin takes down which table is dumped.
+func (w *pass) Begin(h rdb.Header) error {
+	w.header = h
+	return nil
+}
+
+// fits reports whether a copy was offered for the table of this pass; if not,
+// its link is closed, to begin anew.
+func (w *pass) fits(c *copying) bool {
+	return c.header.Seed == w.header.Seed && c.header.Shards == w.header.Shards &&
+		c.header.Position.History == w.header.Position.History
+}
+
+// Next hands out the next shard, in a circle, that a member lacks. It returns
+// false also when a member lacks nothing more, so that the dump ends and brings
+// the footer; the others go on in the next dump.
+func (w *pass) Next() (int, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for {
+		w.admitLocked()
+		w.dropMisfitsLocked()
+		if len(w.mu.members) == 0 || w.someoneCompleteLocked() {
+			return 0, false
+		}
+		if shard, ok := w.assignLocked(); ok {
+			return shard, true
+		}
+		// Everything is under way for somebody, or all queues are filled. The
+		// goroutine that is at work goes on alone; the last one waits.
+		if len(w.jobs) > 0 || !w.idleLocked() {
+			return 0, false
+		}
+	}
+}
+
+// dropMisfitsLocked puts members out who were offered another table.
+func (w *pass) dropMisfitsLocked() {
+	for _, c := range w.mu.members {
+		if !w.fits(c) {
+			w.removeLocked(c)
+			c.feed.link.close(linkError("dump", c.feed.link.peer, errTable))
+		}
+	}
+}
+
+var errTable = errors.New("repl: the state was replaced during the copy")
+
+func (w *pass) someoneCompleteLocked() bool {
+	for _, c := range w.mu.members {
+		if c.missing == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// assignLocked picks the next shard that a member with room in its queue lacks,
+// and assigns it to all such members.
+func (w *pass) assignLocked() (int, bool) {
+	for i := range w.header.Shards {
+		shard := (w.mu.cursor + i) % w.header.Shards
+		if w.jobs[shard] != nil {
+			continue
+		}
+		var takers []*copying
+		for _, c := range w.mu.members {
+			if !c.done.Has(shard) && len(c.queue) <= queuedBlocks/2 {
+				takers = append(takers, c)
+			}
+		}
+		if len(takers) == 0 {
+			continue
+		}
+		for _, c := range takers {
+			c.done.Add(shard)
+			c.hold(shard, w.node.log)
+		}
+		w.jobs[shard] = &job{takers}
+		w.mu.cursor = (shard + 1) % w.header.Shards
+		return shard, true
+	}
+	return 0, false
+}
+
+// idleLocked waits, without the lock, until a member's queue may have room or
+// one has left. It returns false when the node is closing.
+func (w *pass) idleLocked() bool {
+	w.mu.Unlock()
+	defer w.mu.Lock()
+	select {
+	case <-w.room:
+		return true
+	case <-w.node.ctx.Done():
+		return false
+	}
+}
+
+// WriteBlock encodes b once and queues it for every member that takes its
+// shard. It waits for the slowest of them. When all of them have gone the rest
+// of the shard is dumped in vain: to end the dump would leave other members
+// with half a shard.
+func (w *pass) WriteBlock(b *rdb.Block) error {
+	w.mu.Lock()
+	j := w.jobs[b.Shard]
+	w.mu.Unlock()
+	buf := w.encode(b, len(j.members))
+	for _, c := range j.members {
+		w.push(c, buf)
+	}
+	if b.Last {
+		w.finish(b.Shard, j)
+	}
+	return nil
+}
+
+func (w *pass) encode(b *rdb.Block, refs int) *blockBuffer {
+	var buf *blockBuffer
+	select {
+	case buf = <-w.free:
+	default:
+		buf = new(blockBuffer)
+	}
+	buf.body = rdb.AppendBlock(buf.body[:0], b)
+	buf.shard, buf.first, buf.last = b.Shard, b.First, b.Last
+	buf.count, buf.bytes = b.Count, len(b.Data)
+	buf.refs.Store(int32(refs))
+	return buf
+}
+
+// push queues buf for c, unless c's link is closed.
+func (w *pass) push(c *copying, buf *blockBuffer) {
+	select { // without a timer, when there is room
+	case c.queue <- buf:
+		return
+	default:
+	}
+	stuck := time.NewTimer(w.node.opts.SyncTimeout)
+	defer stuck.Stop()
+	select {
+	case c.queue <- buf:
+		return
+	case <-c.feed.link.closed:
+	case <-stuck.C:
+		c.feed.link.close(linkError("copy", c.feed.link.peer, ErrTimeout))
+	}
+	if buf.footer == nil {
+		w.release(buf)
+	}
+}
+
+// finish takes down that a shard is queued whole for its takers. For one who
+// lacks nothing more the log is held at its end until the footer comes.
+func (w *pass) finish(shard int, j *job) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.jobs, shard)
+	for _, c := range j.members {
+		if c.missing--; c.missing == 0 {
+			c.hold(finale, w.node.log)
+		}
+	}
+}
+
+// End gives the footer to the members who have everything.
+func (w *pass) End(f rdb.Footer) error {
+	w.mu.Lock()
+	var complete []*copying
+	for _, c := range w.mu.members {
+		if c.missing == 0 {
+			complete = append(complete, c)
+		}
+	}
+	for _, c := range complete {
+		w.removeLocked(c)
+	}
+	w.mu.Unlock()
+	for _, c := range complete {
+		w.push(c, &blockBuffer{footer: &f})
+	}
+	return nil
+}

@@ -1,0 +1,288 @@
+package repl
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+)
+
+// A session is one connection of a replica to its upstream. One goroutine
+// dials, reads, applies and acks, so that what is acked as applied is applied.
+type session struct {
+	up   *upstream
+	link *link
+
+	phase  phase
+	at     backlog.Position // streaming: the end of what was received and applied
+	goal   int64            // the upstream's end when the link came up
+	echo   uint64           // newest heartbeat
+	acked  int64            // what the last ack said
+	echoed uint64
+	buf    []byte
+}
+
+// A phase says which messages a session takes.
+type phase uint8
+
+const (
+	phaseDecision  phase = iota // Continue or FullSync is due
+	phaseAgreement              // SyncStart is sent, SyncBegin is due
+	phaseLoading                // blocks and log
+	phaseStreaming              // log
+)
+
+// ackEvery is how much log is applied without an ack while more is waiting to
+// be read.
+const ackEvery = 1 << 20
+
+// session runs one connection from the dial to its end, and says why it ended.
+func (u *upstream) session(ctx context.Context) error {
+	l, err := u.connect(ctx)
+	if err != nil {
+		u.down(err)
+		if f := u.node.opts.Events.Disconnected; f != nil {
+			f(Peer{Addr: u.addr, Upstream: true}, err)
+		}
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { l.close(ErrClosed) })
+	defer stop()
+	o := u.node.opts
+	o.Logger.Info("connected", "upstream", l.peer.Name, "addr", l.peer.Addr)
+	call(o.Events.Connected, l.peer)
+
+	s := &session{up: u, link: l, goal: l.with.end}
+	l.r.beat = s.heartbeat
+	err = s.receive()
+	l.close(err)
+	err = linkError("follow", l.peer, l.because(err))
+	if u.load != nil {
+		u.load.interrupted()
+	}
+	u.down(err)
+	if f := o.Events.Disconnected; f != nil {
+		f(l.peer, err)
+	}
+	return err
+}
+
+// connect dials and shakes hands.
+func (u *upstream) connect(ctx context.Context) (*link, error) {
+	u.mu.Lock()
+	u.mu.state = LinkConnecting
+	u.mu.attempts++
+	u.mu.Unlock()
+	o := u.node.opts
+	peer := Peer{Addr: u.addr, Upstream: true}
+	ctx, cancel := context.WithTimeout(ctx, o.HandshakeTimeout)
+	defer cancel()
+	conn, err := o.Transport.Dial(ctx, u.addr)
+	if err != nil {
+		return nil, linkError("dial", peer, err)
+	}
+	l := newLink(conn, o.HandshakeTimeout)
+	l.peer = peer
+	stop := context.AfterFunc(ctx, func() { l.close(fmt.Errorf("%w: %w", ErrTimeout, ctx.Err())) })
+	err = u.greet(l)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		err = linkError("handshake", l.peer, l.because(err))
+		l.close(err)
+		return nil, err
+	}
+	l.settle(o)
+	u.mu.Lock()
+	u.mu.peer, u.mu.lastIO, u.mu.theirEnd = l.peer, time.Now(), l.with.end
+	u.mu.Unlock()
+	return l, nil
+}
+
+// greet is the follower's half of the handshake.
+func (u *upstream) greet(l *link) error {
+	if err := l.w.writeMagic(); err != nil {
+		return err
+	}
+	if err := l.w.write(kindHello, u.node.hello().append(nil), nil); err != nil {
+		return err
+	}
+	if err := l.r.readMagic(); err != nil {
+		return err
+	}
+	h, err := readHello(l, kindWelcome)
+	if err != nil {
+		return err
+	}
+	err = u.node.agree(h)
+	if err == nil && h.versionMin != h.versionMax {
+		err = fmt.Errorf("%w: welcome with versions %d to %d", ErrProtocol, h.versionMin, h.versionMax)
+	}
+	if err != nil {
+		l.refuse(err)
+	}
+	return err
+}
+
+// receive reads and handles messages until something ends the link.
+func (s *session) receive() error {
+	for {
+		k, body, err := s.link.r.next()
+		if err != nil {
+			return err
+		}
+		if err := s.handle(k, body); err != nil {
+			return err
+		}
+		if err := s.ack(); err != nil {
+			return err
+		}
+	}
+}
+
+// handle does what a message says, if its kind belongs into the phase.
+func (s *session) handle(k kind, body []byte) error {
+	switch {
+	case k == kindHeartbeat:
+		return s.heartbeat(body)
+	case k == kindRefuse:
+		return parseRefuse(body)
+	case k == kindContinue && s.phase == phaseDecision:
+		return s.resume(body)
+	case k == kindFullSync && s.phase == phaseDecision:
+		return s.considerCopy(body)
+	case k == kindSyncBegin && s.phase == phaseAgreement:
+		return s.beginCopy(body)
+	case k == kindBlock && s.phase == phaseLoading:
+		return s.loadBlock(body)
+	case k == kindSyncEnd && s.phase == phaseLoading:
+		return s.endCopy(body)
+	case k == kindLog && s.phase == phaseLoading:
+		return s.loadLog(body)
+	case k == kindLog && s.phase == phaseStreaming:
+		return s.apply(body)
+	}
+	err := fmt.Errorf("%w: %v out of place", ErrProtocol, k)
+	s.link.refuse(err)
+	return err
+}
+
+func (s *session) heartbeat(body []byte) error {
+	h, err := parseHeartbeat(body)
+	if err != nil {
+		return err
+	}
+	if h.seq <= s.echo {
+		return fmt.Errorf("%w: heartbeat %d after %d", ErrProtocol, h.seq, s.echo)
+	}
+	s.echo = h.seq
+	s.up.heard(h.clock, h.end, s.link.r.read)
+	if s.phase == phaseStreaming {
+		s.up.working()
+	}
+	return nil
+}
+
+// resume begins to stream from where this node stands.
+func (s *session) resume(body []byte) error {
+	if len(body) != 8 {
+		return fmt.Errorf("%w: continue of %d bytes", ErrProtocol, len(body))
+	}
+	at, err := offset(body)
+	if err != nil {
+		return err
+	}
+	if end := s.up.node.log.End(); at != end {
+		return fmt.Errorf("%w: continue at %d, log ends at %d", ErrProtocol, at, end)
+	}
+	if err := s.extend(); err != nil {
+		return err
+	}
+	s.up.dropLoad()
+	s.up.mu.Lock()
+	s.up.mu.partials++
+	s.up.mu.Unlock()
+	call(s.up.node.opts.Events.PartialSync, PartialSync{Peer: s.link.peer, From: s.at, Bytes: max(s.goal-at, 0)})
+	return s.stream()
+}
+
+// extend takes over the upstream's lineage as far as this node has come along
+// it. An upstream that has begun a new history sends the end of the old one
+// first; until then an offset still belongs to that.
+func (s *session) extend() error {
+	log := s.up.node.log
+	if err := log.Extend(s.link.with.lineage.At(log.End())); err != nil {
+		return fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	s.at = log.Position()
+	return nil
+}
+
+// stream goes over to streaming at s.at.
+func (s *session) stream() error {
+	s.phase = phaseStreaming
+	s.acked = -1
+	s.up.setState(LinkStreaming)
+	s.checkSynced()
+	return nil
+}
+
+func (s *session) checkSynced() {
+	if s.at.Offset >= s.goal {
+		s.up.caughtUp()
+	}
+}
+
+// apply takes a run of records. The machine refuses what does not follow on
+// what it has, and then has changed nothing.
+func (s *session) apply(body []byte) error {
+	at, clock, records, err := parseLog(body)
+	if err != nil {
+		return err
+	}
+	if at != s.at.Offset {
+		return fmt.Errorf("%w: log at %d where %d was due", ErrProtocol, at, s.at.Offset)
+	}
+	s.up.heard(clock, at+int64(len(records)), s.link.r.read)
+	for len(records) > 0 {
+		now := records
+		fork, crosses := s.link.with.lineage.NextFork(s.at.Offset)
+		if crosses && fork < s.at.Offset+int64(len(records)) {
+			now = records[:fork-s.at.Offset]
+		}
+		if err := s.up.node.machine.Apply(s.at, now); err != nil {
+			return linkError("apply", s.link.peer, fmt.Errorf("records at %s: %w", s.at, err))
+		}
+		s.at.Offset += int64(len(now))
+		records = records[len(now):]
+		if crosses && s.at.Offset == fork {
+			if err := s.extend(); err != nil {
+				return err
+			}
+		}
+	}
+	s.up.working()
+	s.checkSynced()
+	return nil
+}
+
+// ack answers the newest heartbeat, and says what was applied when nothing more
+// is waiting to be read or much has been applied.
+func (s *session) ack() error {
+	a := ack{echo: s.echo, received: s.at.Offset, applied: s.at.Offset}
+	if s.phase != phaseStreaming {
+		a = ack{echo: s.echo, loading: true}
+	}
+	moved := a.applied - s.acked
+	if s.echo == s.echoed && (moved == 0 || a.loading) {
+		return nil
+	}
+	if s.echo == s.echoed && moved < ackEvery && !s.link.r.idle() {
+		return nil
+	}
+	s.acked, s.echoed = a.applied, s.echo
+	s.buf = a.append(s.buf[:0])
+	return s.link.w.write(kindAck, s.buf, nil)
+}

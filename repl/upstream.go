@@ -1,0 +1,166 @@
+package repl
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+)
+
+// An upstream is a replica's side of the link to the node that it follows: what
+// outlives a single connection.
+type upstream struct {
+	node *Node
+	addr string
+
+	// load is the full copy under way, or broken and waiting to be resumed.
+	// It belongs to the goroutine of Run.
+	load *loading
+
+	mu struct {
+		sync.Mutex
+		state     LinkState
+		peer      Peer
+		synced    bool
+		ready     bool          // holds data of the group: one sync was completed, or it came with a history
+		changed   chan struct{} // closed and renewed when synced becomes true
+		downSince time.Time
+		lastIO    time.Time
+		lastErr   error
+		lastSync  backlog.Refusal
+		partials  int64
+		fulls     int64
+		attempts  int64
+		theirEnd  int64 // of the upstream's log, as last heard
+		read      int64
+		progress  Progress
+		clockAt   time.Time // when clock was heard
+		clock     int64     // the writer's, in Unix milliseconds
+	}
+}
+
+func newUpstream(n *Node, addr string) *upstream {
+	u := &upstream{node: n, addr: addr}
+	u.mu.changed = make(chan struct{})
+	u.mu.downSince = time.Now()
+	u.mu.ready = n.log.End() > 0
+	return u
+}
+
+// hasData reports whether there is something to serve to followers.
+func (u *upstream) hasData() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.mu.ready
+}
+
+// clock returns the writer's clock: what was last heard, and our own monotonic
+// time since.
+func (u *upstream) clock() int64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.mu.clockAt.IsZero() {
+		return time.Now().UnixMilli()
+	}
+	return u.mu.clock + time.Since(u.mu.clockAt).Milliseconds()
+}
+
+// heard takes down what every frame of the log and every heartbeat says.
+func (u *upstream) heard(clock, end, read int64) {
+	now := time.Now()
+	u.mu.Lock()
+	u.mu.lastIO, u.mu.clockAt, u.mu.clock = now, now, clock
+	u.mu.theirEnd = max(u.mu.theirEnd, end)
+	u.mu.read = read
+	u.mu.Unlock()
+	if c, ok := u.node.machine.(Clocked); ok {
+		c.SetClock(clock)
+	}
+}
+
+// outage returns for how long the replica has been without a link that worked.
+func (u *upstream) outage() time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return time.Since(u.mu.downSince)
+}
+
+// working takes down that the link has done its work up to now, so that an
+// outage, if one follows, begins here. A link that comes up and breaks at once,
+// again and again, is an outage.
+func (u *upstream) working() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.mu.downSince = time.Now()
+}
+
+func (u *upstream) setState(s LinkState) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.mu.state = s
+}
+
+// down takes down that a session has ended, and why.
+func (u *upstream) down(err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.mu.state, u.mu.synced, u.mu.lastErr = LinkDown, false, err
+}
+
+// caughtUp takes down that the replica has what the upstream had when the link
+// came up.
+func (u *upstream) caughtUp() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.mu.synced {
+		u.mu.synced, u.mu.ready = true, true
+		close(u.mu.changed)
+		u.mu.changed = make(chan struct{})
+	}
+}
+
+func (u *upstream) waitSynced(ctx context.Context) error {
+	for {
+		u.mu.Lock()
+		synced, changed := u.mu.synced, u.mu.changed
+		u.mu.Unlock()
+		if synced {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-u.node.ctx.Done():
+			return ErrClosed
+		}
+	}
+}
+
+func (u *upstream) status(end int64) *UpstreamStatus {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	m := &u.mu
+	s := &UpstreamStatus{
+		Addr: u.addr, Peer: m.peer, State: m.state, Synced: m.synced, LastIO: -1,
+		LastSync: m.lastSync, Partials: m.partials, Fulls: m.fulls, Attempts: m.attempts,
+		Progress: m.progress, Read: m.read,
+	}
+	if m.state == LinkStreaming {
+		s.Behind = max(m.theirEnd-end, 0)
+	}
+	if !m.lastIO.IsZero() {
+		s.LastIO = time.Since(m.lastIO)
+	}
+	if m.state == LinkDown || m.state == LinkConnecting {
+		s.Down = time.Since(m.downSince)
+	}
+	if m.lastErr != nil {
+		s.LastError = m.lastErr.Error()
+	}
+	if !m.clockAt.IsZero() {
+		s.ClockSkew = time.Duration(m.clock-m.clockAt.UnixMilli()) * time.Millisecond
+	}
+	return s
+}
