@@ -141,9 +141,10 @@ func (b *Block) validate() error {
 // instead.
 func (b *Block) Entries() iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
+		var e Entry
 		n := 0
 		for data := b.Data; len(data) > 0; n++ {
-			e, size, err := CutEntry(data)
+			size, err := e.cut(data)
 			if err != nil {
 				yield(Entry{}, err)
 				return
@@ -163,9 +164,10 @@ func (b *Block) Entries() iter.Seq2[Entry, error] {
 // 2^64. It returns [ErrEntry] or [ErrFormat] as Entries does.
 func (b *Block) Sum() (uint64, error) {
 	var sum uint64
+	var e Entry
 	n := 0
 	for data := b.Data; len(data) > 0; n++ {
-		e, size, err := CutEntry(data)
+		size, err := e.cut(data)
 		if err != nil {
 			return 0, err
 		}

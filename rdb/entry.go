@@ -66,29 +66,10 @@ func PutEntry(dst []byte, key string, value []byte, deadline int64) int {
 // share memory with it. It returns [ErrEntry] for anything that PutEntry would
 // not have written.
 func ParseEntry(payload []byte) (Entry, error) {
-	if len(payload) == 0 || payload[0] != KindPut && payload[0] != KindPutDeadline {
-		return Entry{}, fmt.Errorf("%w: no entry in %d bytes", ErrEntry, len(payload))
-	}
 	var e Entry
-	b := payload[1:]
-	keyLen, n := binary.Uvarint(b)
-	if n <= 0 || n > 1 && b[n-1] == 0 {
-		return Entry{}, fmt.Errorf("%w: length of the key", ErrEntry)
+	if err := e.parse(payload); err != nil {
+		return Entry{}, err
 	}
-	b = b[n:]
-	if payload[0] == KindPutDeadline {
-		if len(b) < 8 {
-			return Entry{}, fmt.Errorf("%w: deadline in %d bytes", ErrEntry, len(b))
-		}
-		if e.Deadline = int64(binary.LittleEndian.Uint64(b)); e.Deadline <= 0 {
-			return Entry{}, fmt.Errorf("%w: deadline %d", ErrEntry, e.Deadline)
-		}
-		b = b[8:]
-	}
-	if keyLen == 0 || keyLen > MaxKeyBytes || keyLen > uint64(len(b)) || uint64(len(b))-keyLen > MaxValueBytes {
-		return Entry{}, fmt.Errorf("%w: key of %d in %d bytes", ErrEntry, keyLen, len(b))
-	}
-	e.Key, e.Value = b[:keyLen:keyLen], b[keyLen:len(b):len(b)]
 	return e, nil
 }
 
@@ -97,14 +78,49 @@ func ParseEntry(payload []byte) (Entry, error) {
 // in memory, b[size:] what follows it. Key and Value share memory with b. It
 // returns [ErrEntry] when b does not begin with a whole record of an entry.
 func CutEntry(b []byte) (e Entry, size int, err error) {
-	payload, rest, err := backlog.CutRecord(b)
-	if err != nil {
-		return Entry{}, 0, fmt.Errorf("%w: %w", ErrEntry, err)
-	}
-	if e, err = ParseEntry(payload); err != nil {
+	if size, err = e.cut(b); err != nil {
 		return Entry{}, 0, err
 	}
-	return e, len(b) - len(rest), nil
+	return e, size, nil
+}
+
+// cut is CutEntry into e, which is of no use after an error. An Entry is seven
+// words, and to return one costs half as much as to decode it; so the loops over
+// whole blocks decode into one place.
+func (e *Entry) cut(b []byte) (size int, err error) {
+	payload, rest, err := backlog.CutRecord(b)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrEntry, err)
+	}
+	return len(b) - len(rest), e.parse(payload)
+}
+
+func (e *Entry) parse(payload []byte) error {
+	if len(payload) < 2 || payload[0] != KindPut && payload[0] != KindPutDeadline {
+		return fmt.Errorf("%w: no entry in %d bytes", ErrEntry, len(payload))
+	}
+	keyLen, n := uint64(payload[1]), 1
+	if keyLen >= 0x80 { // else a length of one byte, the usual case
+		if keyLen, n = binary.Uvarint(payload[1:]); n <= 0 || payload[n] == 0 {
+			return fmt.Errorf("%w: length of the key", ErrEntry)
+		}
+	}
+	b := payload[1+n:]
+	e.Deadline = 0
+	if payload[0] == KindPutDeadline {
+		if len(b) < 8 {
+			return fmt.Errorf("%w: deadline in %d bytes", ErrEntry, len(b))
+		}
+		if e.Deadline = int64(binary.LittleEndian.Uint64(b)); e.Deadline <= 0 {
+			return fmt.Errorf("%w: deadline %d", ErrEntry, e.Deadline)
+		}
+		b = b[8:]
+	}
+	if keyLen == 0 || keyLen > MaxKeyBytes || keyLen > uint64(len(b)) || uint64(len(b))-keyLen > MaxValueBytes {
+		return fmt.Errorf("%w: key of %d in %d bytes", ErrEntry, keyLen, len(b))
+	}
+	e.Key, e.Value = b[:keyLen:keyLen], b[keyLen:len(b):len(b)]
+	return nil
 }
 
 // Limits of an entry. A key has at least one byte, a value may have none.
