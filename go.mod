@@ -1,3 +1,7 @@
 module github.com/emberkv/ember
 
 go 1.25.0
+
+require (
+	github.com/google/btree v1.1.3
+)

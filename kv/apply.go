@@ -1,0 +1,93 @@
+package kv
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/emberkv/ember/backlog"
+)
+
+// keptOperations bounds the room for decoded records that a store keeps from one
+// Apply to the next: half a megabyte.
+const keptOperations = 8 << 10
+
+// warmAhead is how many records' cache lines are asked for before the first of
+// them is applied.
+const warmAhead = 16
+
+// Apply takes whole records that another node has logged at position at: it
+// appends them to the store's log, whose gate is not asked, and applies them in
+// order. Each is visible as soon as it is applied, and all are when Apply
+// returns. It copies records.
+//
+// It returns [backlog.ErrPosition] unless at is the end of the store's log, and a
+// [*RecordError] if a record does not decode; nothing has changed then. After an
+// [ErrFull], which says that the log has more than the table, it returns
+// [ErrDamaged] until a full copy was loaded. Calls are made one after the other,
+// and held up to be so.
+func (s *Store) Apply(at backlog.Position, records []byte) error {
+	s.apply.Lock()
+	defer s.apply.Unlock()
+	t := s.table.Load()
+	switch here := s.log.Position(); {
+	case t == nil:
+		return ErrClosed
+	case s.apply.failed != nil:
+		return fmt.Errorf("%w: %w", ErrDamaged, s.apply.failed)
+	case at != here:
+		return fmt.Errorf("%w: records at %s, log ends at %s", backlog.ErrPosition, at, here)
+	}
+	ops, err := decode(s.apply.ops[:0], at.Offset, records, t.seed)
+	if err != nil || len(ops) == 0 {
+		return err
+	}
+	s.applying.Store(at.Offset)
+	if err = s.log.AppendAt(at, records); err == nil {
+		if err = t.applyAll(ops); err != nil {
+			s.apply.failed = err
+		}
+	}
+	s.applying.Store(idle)
+	clear(ops) // they refer to the caller's records
+	if cap(ops) <= keptOperations {
+		s.apply.ops = ops[:0]
+	}
+	s.waiters.wake()
+	return err
+}
+
+// applyAll applies operations in order.
+func (t *table) applyAll(ops []operation) error {
+	for i := range ops {
+		if i%warmAhead == 0 {
+			t.warm(ops[i:min(i+warmAhead, len(ops))])
+		}
+		op := &ops[i]
+		if op.kind == kindClear {
+			t.lock()
+			for i := range t.shards {
+				t.shards[i].clear()
+			}
+			t.unlock()
+			continue
+		}
+		sh := t.shard(op.hash)
+		sh.mu.Lock()
+		err := sh.apply(op)
+		sh.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// warm asks for the cache lines that ops will need: the groups of their keys. On a
+// store much larger than the caches each is a miss, and misses that do not wait
+// for each other overlap.
+func (t *table) warm(ops []operation) {
+	for i := range ops {
+		first, home := t.shard(ops[i].hash).dir.Load().home(ops[i].hash)
+		atomic.LoadUint64(&at(first, home)[0])
+	}
+}

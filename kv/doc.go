@@ -1,0 +1,69 @@
+// Package kv holds the store: keys and values in memory, and the log of every
+// change to them, which is all that copies, journals and watchers need.
+//
+//	s := kv.New(nil)
+//	defer s.Close()
+//	err := s.Set("user:1", []byte("Ada"), kv.TTL(time.Hour))
+//	name, err := s.Get("user:1")
+//
+// Reads take no lock, allocate nothing, and return slices of the store's memory,
+// which must not be modified. Every write is atomic; when it returns, it is in the
+// log and visible.
+//
+// # One store writes, others follow
+//
+// [Store.Log] is the store's log. A store that follows another is given the same
+// records at the same offsets by [Store.Apply], and the state that it has to begin
+// with by [Store.Dump] there and [Store.Load] here. Package repl does so. Whether a
+// store takes writes is decided by its log's gate alone.
+//
+// Positions are the vocabulary between stores: [Store.Position] after a write or a
+// read here, [Store.Wait] there, and what was seen here can be read there.
+//
+// Deadlines are absolute. Every store hides a key at its deadline, by the clock of the
+// one that writes; only that one deletes it, and logs that it did.
+//
+// # Memory
+//
+// An entry is one record, the same bytes as in the log: at 16 bytes of key and 100 of
+// value it takes 120 bytes, and its slot in the table 10 to 21. Entries lie in slabs of
+// up to 512 KiB, slots in segments of 16 KiB, and neither holds a pointer: the garbage
+// collector sees a few hundred objects in place of millions, and a collection takes
+// milliseconds. Since collections are cheap, a low GOGC is too: at 100, the default,
+// a store of 700 MB whose entries are overwritten all the time stands at 1.4 GB of
+// memory, at 25 at 0.9.
+//
+// Overwritten and deleted entries leave dead bytes behind. Writers themselves empty
+// the slabs that have most of them, a few entries at a time; after any number of random
+// overwrites no more than a third of a store's slabs is dead. A [Snapshot] that is
+// open, and a dump, suspend that for the slabs that they hold.
+//
+// # Invariants
+//
+//   - An entry is encoded once, and never changed, moved or written over where it
+//     lies: a slot is made to refer to another place.
+//   - First the log, then the table: nothing can be read whose offset is not yet in
+//     Position.
+//   - A slab leaves its set after the last slot that referred to it was changed.
+//   - A segment changes neither its size nor the places of its slots. What is larger,
+//     or newer than a frozen view, is another segment.
+//   - The table holds what the log says, unless Store.applying says otherwise.
+//
+// # Locks
+//
+// In this order, and none is held over I/O, a channel or a sleep:
+//
+//   - Store.apply, held while logged records are ahead of the table
+//   - expirer.batch
+//   - the locks of a table's shards, several in index order; one shard of a table that
+//     is being loaded
+//   - the log's own locks
+//   - expirer.mu, waiters.mu, Snapshot.mu, under which no other is taken
+//
+// Reads take none of them. The files in the order in which to read them: slot.go,
+// entry.go, segment.go, directory.go, arena.go (memory); shard.go, grow.go, compact.go,
+// freeze.go, deadlines.go, table.go (what a shard does with it); options.go, errors.go,
+// store.go, get.go, set.go, write.go, counter.go, iterate.go (the store); record.go,
+// apply.go, wait.go, digest.go, clock.go, expire.go (the log); encode.go, snapshot.go,
+// restore.go, dump.go, load.go, loadshard.go (whole states).
+package kv

@@ -1,0 +1,94 @@
+package kv
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/emberkv/ember/rdb"
+)
+
+// giveWayAfter is how long an encoder works before it offers its processor to
+// others. On few cores the writers and readers of a store would else wait for the
+// scheduler's time slice of ten milliseconds.
+const giveWayAfter = 100 * time.Microsecond
+
+// clockBytes is how much is encoded between two looks at the clock.
+const clockBytes = 16 << 10
+
+// An encoder turns frozen views into blocks. It is for one goroutine.
+type encoder struct {
+	write func(*rdb.Block) error // takes a block until it returns
+
+	buf    []byte // of the block in the making; used again
+	block  rdb.Block
+	worked int // bytes since the clock was looked at
+	since  time.Time
+}
+
+// encode writes the entries of a view as the blocks of a shard: each of about
+// rdb.DefaultBlockBytes, at least one.
+func (x *encoder) encode(f *frozen, shard int, at int64) (err error) {
+	x.block = rdb.Block{Shard: shard, First: true, At: at, Keys: int(f.keys)}
+	f.records(func(record []byte) bool {
+		// What does not fit begins another block. So one that exceeds the
+		// size has one by itself, whatever that size is.
+		if len(x.buf) > 0 && len(x.buf)+len(record) > rdb.DefaultBlockBytes {
+			if err = x.flush(false); err != nil {
+				return false
+			}
+		}
+		x.buf = append(x.buf, record...)
+		x.block.Count++
+		if x.worked += len(record); x.worked >= clockBytes {
+			x.giveWay()
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return x.flush(true)
+}
+
+func (x *encoder) flush(last bool) error {
+	x.block.Last, x.block.Data = last, x.buf
+	b := x.block
+	err := x.write(&b)
+	if cap(x.buf) > 2*rdb.DefaultBlockBytes {
+		x.buf = nil // a big entry's: not to be kept
+	}
+	x.buf = x.buf[:0]
+	x.block = rdb.Block{Shard: x.block.Shard}
+	return err
+}
+
+func (x *encoder) giveWay() {
+	x.worked = 0
+	if now := time.Now(); now.Sub(x.since) >= giveWayAfter {
+		runtime.Gosched()
+		x.since = time.Now()
+	}
+}
+
+// inParallel runs n calls of work and returns the first error when all have
+// returned. The others learn of it by failed.
+func inParallel(n int, work func(failed func() bool) error) error {
+	var (
+		wg    sync.WaitGroup
+		first error
+		once  sync.Once
+		stop  atomic.Bool
+	)
+	for range n {
+		wg.Go(func() {
+			if err := work(stop.Load); err != nil {
+				once.Do(func() { first = err })
+				stop.Store(true)
+			}
+		})
+	}
+	wg.Wait()
+	return first
+}

@@ -1,0 +1,105 @@
+package kv
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors of single operations. Nothing has changed when one is returned. A write
+// also returns the error of the log's gate, which says why this node takes no
+// writes now, and that of its settler, with which the write stands.
+var (
+	// ErrNotFound is returned for a key that does not exist, or whose deadline
+	// has passed.
+	ErrNotFound = errors.New("kv: key not found")
+
+	// ErrExists is returned by [Store.Set] with [IfAbsent] for a key that exists.
+	ErrExists = errors.New("kv: key exists")
+
+	// ErrEmptyKey is returned for a write to the empty key, which no store holds.
+	ErrEmptyKey = errors.New("kv: empty key")
+
+	// ErrTooLarge is returned for a key longer than [rdb.MaxKeyBytes] or a value
+	// longer than [rdb.MaxValueBytes].
+	ErrTooLarge = errors.New("kv: key or value too large")
+
+	// ErrNotInteger is returned by [Store.Add] for a value that is not a decimal
+	// number of 64 bits in its shortest form.
+	ErrNotInteger = errors.New("kv: value is not an integer")
+
+	// ErrOverflow is returned by [Store.Add] when the result does not fit 64 bits.
+	ErrOverflow = errors.New("kv: integer overflow")
+
+	// ErrFull is returned when a shard has used up what its slots can address:
+	// 117 million keys, or 8 TiB. Use a table of more shards.
+	ErrFull = errors.New("kv: shard is full")
+
+	// ErrClosed is returned by every method after [Store.Close], and by those of a
+	// [Snapshot] after its own.
+	ErrClosed = errors.New("kv: closed")
+)
+
+// Errors of a node that follows others, or is followed.
+var (
+	// ErrLost is returned by [Store.Wait] for a position in an earlier history
+	// beyond its end. What was written there is not in this store, and never
+	// will be.
+	ErrLost = errors.New("kv: position was lost in a fork")
+
+	// ErrRecord is returned by [Store.Apply], and by a loader, inside a
+	// [*RecordError], for bytes that are no record of this package.
+	ErrRecord = errors.New("kv: malformed record")
+
+	// ErrReplaced is returned by [Store.Dump] when the store's contents were
+	// exchanged under it, by [Store.Restore] or the end of a full copy. Begin
+	// again.
+	ErrReplaced = errors.New("kv: contents were replaced during a dump")
+
+	// ErrDamaged is returned by [Store.Apply] after a record was logged but could
+	// not be applied, which takes an [ErrFull]. Only a full copy repairs it.
+	ErrDamaged = errors.New("kv: a logged record was not applied")
+)
+
+// Errors of a loader, which [Store.Load] returns, and of [Store.Restore]. The
+// state in use is untouched; what was loaded is of no use.
+var (
+	// ErrBlock is returned for a block that does not fit: of a shard out of range,
+	// out of order, with another number of entries than it says, with a key twice
+	// or one that belongs to another shard.
+	ErrBlock = errors.New("kv: block does not fit")
+
+	// ErrAside is returned when more than [MaxAsideBytes] of records came for
+	// shards whose blocks were not complete.
+	ErrAside = errors.New("kv: too many records for incomplete shards")
+
+	// ErrIncomplete is returned by Commit when shards are missing.
+	ErrIncomplete = errors.New("kv: shards are missing")
+
+	// ErrDigest is returned by Commit when the number of keys, their sum or the
+	// position are not those of the sender.
+	ErrDigest = errors.New("kv: contents differ from the sender's")
+
+	// ErrAborted is returned by a loader that was aborted or has committed.
+	ErrAborted = errors.New("kv: loader has ended")
+)
+
+// An InvalidError is returned for an argument that makes no sense. Nothing has
+// changed.
+type InvalidError struct {
+	Field string // what it was given for
+	Value any
+}
+
+func (e *InvalidError) Error() string { return fmt.Sprintf("kv: invalid %s: %v", e.Field, e.Value) }
+
+// A RecordError is returned for a record that cannot be taken. Nothing of the
+// records that came with it was.
+type RecordError struct {
+	Offset int64 // of the record, in the log
+	Err    error // wraps ErrRecord, or the decoder's error
+}
+
+func (e *RecordError) Error() string { return fmt.Sprintf("%v (at offset %d)", e.Err, e.Offset) }
+
+// Unwrap returns e.Err.
+func (e *RecordError) Unwrap() error { return e.Err }

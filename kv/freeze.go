@@ -1,0 +1,108 @@
+package kv
+
+import "math/bits"
+
+// A frozen is a view of one shard as it was at one moment. It is read without a
+// lock, at any pace, while the shard goes on.
+//
+// To freeze is to note two pointers and to raise the shard's epoch. While a view
+// is in use, a writer that is about to change a segment or a directory of an older
+// epoch replaces it by a copy first, 16 KiB, once a segment: what the view leads to
+// is never written again. Without a view in use writers change in place.
+//
+// The view holds the slabs that were in use. Compaction lets those be as long as
+// it lasts: to move entries out of a slab that is kept alive only costs memory.
+type frozen struct {
+	shard *shard
+	dir   *directory
+	slabs *slabSet
+	keys  int64
+	sum   uint64
+}
+
+// freeze returns a view of the shard as it is. The shard must be locked. The
+// caller releases the view, once.
+func (sh *shard) freeze() *frozen {
+	m := &sh.mu
+	m.epoch++
+	m.freezes++
+	return &frozen{shard: sh, dir: sh.dir.Load(), slabs: sh.slabs.Load(), keys: m.keys, sum: m.sum}
+}
+
+// release says that the view will not be read any more.
+func (f *frozen) release() {
+	f.shard.mu.Lock()
+	defer f.shard.mu.Unlock()
+	f.shard.mu.freezes--
+}
+
+// own returns the segment of a hash for the caller to change. Slots keep their
+// places.
+func (sh *shard) own(hash uint64) *segment {
+	d := sh.dir.Load()
+	i := d.index(hash)
+	s := d.segments[i]
+	if sh.mu.freezes == 0 || s.epoch == sh.mu.epoch {
+		return s
+	}
+	d = sh.ownDirectory(d)
+	start, n := d.span(i)
+	s = s.clone(sh.mu.epoch)
+	d.set(start, n, s)
+	return s
+}
+
+// ownDirectory returns the shard's directory d for the caller to change.
+func (sh *shard) ownDirectory(d *directory) *directory {
+	if sh.mu.freezes == 0 || d.epoch == sh.mu.epoch {
+		return d
+	}
+	d = d.clone(0, sh.mu.epoch)
+	sh.dir.Store(d)
+	return d
+}
+
+// records calls yield with each entry's record, encoded as it is, until yield
+// returns false. They come in the order in which they lie in memory, so that
+// memory is read from front to back: a bit for each place in the slabs sorts
+// them for next to nothing.
+func (f *frozen) records(yield func(record []byte) bool) {
+	marks := f.marks()
+	for id, data := range f.slabs.data {
+		for i, word := range marks[id] {
+			for ; word != 0; word &= word - 1 {
+				place := (i*64 + bits.TrailingZeros64(word)) * entryAlign
+				if !yield(recordAt(data[place:])) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// marks returns for each slab a bit for each place at which a living entry begins.
+func (f *frozen) marks() [][]uint64 {
+	marks := make([][]uint64, len(f.slabs.data))
+	words := 0
+	for _, data := range f.slabs.data {
+		words += markWords(data)
+	}
+	all := make([]uint64, words)
+	for id, data := range f.slabs.data {
+		n := markWords(data)
+		marks[id], all = all[:n:n], all[n:]
+	}
+	for _, s := range f.dir.distinct() {
+		s.each(func(_ uint64, ref slot) {
+			i := ref.offset() / entryAlign
+			marks[ref.slab()][i/64] |= 1 << (i % 64)
+		})
+	}
+	return marks
+}
+
+// markWords returns how many words of 64 places a slab has. One that is larger
+// than the regular ones holds a single entry, at its front.
+func markWords(data []byte) int {
+	return (min(len(data), maxSlabBytes)/entryAlign + 63) / 64
+}

@@ -1,0 +1,78 @@
+package kv
+
+import (
+	"time"
+
+	"github.com/emberkv/ember/internal/hash"
+)
+
+// Get returns the value of a key. The slice is the store's: it must not be
+// modified, and has no room behind it. Get returns [ErrNotFound] or [ErrClosed].
+func (s *Store) Get(key string) ([]byte, error) {
+	e, err := s.get(key)
+	if err != nil {
+		return nil, err
+	}
+	return e.value, nil
+}
+
+// Append appends a copy of a key's value to dst and returns the extended slice.
+// It returns [ErrNotFound] or [ErrClosed], and dst as it was.
+func (s *Store) Append(dst []byte, key string) ([]byte, error) {
+	e, err := s.get(key)
+	if err != nil {
+		return dst, err
+	}
+	return append(dst, e.value...), nil
+}
+
+// Has reports whether a key exists. It returns [ErrClosed].
+func (s *Store) Has(key string) (bool, error) {
+	_, err := s.get(key)
+	if err == ErrNotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// TTL returns how long a key has left, to the millisecond, or [NoTTL] if it has
+// no deadline. It returns [ErrNotFound] or [ErrClosed].
+func (s *Store) TTL(key string) (time.Duration, error) {
+	t := s.table.Load()
+	if t == nil {
+		return 0, ErrClosed
+	}
+	h := hash.String(t.seed, key)
+	e, ok := t.shard(h).find(h, key)
+	if !ok {
+		return 0, ErrNotFound
+	}
+	if e.deadline == 0 {
+		return NoTTL, nil
+	}
+	left := e.deadline - s.clock.now()
+	if left <= 0 {
+		return 0, ErrNotFound
+	}
+	return span(left), nil
+}
+
+func (s *Store) get(key string) (entry, error) {
+	t := s.table.Load()
+	if t == nil {
+		return entry{}, ErrClosed
+	}
+	h := hash.String(t.seed, key)
+	e, ok := t.shard(h).find(h, key)
+	if !ok || s.clock.reached(e.deadline) {
+		return entry{}, ErrNotFound
+	}
+	return e, nil
+}
+
+// span returns ms milliseconds as a duration, the longest one if they do not fit:
+// a deadline may lie further ahead than a duration reaches.
+func span(ms int64) time.Duration {
+	const longest = time.Duration(1<<63 - 1)
+	return time.Duration(min(ms, longest.Milliseconds())) * time.Millisecond
+}

@@ -1,0 +1,73 @@
+package kv
+
+// makeRoom lets the segment of a hash take one key more. It works on one segment
+// of at most 1,792 slots, some ten microseconds; the rest of the shard is not
+// touched. It returns ErrFull when the hash bits that slots keep are used up.
+func (sh *shard) makeRoom(hash uint64) error {
+	for {
+		d := sh.dir.Load()
+		seg := d.segments[d.index(hash)]
+		switch {
+		case seg.keys < seg.limit():
+			return nil
+		case len(seg.groups) < maxGroups:
+			sh.double(seg)
+		case seg.depth < dirBits:
+			// A half may be full again, if the bit was the same in all keys.
+			sh.split(d, d.index(hash))
+		default:
+			return ErrFull
+		}
+	}
+}
+
+// double replaces a shard's only segment by one of twice the size.
+func (sh *shard) double(old *segment) {
+	s := newSegment(max(1, 2*len(old.groups)), 0, sh.mu.epoch)
+	old.each(s.build)
+	sh.dir.Store(newDirectory(s, sh.mu.epoch))
+}
+
+// split replaces the segment of element i by two, which share one bit of the
+// hash more. The old one stays as it is for those who are still reading it.
+func (sh *shard) split(d *directory, i int) {
+	old := d.segments[i]
+	depth := old.depth + 1
+	low := newSegment(maxGroups, depth, sh.mu.epoch)
+	high := newSegment(maxGroups, depth, sh.mu.epoch)
+	bit := slot(1) << (hashBits - depth)
+	old.each(func(tag uint64, ref slot) {
+		if ref&bit == 0 {
+			low.build(tag, ref)
+		} else {
+			high.build(tag, ref)
+		}
+	})
+	fresh := old.depth == d.depth
+	if fresh {
+		d = d.clone(1, sh.mu.epoch)
+		i *= 2
+	} else {
+		d = sh.ownDirectory(d)
+	}
+	start, n := d.span(i)
+	d.set(start, n/2, low)
+	d.set(start+n/2, n/2, high)
+	if fresh {
+		sh.dir.Store(d)
+	}
+}
+
+// presize gives an empty shard segments for keys to come, but no more than bytes
+// of them.
+func (sh *shard) presize(keys, bytes int) {
+	const segmentBytes = maxGroups * 8 * (1 + groupSlots)
+	full := (&segment{groups: make([]group, maxGroups)}).limit()
+	var depth uint8
+	for keys>>depth > full*7/8 && depth < dirBits && 2*segmentBytes<<depth <= bytes {
+		depth++
+	}
+	if depth > 0 {
+		sh.dir.Store(presized(depth, sh.mu.epoch))
+	}
+}

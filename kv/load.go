@@ -1,0 +1,289 @@
+package kv
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
+)
+
+const (
+	// MaxAsideBytes bounds the records that a loader keeps for shards whose
+	// blocks are not complete. A sender that takes one shard at a time, and lets the
+	// log wait while it is behind, stays far below.
+	MaxAsideBytes = 64 << 20
+
+	// maxLoadWorkers bounds the goroutines that insert a load's entries; more
+	// than these outrun every connection and every disk.
+	maxLoadWorkers = 4
+
+	// loadQueue is how many blocks each worker may be behind.
+	loadQueue = 8
+)
+
+// Load begins to build another state beside the one in use, for a full copy from
+// another node. The state in use stays, and is served and may change, until the
+// loader's Commit. It returns [rdb.ErrFormat] or [rdb.ErrVersion] for a header that
+// is not valid, and [ErrClosed].
+//
+// The loader's methods are for one goroutine. It has goroutines of its own, which
+// insert the entries; Commit and Abort end them, so one of the two has to be called.
+// The first error makes the loader useless, and is returned from then on; Interrupted
+// then returns no position. A loader keeps at most [MaxAsideBytes] beside the state
+// itself and the log's window, and believes no number in a header or a block further
+// than the bytes that came with it.
+func (s *Store) Load(h rdb.Header) (rdb.Loader, error) { return s.load(h) }
+
+func (s *Store) load(h rdb.Header) (*loader, error) {
+	if err := h.Validate(); err != nil {
+		return nil, err
+	}
+	if s.table.Load() == nil {
+		return nil, ErrClosed
+	}
+	return &loader{
+		store:  s,
+		begin:  h.Position.Offset,
+		table:  newTable(h.Seed, h.Shards),
+		log:    backlog.NewLogAt(h.Lineage, h.Position.Offset, &s.opts),
+		shards: make([]loadShard, h.Shards),
+	}, nil
+}
+
+// A loader is the state in the making: a table, the log that goes with it, and how
+// far each shard has come.
+//
+// The caller's goroutine takes blocks and records in the order in which they were
+// sent, and decides by it. The blocks' entries are inserted by workers, each shard's by
+// the same one. A shard's lock in the new table orders the two.
+type loader struct {
+	store  *Store
+	begin  int64 // where the log began
+	table  *table
+	log    *backlog.Log
+	shards []loadShard
+
+	queues  []chan *rdb.Block // one for each worker; nil before the first block
+	workers sync.WaitGroup
+	pending sync.WaitGroup // blocks that are queued or being inserted
+	aside   atomic.Int64   // bytes kept in all shards
+	failure atomic.Pointer[error]
+	ended   bool
+	ops     []operation // room for the next call
+}
+
+// fail notes the first error, and returns it.
+func (l *loader) fail(err error) error {
+	if l.failure.CompareAndSwap(nil, &err) {
+		return err
+	}
+	return *l.failure.Load()
+}
+
+// usable returns the error that made the loader useless, if any.
+func (l *loader) usable() error {
+	if p := l.failure.Load(); p != nil {
+		return *p
+	}
+	if l.ended {
+		return ErrAborted
+	}
+	return nil
+}
+
+// Block implements [rdb.Loader]. It blocks while the worker is loadQueue blocks
+// behind.
+func (l *loader) Block(b *rdb.Block) error {
+	if err := l.usable(); err != nil {
+		return err
+	}
+	if b.Shard < 0 || b.Shard >= len(l.shards) {
+		return l.fail(fmt.Errorf("%w: shard %d of %d", ErrBlock, b.Shard, len(l.shards)))
+	}
+	if b.First && b.At < l.begin {
+		return l.fail(fmt.Errorf("%w: shard %d stands at %d, the log began at %d", ErrBlock, b.Shard, b.At, l.begin))
+	}
+	sh, ls := &l.table.shards[b.Shard], &l.shards[b.Shard]
+	sh.mu.Lock()
+	err := ls.receive(b)
+	if err == nil && b.First {
+		sh.presize(b.Keys, presizeShare*len(b.Data))
+	}
+	sh.mu.Unlock()
+	if err != nil {
+		return l.fail(err)
+	}
+	if l.queues == nil {
+		l.start()
+	}
+	l.pending.Add(1)
+	l.queues[b.Shard%len(l.queues)] <- b
+	return nil
+}
+
+// start starts the workers.
+func (l *loader) start() {
+	l.queues = make([]chan *rdb.Block, min(runtime.GOMAXPROCS(0), maxLoadWorkers))
+	for i := range l.queues {
+		queue := make(chan *rdb.Block, loadQueue)
+		l.queues[i] = queue
+		l.workers.Go(func() {
+			for b := range queue {
+				if l.failure.Load() == nil {
+					if err := l.insert(b); err != nil {
+						l.fail(err)
+					}
+				}
+				l.pending.Done()
+			}
+		})
+	}
+}
+
+// Records implements [rdb.Loader].
+func (l *loader) Records(at int64, records []byte) error {
+	if err := l.usable(); err != nil {
+		return err
+	}
+	if end := l.log.End(); at != end {
+		return l.fail(fmt.Errorf("%w: records at %d, log ends at %d", backlog.ErrPosition, at, end))
+	}
+	ops, err := decode(l.ops[:0], at, records, l.table.seed)
+	if err != nil {
+		return l.fail(err)
+	}
+	if len(ops) == 0 {
+		return nil
+	}
+	// Every record becomes part of the log, whatever its effect here: others
+	// will follow this store.
+	if _, err := l.log.Append(records); err != nil {
+		return l.fail(err)
+	}
+	for i := range ops {
+		if err := l.take(&ops[i]); err != nil {
+			return l.fail(err)
+		}
+	}
+	clear(ops)
+	if cap(ops) <= keptOperations {
+		l.ops = ops[:0]
+	}
+	return nil
+}
+
+// take gives an operation to its shard, or to all.
+func (l *loader) take(op *operation) error {
+	if op.kind != kindClear {
+		return l.takeShard(l.table.number(op.hash), op)
+	}
+	for i := range l.shards {
+		if err := l.takeShard(i, op); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Interrupted implements [rdb.Loader]. After an error it returns nothing.
+func (l *loader) Interrupted() (backlog.Position, rdb.ShardSet) {
+	l.pending.Wait()
+	var done rdb.ShardSet
+	if l.usable() != nil {
+		return backlog.Position{}, done
+	}
+	for i := range l.shards {
+		sh, ls := &l.table.shards[i], &l.shards[i]
+		sh.mu.Lock()
+		if ls.phase == loaded {
+			done.Add(i)
+		} else {
+			l.aside.Add(-int64(len(ls.aside)))
+			*ls = loadShard{}
+			sh.clear()
+		}
+		sh.mu.Unlock()
+	}
+	return l.log.Position(), done
+}
+
+// Commit implements [rdb.Loader]. It returns [ErrIncomplete], [ErrDigest],
+// [ErrClosed], or what made the loader useless.
+func (l *loader) Commit(f rdb.Footer) error {
+	if err := l.verify(f); err != nil {
+		return err
+	}
+	return l.end(l.store.exchange(l.table, func() (*backlog.Log, error) { return l.log, nil }))
+}
+
+// verify returns an error unless the loaded state is complete, and what f says.
+func (l *loader) verify(f rdb.Footer) error {
+	l.pending.Wait()
+	if err := l.usable(); err != nil {
+		return err
+	}
+	l.table.lock()
+	defer l.table.unlock()
+	for i := range l.shards {
+		switch ls := &l.shards[i]; {
+		case ls.phase != loaded:
+			return l.fail(fmt.Errorf("%w: shard %d of %d", ErrIncomplete, i, len(l.shards)))
+		case ls.at > f.Position.Offset:
+			return l.fail(fmt.Errorf("%w: shard %d stands at %d, beyond %s", ErrBlock, i, ls.at, f.Position))
+		}
+	}
+	keys, sum, _ := l.table.totalsLocked()
+	if at := l.log.Position(); at != f.Position || keys != f.Keys || sum != f.Sum {
+		return l.fail(fmt.Errorf("%w: %d keys with sum %016x at %s, want %d with %016x at %s",
+			ErrDigest, keys, sum, at, f.Keys, f.Sum, f.Position))
+	}
+	return nil
+}
+
+// Abort implements [rdb.Loader].
+func (l *loader) Abort() { l.end(nil) }
+
+// end stops the workers and lets go of what was loaded.
+func (l *loader) end(err error) error {
+	if l.ended {
+		return err
+	}
+	l.ended = true
+	if l.failure.Load() == nil {
+		l.fail(ErrAborted) // what is still queued need not be inserted
+	}
+	for _, queue := range l.queues {
+		close(queue)
+	}
+	l.workers.Wait()
+	l.table, l.log, l.shards = nil, nil, nil
+	return err
+}
+
+// exchange puts another table, and the log that goes with it, in the place of those
+// in use. The log is asked for when nothing can change any more.
+func (s *Store) exchange(t *table, log func() (*backlog.Log, error)) error {
+	s.apply.Lock()
+	defer s.apply.Unlock()
+	old := s.lockAll()
+	if old == nil {
+		return ErrClosed
+	}
+	with, err := log()
+	if err != nil {
+		old.unlock()
+		return err
+	}
+	// First the log, as always. Who locks a shard of the old table from now on
+	// sees that it is not the store's any more.
+	s.log.Adopt(with)
+	s.table.Store(t)
+	s.apply.failed = nil
+	old.unlock()
+	s.expirer.restart()
+	s.waiters.wake()
+	return nil
+}

@@ -1,0 +1,102 @@
+package kv
+
+import "time"
+
+// Options configure a [Store]. The zero value, and a nil pointer, are the
+// defaults. Every value is valid, so that [New] cannot fail.
+type Options struct {
+	// LogBytes bounds the records that the store's log holds, in bytes: what a
+	// follower may miss and still go on without a full copy. 0 means
+	// [backlog.DefaultMaxBytes], which is a minute of some ten thousand small
+	// writes a second. Negative means that nothing is held, for a store that
+	// nobody follows.
+	LogBytes int64
+
+	// LogAge drops records that are older from the log, when others come. 0 and
+	// negative mean no bound by age.
+	LogAge time.Duration
+}
+
+// NoTTL is what [Store.TTL] returns for a key without a deadline.
+const NoTTL time.Duration = -1
+
+// A SetOption changes what [Store.Set] does. It is a plain value: to pass some
+// allocates nothing.
+type SetOption struct {
+	kind setKind
+	ms   int64
+}
+
+type setKind uint8
+
+const (
+	setTTL setKind = iota + 1
+	setExpireAt
+	setKeepTTL
+	setIfAbsent
+	setIfPresent
+)
+
+// TTL gives the key a deadline at d from now, on the clock of the node that
+// writes. It counts in milliseconds; a fraction of one is rounded up. Set
+// refuses a d that is not positive with an [*InvalidError].
+func TTL(d time.Duration) SetOption { return SetOption{setTTL, milliseconds(d)} }
+
+// ExpireAt gives the key a deadline at t, to the millisecond. If that has passed,
+// Set deletes the key instead, as Redis does
+// (https://redis.io/docs/latest/commands/expireat).
+func ExpireAt(t time.Time) SetOption { return SetOption{setExpireAt, t.UnixMilli()} }
+
+// KeepTTL leaves the key's deadline as it is. Without it, or another deadline,
+// Set removes the deadline.
+func KeepTTL() SetOption { return SetOption{kind: setKeepTTL} }
+
+// IfAbsent lets Set return [ErrExists], and change nothing, if the key exists.
+func IfAbsent() SetOption { return SetOption{kind: setIfAbsent} }
+
+// IfPresent lets Set return [ErrNotFound], and change nothing, unless the key
+// exists.
+func IfPresent() SetOption { return SetOption{kind: setIfPresent} }
+
+// milliseconds returns d in milliseconds, rounded away from 0.
+func milliseconds(d time.Duration) int64 {
+	ms := d.Milliseconds()
+	switch rest := d % time.Millisecond; {
+	case rest > 0:
+		ms++
+	case rest < 0:
+		ms--
+	}
+	return ms
+}
+
+// conditions are the options of one Set, put together.
+type conditions struct {
+	kind                setKind // of the deadline: setTTL, setExpireAt, setKeepTTL, or 0 for none
+	ms                  int64
+	ifAbsent, ifPresent bool
+}
+
+// combine checks options against each other.
+func combine(opts []SetOption) (c conditions, err error) {
+	for _, o := range opts {
+		switch o.kind {
+		case setIfAbsent:
+			c.ifAbsent = true
+		case setIfPresent:
+			c.ifPresent = true
+		default:
+			if c.kind != 0 {
+				return c, &InvalidError{Field: "SetOption", Value: "more than one of TTL, ExpireAt and KeepTTL"}
+			}
+			if o.kind == setTTL && o.ms <= 0 {
+				return c, &InvalidError{Field: "TTL", Value: time.Duration(o.ms) * time.Millisecond}
+			}
+			c.kind, c.ms = o.kind, o.ms
+		}
+	}
+	if c.ifAbsent && c.ifPresent {
+		return c, &InvalidError{Field: "SetOption", Value: "IfAbsent with IfPresent"}
+	}
+	return c, nil
+}

@@ -1,0 +1,159 @@
+package kv
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/hash"
+	"github.com/emberkv/ember/rdb"
+)
+
+// The kinds of record, the first byte of a payload. A record says what became of
+// a key, not what was asked for, so that one that is applied again, with all that
+// followed it, changes nothing.
+//
+//	1 put              uvarint length of the key, key, value      rdb.KindPut
+//	2 put, deadline    the same, deadline before the key          rdb.KindPutDeadline
+//	3 delete           key
+//	4 expired          key: deleted because its deadline passed
+//	5 deadline         8 bytes, 0 for none; key
+//	6 clear            nothing
+//
+// Deadlines are Unix milliseconds, little endian. The bytes of a put are those of
+// the entry in memory and in a snapshot.
+const (
+	kindDelete   = 3
+	kindExpired  = 4
+	kindDeadline = 5
+	kindClear    = 6
+)
+
+// clearRecord is the one record of its kind.
+var clearRecord = backlog.AppendRecord(nil, []byte{kindClear})
+
+// appendKeyRecord appends the record of a delete, for whichever reason.
+func appendKeyRecord(dst []byte, kind byte, key string) []byte {
+	dst = binary.AppendUvarint(dst, uint64(1+len(key)))
+	return append(append(dst, kind), key...)
+}
+
+func appendDeadlineRecord(dst []byte, deadline int64, key string) []byte {
+	dst = binary.AppendUvarint(dst, uint64(9+len(key)))
+	dst = append(dst, kindDeadline)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(deadline))
+	return append(dst, key...)
+}
+
+// An operation is a decoded record. Its slices share memory with what it was
+// decoded from.
+type operation struct {
+	kind     byte
+	hash     uint64
+	sum      uint64 // of a put's entry
+	deadline int64
+	key      []byte
+	record   []byte // with its framing
+	end      int64  // offset in the log after it
+}
+
+// decode decodes whole records that begin at offset at, appends them to ops, and
+// returns a [*RecordError] if there is anything else among them. It hashes each
+// key with seed: all at once, before any lock is taken, because hashing one record
+// while the next one's cache line comes in is free.
+func decode(ops []operation, at int64, records []byte, seed uint64) ([]operation, error) {
+	for len(records) > 0 {
+		payload, rest, err := backlog.CutRecord(records)
+		if err != nil {
+			return nil, &RecordError{at, err}
+		}
+		size := len(records) - len(rest)
+		op, err := decodePayload(payload)
+		if err != nil {
+			return nil, &RecordError{at, err}
+		}
+		at += int64(size)
+		op.record, op.end = records[:size:size], at
+		op.hash = hash.Bytes(seed, op.key)
+		ops = append(ops, op)
+		records = rest
+	}
+	return ops, nil
+}
+
+func decodePayload(b []byte) (operation, error) {
+	if len(b) == 0 {
+		return operation{}, fmt.Errorf("%w: empty", ErrRecord)
+	}
+	op := operation{kind: b[0]}
+	switch op.kind {
+	case rdb.KindPut, rdb.KindPutDeadline:
+		e, err := rdb.ParseEntry(b)
+		if err != nil {
+			return op, fmt.Errorf("%w: %w", ErrRecord, err)
+		}
+		op.key, op.deadline, op.sum = e.Key, e.Deadline, e.Sum()
+		return op, nil
+	case kindDelete, kindExpired:
+		op.key = b[1:]
+	case kindDeadline:
+		if len(b) < 9 {
+			return op, fmt.Errorf("%w: deadline in %d bytes", ErrRecord, len(b))
+		}
+		op.deadline, op.key = int64(binary.LittleEndian.Uint64(b[1:])), b[9:]
+		if op.deadline < 0 {
+			return op, fmt.Errorf("%w: deadline %d", ErrRecord, op.deadline)
+		}
+	case kindClear:
+		if len(b) != 1 {
+			return op, fmt.Errorf("%w: clear of %d bytes", ErrRecord, len(b))
+		}
+		return op, nil
+	default:
+		return op, fmt.Errorf("%w: kind %d", ErrRecord, op.kind)
+	}
+	if len(op.key) == 0 || len(op.key) > rdb.MaxKeyBytes {
+		return op, fmt.Errorf("%w: key of %d bytes", ErrRecord, len(op.key))
+	}
+	return op, nil
+}
+
+// apply carries out an operation on one key. The shard must be locked. It
+// returns ErrFull when there is no room for an entry, and else cannot fail.
+func (sh *shard) apply(op *operation) error {
+	at := sh.locate(op.hash, text(op.key))
+	switch op.kind {
+	case rdb.KindPut, rdb.KindPutDeadline:
+		r, err := sh.prepare(op.hash, &at, len(op.record), nil)
+		if err != nil {
+			return err
+		}
+		copy(r.bytes, op.record)
+		sh.publish(op.hash, &at, r, op.deadline, op.sum)
+	case kindDeadline:
+		if !at.ok() || at.deadline == op.deadline {
+			return nil
+		}
+		r, err := sh.redated(op.hash, &at, op.deadline)
+		if err != nil {
+			return err
+		}
+		sh.publish(op.hash, &at, r, op.deadline, rdb.EntrySum(text(op.key), at.value, op.deadline))
+	case kindDelete, kindExpired:
+		if at.ok() {
+			sh.remove(op.hash, &at)
+		}
+	}
+	return nil
+}
+
+// redated prepares a copy of the entry at at with another deadline. An entry is
+// never changed once it was shown, so a new deadline costs a copy of the value in
+// memory, though not in the log.
+func (sh *shard) redated(hash uint64, at *found, deadline int64) (reservation, error) {
+	r, err := sh.prepare(hash, at, rdb.EntrySize(len(at.key), len(at.value), deadline), nil)
+	if err == nil {
+		rdb.PutEntry(r.bytes, text(at.key), at.value, deadline)
+	}
+	return r, err
+}

@@ -1,0 +1,67 @@
+package kv
+
+import (
+	"io"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
+)
+
+// Restore replaces the store's contents by those of a snapshot, as
+// [Snapshot.WriteTo] wrote it. It happens at once, after the whole of it was read and
+// verified; on any error the contents stay. Until then the store goes on, and what is
+// written meanwhile is lost with the rest.
+//
+// The log begins anew, in a new history, behind the old one's end: what readers of the
+// log have seen is not continued, they get [backlog.ErrReset], and followers need a
+// full copy. Positions of the old history up to its end stay valid for [Store.Wait].
+//
+// Restore blocks as r does. It returns r's errors and those of [rdb.Reader], the
+// loader's ([ErrBlock]), [ErrClosed], and the error of the log's gate on a store that
+// takes no writes.
+func (s *Store) Restore(r io.Reader) error {
+	// Asked now, to spare the work, and again at the end.
+	if err := s.log.Closed(); err != nil {
+		return err
+	}
+	in, err := rdb.NewReader(r)
+	if err != nil {
+		return err
+	}
+	l, err := s.load(in.Header())
+	if err != nil {
+		return err
+	}
+	defer l.Abort()
+	for {
+		b, err := in.Next()
+		if err == io.EOF {
+			break
+		}
+		if err == nil {
+			err = l.Block(b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := l.verify(in.Footer()); err != nil {
+		return err
+	}
+	return l.end(s.exchange(l.table, s.newHistory))
+}
+
+// newHistory returns an empty log that begins a new history. The apply lock and all
+// shards' must be held.
+func (s *Store) newHistory() (*backlog.Log, error) {
+	if err := s.log.Closed(); err != nil {
+		return nil, err
+	}
+	end := s.log.End()
+	lineage := s.log.Lineage().Fork(backlog.NewHistory(), end)
+	// One byte is left out. A follower that stood exactly at the end would else be
+	// told that it may go on from there, with contents that are not these.
+	return backlog.NewLogAt(lineage, end+1, &s.opts), nil
+}
+
+var _ rdb.Loader = (*loader)(nil)

@@ -1,0 +1,196 @@
+package kv
+
+import (
+	"math/bits"
+	"sync/atomic"
+)
+
+const (
+	groupSlots = 7
+	maxGroups  = 1 << homeBits // in a segment: 16 KiB, 1,792 slots
+
+	lowBits  = 0x00_01_01_01_01_01_01_01 // of each tag
+	highBits = 0x00_80_80_80_80_80_80_80
+
+	passedShift = 56
+	passedMax   = 0xff
+)
+
+// A group is one cache line: word 0 is the control word, the others are slots.
+//
+//	63      56 55      48        15       8 7        0
+//	+---------+----------+-- --+----------+----------+
+//	| passed  |  tag 6   | ... |  tag 1   |  tag 0   |
+//	+---------+----------+-- --+----------+----------+
+//
+// Passed counts the keys that have their home here or further back and found
+// this group full; it sticks at 255. A search goes on to the next group if and
+// only if it is not 0. A count instead of a mark costs nothing and heals: a group
+// that was full once does not lengthen every later search for a missing key.
+//
+// Readers load the words atomically and without a lock. Only the holder of the
+// shard's lock stores, so its own loads may be plain; what readers may see it
+// stores atomically. A slot is stored before its tag, and a tag is cleared
+// before its slot, so a tag that is seen leads to its slot, to an empty one or
+// to another key's, and the key itself decides.
+type group [1 + groupSlots]uint64
+
+// matchTags returns a word with the high bit of each byte set that equals tag.
+// A byte above a true match may be set in error. The lowest one that is set
+// is exact.
+func matchTags(control, tag uint64) uint64 {
+	x := control ^ tag*lowBits
+	return (x - lowBits) &^ x & highBits
+}
+
+// lowest returns the number of the lowest tag in what matchTags returned.
+func lowest(match uint64) int { return bits.TrailingZeros64(match) / 8 }
+
+// A segment is an open hash table of 1 to maxGroups groups, a power of two. It
+// never changes its size and nothing in it is ever moved: growth builds
+// new segments, so a reader that is still in this one sees it as it was last.
+type segment struct {
+	groups []group
+	keys   int
+	depth  uint8  // how many directory bits all of its keys share
+	epoch  uint64 // of the shard when the segment was made
+}
+
+func newSegment(groups int, depth uint8, epoch uint64) *segment {
+	// A slice of groups whose number is a power of two lies at a multiple of
+	// its cache line: the allocator's classes of these sizes are so aligned.
+	return &segment{groups: make([]group, groups), depth: depth, epoch: epoch}
+}
+
+// limit returns how many keys the segment takes before it has to grow: seven
+// eighths of its slots. When the directory bits are used up, all of them.
+func (s *segment) limit() int {
+	slots := len(s.groups) * groupSlots
+	if s.depth == dirBits {
+		return slots
+	}
+	return slots - slots/8
+}
+
+// clone returns a copy for the shard's present epoch.
+func (s *segment) clone(epoch uint64) *segment {
+	c := newSegment(len(s.groups), s.depth, epoch)
+	copy(c.groups, s.groups)
+	c.keys = s.keys
+	return c
+}
+
+// build inserts into a segment that no reader knows yet.
+func (s *segment) build(tag uint64, ref slot) {
+	mask := len(s.groups) - 1
+	for i := int(ref) & mask; ; i = (i + 1) & mask {
+		g := &s.groups[i]
+		if empty := matchTags(g[0], 0); empty != 0 {
+			n := lowest(empty)
+			g[1+n] = uint64(ref)
+			g[0] |= tag << (8 * n)
+			s.keys++
+			return
+		}
+		if g[0]>>passedShift != passedMax {
+			g[0] += 1 << passedShift
+		}
+	}
+}
+
+// insert adds a slot to a segment that readers may be in. There must be room.
+func (s *segment) insert(tag uint64, ref slot) {
+	mask := len(s.groups) - 1
+	for i := int(ref) & mask; ; i = (i + 1) & mask {
+		g := &s.groups[i]
+		if empty := matchTags(g[0], 0); empty != 0 {
+			n := lowest(empty)
+			atomic.StoreUint64(&g[1+n], uint64(ref))
+			atomic.StoreUint64(&g[0], g[0]|tag<<(8*n))
+			s.keys++
+			return
+		}
+		// Before the slot is there: whoever finds the key elsewhere in
+		// the table finds the way to it.
+		if g[0]>>passedShift != passedMax {
+			atomic.StoreUint64(&g[0], g[0]+1<<passedShift)
+		}
+	}
+}
+
+// replace lets slot n of group i refer to another entry of the same key.
+func (s *segment) replace(i, n int, ref slot) {
+	atomic.StoreUint64(&s.groups[i][1+n], uint64(ref))
+}
+
+// remove empties slot n of group i.
+func (s *segment) remove(i, n int) {
+	g := &s.groups[i]
+	home := int(g[1+n]) & (len(s.groups) - 1)
+	atomic.StoreUint64(&g[0], g[0]&^(0xff<<(8*n)))
+	atomic.StoreUint64(&g[1+n], 0)
+	s.keys--
+	for mask := len(s.groups) - 1; home != i; home = (home + 1) & mask {
+		p := &s.groups[home]
+		if p[0]>>passedShift != passedMax {
+			atomic.StoreUint64(&p[0], p[0]-1<<passedShift)
+		}
+	}
+}
+
+// each calls f for every slot in use with its tag. The segment must not change
+// meanwhile.
+func (s *segment) each(f func(tag uint64, ref slot)) {
+	for i := range s.groups {
+		g := &s.groups[i]
+		for n, control := 1, g[0]; n <= groupSlots; n, control = n+1, control>>8 {
+			if t := control & 0xff; t != 0 {
+				f(t, slot(g[n]))
+			}
+		}
+	}
+}
+
+// A probe walks the slots that may be those of a key, for the holder of the
+// shard's lock.
+type probe struct {
+	seg   *segment
+	hash  uint64 // the slot's bits of it
+	tag   uint64
+	group int
+	left  int    // groups that may still be visited, this one included
+	match uint64 // in this group, not yet tried
+}
+
+func (s *segment) probe(hash uint64) probe {
+	p := probe{seg: s, hash: hash & (1<<hashBits - 1), tag: tag(hash), left: len(s.groups)}
+	if p.left > 0 {
+		p.group = int(hash) & (p.left - 1)
+		p.match = matchTags(s.groups[p.group][0], p.tag)
+	}
+	return p
+}
+
+// next returns the group and the number of the next slot whose tag and hash
+// bits are those of the key.
+func (p *probe) next() (group, n int, ref slot, ok bool) {
+	for p.left > 0 {
+		g := &p.seg.groups[p.group]
+		for p.match != 0 {
+			n := lowest(p.match)
+			p.match &= p.match - 1
+			if ref := slot(g[1+n]); ref != 0 && ref.hash() == p.hash {
+				return p.group, n, ref, true
+			}
+		}
+		p.left--
+		if g[0]>>passedShift == 0 {
+			p.left = 0
+		}
+		if p.left > 0 {
+			p.group = (p.group + 1) & (len(p.seg.groups) - 1)
+			p.match = matchTags(p.seg.groups[p.group][0], p.tag)
+		}
+	}
+	return 0, 0, 0, false
+}

@@ -1,0 +1,169 @@
+package kv
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// A shard is one part of a table, with an arena and a lock of its own.
+type shard struct {
+	// Read without the lock, stored with it. A reader loads slabs before dir,
+	// and again after the slot: see find.
+	slabs atomic.Pointer[slabSet]
+	dir   atomic.Pointer[directory]
+	seed  uint64 // of the table
+
+	_ [40]byte // keep what writers change off the readers' cache line
+
+	mu struct {
+		sync.Mutex
+		keys      int64
+		sum       uint64 // of the entries' sums
+		arena     arena
+		deadlines deadlines
+
+		epoch   uint64 // how many views have been frozen; see freeze.go
+		freezes int    // how many of them are in use
+	}
+}
+
+func (sh *shard) init(seed uint64) {
+	sh.seed = seed
+	sh.slabs.Store(noSlabs)
+	sh.dir.Store(noKeys)
+}
+
+// A found is where a key stands in a locked shard. The zero found means nowhere.
+type found struct {
+	entry
+	ref      slot // 0 when the key is not there
+	group, n int
+}
+
+func (f *found) ok() bool { return f.ref != 0 }
+
+// find returns the entry of a key. It takes no lock.
+//
+// The set of slabs is loaded first, and must be the same one after the slot was
+// loaded. Then the slot's slab is in it: a slab leaves the set after the last
+// slot that referred to it, so the slot, which was in use at some moment between
+// the two loads, refers to a slab that was in the set at that moment. This holds in
+// a segment that was replaced meanwhile, too. Without the check a slot could be
+// read, its slab be emptied and its number be given to another.
+//
+// A miss is one: a key is never moved, only removed, or found in a newer segment
+// by readers that come after it was put there.
+func (sh *shard) find(hash uint64, key string) (e entry, ok bool) {
+	want, tag := hash&(1<<hashBits-1), tag(hash)
+retry:
+	slabs := sh.slabs.Load()
+	dir := sh.dir.Load()
+	first, i := dir.home(hash)
+	for left := dir.mask; ; left-- {
+		g := at(first, i)
+		control := atomic.LoadUint64(&g[0])
+		for match := matchTags(control, tag); match != 0; match &= match - 1 {
+			ref := slot(atomic.LoadUint64(&g[1+lowest(match)]))
+			if ref.hash() != want || ref == 0 {
+				continue
+			}
+			if sh.slabs.Load() != slabs {
+				goto retry
+			}
+			if e := slabs.entryAt(ref); string(e.key) == key {
+				return e, true
+			}
+		}
+		if control>>passedShift == 0 || left == 0 {
+			return entry{}, false
+		}
+		i = (i + 1) & dir.mask
+	}
+}
+
+// locate returns where a key stands. The shard must be locked, as for all that
+// follow.
+func (sh *shard) locate(hash uint64, key string) found {
+	d, slabs := sh.dir.Load(), sh.slabs.Load()
+	for p := d.segments[d.index(hash)].probe(hash); ; {
+		group, n, ref, ok := p.next()
+		if !ok {
+			return found{}
+		}
+		if e := slabs.entryAt(ref); string(e.key) == key {
+			return found{entry: e, ref: ref, group: group, n: n}
+		}
+	}
+}
+
+// locateRef returns where a slot stands that is exactly ref.
+func (sh *shard) locateRef(hash uint64, ref slot) (group, n int, ok bool) {
+	d := sh.dir.Load()
+	for p := d.segments[d.index(hash)].probe(hash); ; {
+		group, n, other, ok := p.next()
+		if !ok || other == ref {
+			return group, n, ok
+		}
+	}
+}
+
+// prepare makes sure that an entry of size bytes can be published, and returns
+// the room for it. It returns ErrFull, and has changed nothing that shows.
+func (sh *shard) prepare(hash uint64, at *found, size int, big *slab) (reservation, error) {
+	if !at.ok() {
+		if err := sh.makeRoom(hash); err != nil {
+			return reservation{}, err
+		}
+	}
+	return sh.reserve(size, big)
+}
+
+// publish shows an entry, encoded in r, to readers: in the place of the one at
+// at, or as a new one. It cannot fail: the log has the entry already.
+func (sh *shard) publish(hash uint64, at *found, r reservation, deadline int64, sum uint64) {
+	m := &sh.mu
+	ref := r.slot(hash)
+	m.sum += sum
+	if !at.ok() {
+		sh.own(hash).insert(tag(hash), ref)
+		m.keys++
+		m.deadlines.add(deadline, hash)
+		return
+	}
+	m.sum -= at.sum()
+	sh.own(hash).replace(at.group, at.n, ref)
+	if at.deadline != deadline {
+		m.deadlines.remove(at.deadline, hash)
+		m.deadlines.add(deadline, hash)
+	}
+	sh.kill(at.ref, at.size)
+	sh.compact(at.size)
+}
+
+// remove takes away the entry at at.
+func (sh *shard) remove(hash uint64, at *found) {
+	m := &sh.mu
+	m.sum -= at.sum()
+	m.keys--
+	sh.own(hash).remove(at.group, at.n)
+	m.deadlines.remove(at.deadline, hash)
+	if m.keys == 0 && len(m.arena.current.data) > minSlabBytes {
+		// Nothing is left to compact, but the slab that is being filled and
+		// the segments would stay as large as the shard once was. Small ones
+		// do, or a key that comes and goes would make new ones each time.
+		sh.clear()
+		return
+	}
+	sh.kill(at.ref, at.size)
+	sh.compact(at.size)
+}
+
+// clear takes away all entries at once.
+func (sh *shard) clear() {
+	m := &sh.mu
+	// A set that readers have not seen: find tells sets apart by their address.
+	sh.dir.Store(noKeys)
+	sh.slabs.Store(newSlabSet())
+	m.keys, m.sum = 0, 0
+	m.arena, m.deadlines = arena{}, deadlines{dueAt: m.deadlines.dueAt}
+}

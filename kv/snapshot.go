@@ -1,0 +1,195 @@
+package kv
+
+import (
+	"io"
+	"iter"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
+)
+
+// A Snapshot is a store's contents at one moment, exactly. Writers go on: while a
+// snapshot is open, each copies the part of the table that it is about to change,
+// once, and overwritten entries keep their memory. Close it. Its methods may be
+// called concurrently.
+type Snapshot struct {
+	digest  Digest
+	lineage backlog.Lineage
+	seed    uint64
+	bytes   int64
+	now     int64 // the store's clock
+	visible int64 // keys whose deadline had not passed
+	views   []*frozen
+
+	mu struct {
+		sync.Mutex
+		closed bool
+		users  int // who reads the views now; the last one after Close releases them
+	}
+}
+
+// Snapshot returns the store's contents as they are now. It holds up writers for
+// microseconds, however large the store is. It returns [ErrClosed].
+func (s *Store) Snapshot() (*Snapshot, error) {
+	s.apply.Lock()
+	defer s.apply.Unlock()
+	t := s.lockAll()
+	if t == nil {
+		return nil, ErrClosed
+	}
+	defer t.unlock()
+	keys, sum, bytes := t.totalsLocked()
+	n := &Snapshot{
+		lineage: s.log.Lineage(),
+		seed:    t.seed,
+		bytes:   bytes,
+		now:     s.clock.now(),
+		visible: keys,
+		views:   make([]*frozen, len(t.shards)),
+	}
+	// A fork may happen at any time, but it moves no offset: with all shards
+	// locked the offset is that of the contents in either history.
+	n.digest = Digest{Sum: sum, Keys: keys, Position: backlog.Position{History: n.lineage.Current, Offset: s.log.End()}}
+	for i := range t.shards {
+		n.views[i] = t.shards[i].freeze()
+		n.visible -= t.shards[i].mu.deadlines.passed(n.now)
+	}
+	return n, nil
+}
+
+// Position returns the position in the log that the snapshot stands for.
+func (n *Snapshot) Position() backlog.Position { return n.digest.Position }
+
+// Digest returns the digest of the snapshot's entries.
+func (n *Snapshot) Digest() Digest { return n.digest }
+
+// Len returns the number of keys that All yields.
+func (n *Snapshot) Len() int { return int(n.visible) }
+
+// All returns an iterator over the keys and values, in no particular order. Keys
+// whose deadline had passed when the snapshot was taken are not shown. Keys and
+// values are slices of the store's memory, as [Store.Get] returns them. After Close
+// there is nothing to see; a loop that has begun goes on to its end.
+func (n *Snapshot) All() iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		if !n.enter() {
+			return
+		}
+		defer n.leave()
+		for _, f := range n.views {
+			more := true
+			f.records(func(record []byte) bool {
+				e := parseEntry(record)
+				if e.deadline == 0 || e.deadline > n.now {
+					more = yield(text(e.key), e.value)
+				}
+				return more
+			})
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+// WriteTo writes the snapshot to w, in the form that [rdb.NewReader] and
+// [Store.Restore] read, and returns the number of bytes. It includes the keys whose
+// deadline had passed. It encodes on as many cores as there are, and writes from one
+// goroutine at a time. It returns w's error, or [ErrClosed].
+func (n *Snapshot) WriteTo(w io.Writer) (int64, error) {
+	if !n.enter() {
+		return 0, ErrClosed
+	}
+	defer n.leave()
+	counted := &countingWriter{w: w}
+	err := n.write(counted)
+	return counted.n, err
+}
+
+func (n *Snapshot) write(w io.Writer) error {
+	out, err := rdb.NewWriter(w, rdb.Header{
+		Position:      n.digest.Position,
+		Lineage:       n.lineage,
+		Seed:          n.seed,
+		Shards:        len(n.views),
+		RecordVersion: rdb.RecordVersion,
+		Keys:          n.digest.Keys,
+		Bytes:         n.bytes,
+	})
+	if err != nil {
+		return err
+	}
+	var next atomic.Int64
+	err = inParallel(runtime.GOMAXPROCS(0), func(failed func() bool) error {
+		enc := encoder{write: out.WriteBlock}
+		for {
+			i := int(next.Add(1)) - 1
+			if i >= len(n.views) || failed() {
+				return nil
+			}
+			if err := enc.encode(n.views[i], i, n.digest.Position.Offset); err != nil {
+				return err
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return out.Close(rdb.Footer{Position: n.digest.Position, Keys: n.digest.Keys, Sum: n.digest.Sum})
+}
+
+// Close lets go of the snapshot. Iterations and writings that have begun go on.
+// Close may be called again, and returns nil.
+func (n *Snapshot) Close() error {
+	n.mu.Lock()
+	last := !n.mu.closed && n.mu.users == 0
+	n.mu.closed = true
+	n.mu.Unlock()
+	if last {
+		n.release()
+	}
+	return nil
+}
+
+// enter begins to read the views. It returns false after Close.
+func (n *Snapshot) enter() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.mu.closed {
+		return false
+	}
+	n.mu.users++
+	return true
+}
+
+func (n *Snapshot) leave() {
+	n.mu.Lock()
+	n.mu.users--
+	last := n.mu.closed && n.mu.users == 0
+	n.mu.Unlock()
+	if last {
+		n.release()
+	}
+}
+
+func (n *Snapshot) release() {
+	for _, f := range n.views {
+		f.release()
+	}
+	n.views = nil
+}
+
+// A countingWriter counts what is written.
+type countingWriter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *countingWriter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n += int64(n)
+	return n, err
+}

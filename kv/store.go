@@ -1,0 +1,168 @@
+package kv
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/hash"
+	"github.com/emberkv/ember/rdb"
+)
+
+// A Store holds keys with their values in memory, and the log of the changes to
+// them. All methods may be called concurrently, but for those that say otherwise.
+//
+// Reads take no lock, allocate nothing and never wait. A value that a read
+// returns is a slice of the store's memory: it must not be modified, it does not
+// change, and it stays valid for as long as it is held, even after Close. It keeps
+// alive the slab that it lies in, at most 512 KiB or its own size; copy what is kept
+// for long.
+//
+// Every write is atomic. When the call returns it is in the log and visible to
+// every reader. A write returns the error of the log's gate, and then has changed
+// nothing; or, last of all, that of the log's settler, and then stands.
+type Store struct {
+	opts  backlog.Options
+	log   *backlog.Log
+	table atomic.Pointer[table] // nil when closed
+
+	clock     clock
+	following atomic.Bool
+	waiters   waiters
+	expirer   expirer
+
+	// applying is the offset at which the records begin that Apply has logged
+	// and not yet applied all of, or idle. It is stored before they are logged,
+	// and set to idle after the last was applied.
+	applying atomic.Int64
+
+	// apply is held while logged records are ahead of the table: by Apply, and
+	// by whoever needs the table to be exactly at the log's end. Before the
+	// shards' locks.
+	apply struct {
+		sync.Mutex
+		ops    []operation // room for the next call
+		failed error       // what made the table differ from the log
+	}
+}
+
+// New returns an empty store at the beginning of a new history, open for writes.
+// It has no goroutine until a key has a deadline. Close it when it is not needed
+// any more.
+func New(opts *Options) *Store {
+	if opts == nil {
+		opts = &Options{}
+	}
+	s := &Store{opts: backlog.Options{MaxBytes: opts.LogBytes, MaxAge: opts.LogAge}}
+	s.log = backlog.NewLog(&s.opts)
+	var seed [8]byte
+	rand.Read(seed[:]) // never fails: crypto/rand ends the program instead
+	s.table.Store(newTable(binary.LittleEndian.Uint64(seed[:]), tableShards))
+	s.applying.Store(idle)
+	s.expirer.init(s)
+	return s
+}
+
+// Log returns the store's log. It is the same one for the store's whole life.
+func (s *Store) Log() *backlog.Log { return s.log }
+
+// Position returns the end of the store's log. A read that was made before on
+// this store saw nothing that is not covered by it: hand it to [Store.Wait] of
+// another node to read there what was read or written here.
+func (s *Store) Position() backlog.Position { return s.log.Position() }
+
+// Len returns the number of keys. It does not count those whose deadline has
+// passed, whether or not they have been deleted already. It counts shard after
+// shard: writes that happen meanwhile may or may not be in it. After Close it
+// returns 0.
+func (s *Store) Len() int {
+	t := s.table.Load()
+	if t == nil {
+		return 0
+	}
+	now, n := s.clock.now(), int64(0)
+	for i := range t.shards {
+		m := &t.shards[i].mu
+		m.Lock()
+		n += m.keys - m.deadlines.passed(now)
+		m.Unlock()
+	}
+	return int(n)
+}
+
+// Close ends the store. It waits for writes and expiry that are under way, wakes
+// all who wait, and lets go of the contents. Afterwards every method returns
+// [ErrClosed], or nothing. Values that were read before, and snapshots that were
+// taken, stay valid. Close may be called again, and returns nil.
+func (s *Store) Close() error {
+	s.apply.Lock()
+	if t := s.lockAll(); t != nil {
+		s.table.Store(nil)
+		t.unlock()
+	}
+	s.apply.Unlock()
+	s.expirer.close()
+	s.waiters.wake()
+	return nil
+}
+
+// lock returns the shard of a key, locked, and the key's hash. The table may be
+// exchanged until the shard is locked, so it is looked at again.
+func (s *Store) lock(key string) (*shard, uint64, error) {
+	for {
+		t := s.table.Load()
+		if t == nil {
+			return nil, 0, ErrClosed
+		}
+		h := hash.String(t.seed, key)
+		sh := t.shard(h)
+		sh.mu.Lock()
+		if s.table.Load() == t {
+			return sh, h, nil
+		}
+		sh.mu.Unlock()
+	}
+}
+
+// lockAll returns the table with all of its shards locked, or nil when the store
+// is closed.
+func (s *Store) lockAll() *table {
+	for {
+		t := s.table.Load()
+		if t == nil {
+			return nil
+		}
+		t.lock()
+		if s.table.Load() == t {
+			return t
+		}
+		t.unlock()
+	}
+}
+
+// settle ends a write whose records end at offset end, outside of all locks.
+func (s *Store) settle(end int64) error {
+	s.waiters.wake()
+	return s.log.Settle(end)
+}
+
+// checkKey returns ErrEmptyKey or ErrTooLarge for a key that no store holds.
+func checkKey(key string) error {
+	switch {
+	case len(key) == 0:
+		return ErrEmptyKey
+	case len(key) > rdb.MaxKeyBytes:
+		return fmt.Errorf("%w: key of %d bytes, limit %d", ErrTooLarge, len(key), rdb.MaxKeyBytes)
+	}
+	return nil
+}
+
+func checkValue(value []byte) error {
+	if len(value) > rdb.MaxValueBytes {
+		return fmt.Errorf("%w: value of %d bytes, limit %d", ErrTooLarge, len(value), rdb.MaxValueBytes)
+	}
+	return nil
+}

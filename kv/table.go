@@ -1,0 +1,66 @@
+package kv
+
+import "math/bits"
+
+// tableShards is the number of shards of a table that was not loaded from
+// another node. Two writers meet in one of 128 with a probability of less than
+// a percent, and a shard of a store of ten million keys is copied in milliseconds.
+const tableShards = 128
+
+// A table is all the entries of a store. Its shards are chosen by the topmost
+// bits of a key's hash. A store exchanges it as a whole when a copy from
+// elsewhere is complete.
+type table struct {
+	seed   uint64
+	shift  uint // of the hash, to get the shard's number
+	shards []shard
+}
+
+func newTable(seed uint64, shards int) *table {
+	t := &table{seed: seed, shift: uint(64 - bits.Len(uint(shards-1))), shards: make([]shard, shards)}
+	for i := range t.shards {
+		t.shards[i].init(seed)
+	}
+	return t
+}
+
+// number returns the number of the shard that a hash belongs to.
+func (t *table) number(hash uint64) int { return int(hash >> t.shift) }
+
+func (t *table) shard(hash uint64) *shard { return &t.shards[hash>>t.shift] }
+
+// lock locks every shard in index order, which is how more than one is ever
+// locked.
+func (t *table) lock() {
+	for i := range t.shards {
+		t.shards[i].mu.Lock()
+	}
+}
+
+func (t *table) unlock() {
+	for i := range t.shards {
+		t.shards[i].mu.Unlock()
+	}
+}
+
+// pass waits until every write that had begun in a shard when pass came to it
+// is visible.
+func (t *table) pass() {
+	for i := range t.shards {
+		t.shards[i].mu.Lock()
+		//lint:ignore SA2001 to have held the lock is all that is wanted
+		t.shards[i].mu.Unlock()
+	}
+}
+
+// totalsLocked returns the number and the sum of all entries, and the bytes that
+// they take. All shards must be locked.
+func (t *table) totalsLocked() (keys int64, sum uint64, bytes int64) {
+	for i := range t.shards {
+		m := &t.shards[i].mu
+		keys += m.keys
+		sum += m.sum
+		bytes += m.arena.used - m.arena.dead
+	}
+	return keys, sum, bytes
+}

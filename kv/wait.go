@@ -1,0 +1,106 @@
+package kv
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/emberkv/ember/backlog"
+)
+
+// idle is what Store.applying says when every record in the log is applied.
+const idle = math.MaxInt64
+
+// Wait blocks until everything up to pos is visible in this store. A position
+// that was taken on another node after a write there, or after a read, so lets
+// that be read here. It returns ctx.Err, [ErrClosed], an [*InvalidError] for a
+// negative offset, and [ErrLost] when the store has left pos's history at an
+// earlier offset. A position in a history that is not known here is waited for,
+// because a new master's may be on its way; give ctx a deadline. The zero Position
+// is everywhere.
+func (s *Store) Wait(ctx context.Context, pos backlog.Position) error {
+	if pos.Offset < 0 {
+		return &InvalidError{Field: "Position.Offset", Value: pos.Offset}
+	}
+	if ok, err := s.reached(pos); ok || err != nil {
+		return err
+	}
+	for {
+		// Watched before it is looked at, so that no change is missed.
+		changed := s.waiters.watch()
+		if ok, err := s.reached(pos); ok || err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// reached reports whether pos is visible.
+func (s *Store) reached(pos backlog.Position) (bool, error) {
+	t := s.table.Load()
+	switch {
+	case t == nil:
+		return false, ErrClosed
+	case pos.IsZero():
+		return true, nil
+	}
+	lineage := s.log.Lineage()
+	known := pos.History == lineage.Current
+	for _, f := range lineage.Earlier {
+		if f.History == pos.History {
+			if pos.Offset > f.End {
+				return false, ErrLost
+			}
+			known = true
+		}
+	}
+	// The end is read before applying, in the other order from that in which Apply
+	// stores them. The lineage must still be the one that this end belongs to.
+	if !known || s.log.End() < pos.Offset || s.applying.Load() < pos.Offset ||
+		s.log.Lineage().Current != lineage.Current {
+		return false, nil
+	}
+	// A write of our own shows after it is in the log, under its shard's lock.
+	t.pass()
+	return true, nil
+}
+
+// Waiters are those who wait for a position. While there are none a change costs
+// one load.
+type waiters struct {
+	waiting atomic.Bool
+	mu      struct {
+		sync.Mutex
+		changed chan struct{} // nil when nobody waits
+	}
+}
+
+// watch returns a channel that is closed at the next change.
+func (w *waiters) watch() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.mu.changed == nil {
+		w.mu.changed = make(chan struct{})
+		w.waiting.Store(true)
+	}
+	return w.mu.changed
+}
+
+// wake wakes all who wait. It must be called after the change.
+func (w *waiters) wake() {
+	if !w.waiting.Load() {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.mu.changed != nil {
+		close(w.mu.changed)
+		w.mu.changed = nil
+		w.waiting.Store(false)
+	}
+}

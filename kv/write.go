@@ -1,0 +1,147 @@
+package kv
+
+import (
+	"bytes"
+	"math"
+	"time"
+
+	"github.com/emberkv/ember/rdb"
+)
+
+// Delete removes a key and reports whether it existed. It returns [ErrClosed] and
+// the errors of the log's gate and settler.
+func (s *Store) Delete(key string) (bool, error) {
+	existed, end, err := s.deleteKey(key)
+	if end == 0 {
+		return false, err
+	}
+	return existed, s.settle(end)
+}
+
+func (s *Store) deleteKey(key string) (existed bool, end int64, err error) {
+	sh, h, err := s.lock(key)
+	if err != nil {
+		return false, 0, err
+	}
+	defer sh.mu.Unlock()
+	at := sh.locate(h, key)
+	if !at.ok() {
+		return false, 0, nil
+	}
+	kind := byte(kindDelete)
+	if s.clock.reached(at.deadline) {
+		kind = kindExpired // it was gone already, for all who could read
+	}
+	end, err = s.delete(sh, h, &at, key, kind)
+	return kind == kindDelete, end, err
+}
+
+// CompareAndSwap sets a key to a copy of new if it exists and its value is old,
+// byte for byte, and reports whether it did. The deadline stays. A nil old is an
+// empty value: for a key that does not exist it returns false, and [Store.Set] with
+// [IfAbsent] creates one. It returns [ErrTooLarge], [ErrClosed], and the errors of
+// the log's gate and settler.
+func (s *Store) CompareAndSwap(key string, old, new []byte) (bool, error) {
+	if err := checkValue(new); err != nil {
+		return false, err
+	}
+	end, err := s.compareAndSwap(key, old, new)
+	if end == 0 {
+		return false, err
+	}
+	return true, s.settle(end)
+}
+
+func (s *Store) compareAndSwap(key string, old, new []byte) (end int64, err error) {
+	sh, h, err := s.lock(key)
+	if err != nil {
+		return 0, err
+	}
+	defer sh.mu.Unlock()
+	at := sh.locate(h, key)
+	if !at.ok() || s.clock.reached(at.deadline) || !bytes.Equal(at.value, old) {
+		return 0, nil
+	}
+	return s.put(sh, h, &at, key, new, at.deadline, rdb.EntrySum(key, new, at.deadline), nil)
+}
+
+// Expire gives a key the deadline d from now and reports whether the key exists.
+// It counts in milliseconds, and rounds a fraction up. It copies the value in
+// memory, but the log gets only the deadline. It returns an [*InvalidError] for a d
+// that is not positive, [ErrClosed], and the errors of the log's gate and settler.
+func (s *Store) Expire(key string, d time.Duration) (bool, error) {
+	ms, now := milliseconds(d), s.clock.now()
+	if ms <= 0 || ms > math.MaxInt64-now {
+		return false, &InvalidError{Field: "Expire", Value: d}
+	}
+	end, err := s.redate(key, now+ms)
+	if end == 0 {
+		return false, err
+	}
+	s.expirer.wake(now + ms)
+	return true, s.settle(end)
+}
+
+// Persist removes a key's deadline and reports whether it had one. It returns
+// [ErrClosed] and the errors of the log's gate and settler.
+func (s *Store) Persist(key string) (bool, error) {
+	end, err := s.redate(key, 0)
+	if end == 0 {
+		return false, err
+	}
+	return true, s.settle(end)
+}
+
+// redate changes a key's deadline. It returns 0 for the log's end when there was
+// nothing to change.
+func (s *Store) redate(key string, deadline int64) (end int64, err error) {
+	sh, h, err := s.lock(key)
+	if err != nil {
+		return 0, err
+	}
+	defer sh.mu.Unlock()
+	at := sh.locate(h, key)
+	if !at.ok() || s.clock.reached(at.deadline) || at.deadline == 0 && deadline == 0 {
+		return 0, nil
+	}
+	r, err := sh.redated(h, &at, deadline)
+	if err != nil {
+		return 0, err
+	}
+	var buf [128]byte
+	if end, err = s.log.Append(appendDeadlineRecord(buf[:0], deadline, key)); err != nil {
+		sh.giveBack(r)
+		return 0, err
+	}
+	sh.publish(h, &at, r, deadline, rdb.EntrySum(key, at.value, deadline))
+	return end, nil
+}
+
+// Clear removes all keys at once, as one record. It waits for the writes that are
+// under way, and holds up others for microseconds. It returns [ErrClosed] and the
+// errors of the log's gate and settler.
+func (s *Store) Clear() error {
+	end, err := s.clear()
+	if end == 0 {
+		return err
+	}
+	return s.settle(end)
+}
+
+func (s *Store) clear() (end int64, err error) {
+	t := s.lockAll()
+	if t == nil {
+		return 0, ErrClosed
+	}
+	defer t.unlock()
+	if keys, _, _ := t.totalsLocked(); keys == 0 {
+		return 0, nil
+	}
+	if end, err = s.log.Append(clearRecord); err != nil {
+		return 0, err
+	}
+	for i := range t.shards {
+		t.shards[i].clear()
+	}
+	return end, nil
+}
