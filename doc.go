@@ -1,2 +1,59 @@
-// Package ember is the root of the Ember module.
+// Package ember is the root of a library for data that every instance of a
+// service should hold: a key-value store in memory, and the machinery that keeps
+// copies of it on other machines. Programs import its packages:
+//
+//	kv             the store
+//	repl           master and replica, over pluggable transports
+//	repl/repltest  a network that cuts, stalls and flips bits, for tests
+//	rdb            the snapshot stream
+//	backlog        the log, positions and histories
+//
+// # One log, many readers
+//
+// Every write becomes one record in the store's log. A record's place is its byte
+// offset; within a history an offset never means two things. Whatever follows the
+// store reads that one log, at its own offset and its own pace. A replica that has
+// the same history holds the same bytes at the same offset, at every depth of a
+// chain. That makes a partial resync, a read-your-writes token and the comparison
+// of two nodes the same question: is this position in your log?
+//
+// # A Set's way through the house
+//
+//	kv.Store.Set         hashes the key and sums the entry, then locks the key's shard
+//	  rdb.PutEntry       encodes the entry into the shard's arena; never again
+//	  backlog.Log.Append asks the gate, copies the bytes behind the log's end
+//	  kv shard           points the key's slot at the entry: it can be read now
+//	  backlog.Log.Settle waits for replicas, if the master was told to
+//	repl feed            finds the bytes in the log, frames them, writes them out
+//	repl session         reads the frame, checks offset and checksum
+//	  kv.Store.Apply     appends the same bytes to its log, then applies them
+//	repl feed            of the replica's own followers: the same once more
+//	repl session         acks what was applied; Master.Wait returns
+//
+// # What it promises
+//
+// Each promise names the tests that break when it does.
+//
+//   - P1 Prefix. A replica's state is the state after some prefix of its master's
+//     history: no gap, nothing that no master accepted
+//     (repl: TestCutAtEveryByte; kv: TestLoad).
+//   - P2 Forward. Within a history a replica's offset never goes back. A full copy
+//     is exchanged for the old state at once; until then the old state serves.
+//   - P3 Same place, same data. Two nodes at the same position hold the same keys.
+//     A full copy is compared by count and digest before it is put to use.
+//   - P4 Wait. When Master.Wait returns n, n replicas had applied the position.
+//   - P8 Bounded resources. A follower costs its upstream one chunk of the log and
+//     a few frames, however slow it is. No length that a peer sends is believed
+//     before the bytes are there; before the handshake is over a peer can make a
+//     node hold 1 KiB, for 5 seconds.
+//   - P9 Healing. When a network heals, all nodes converge without help.
+//   - P10 Clean end. After Close no goroutine, connection or timer is left.
+//
+// # What it does not promise
+//
+// Reads on a replica are not linearizable: they may be old, unless the reader
+// waits for a position. A write that nobody waited for dies with a master that
+// dies. There is one writer, because the program says so: nothing elects one.
+// What is in memory is only in memory; kv.Snapshot writes it where the program wants
+// it.
 package ember

@@ -22,18 +22,6 @@ func (l Lineage) NextFork(end int64) (int64, bool) {
 	return 0, false
 }
 
-// Replaced returns the lineage of a log whose state was replaced by another one
-// out of band, such as a restored backup. It remembers the histories of l, so
-// that followers know their own group again, but as left at offset 0: nobody
-// can go on from any point in them.
-func (l Lineage) Replaced(next History) Lineage {
-	n := l.Fork(next, 0)
-	for i := range n.Earlier {
-		n.Earlier[i].End = 0
-	}
-	return n
-}
-
 // Extend takes over the lineage of a log that this one follows. The log must
 // end where both agree: it returns [ErrPosition], and changes nothing, unless
 // its end is on theirs. Records stay and readers go on.
