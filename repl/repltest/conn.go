@@ -3,8 +3,6 @@ package repltest
 import (
 	"fmt"
 	"slices"
-
-	"github.com/emberkv/ember/internal/pipe"
 )
 
 // A Conn is a connection as the network sees it: the handle to break this one
@@ -124,9 +122,4 @@ func (c *Conn) wakeLocked() {
 		s.readable.Broadcast()
 		s.writable.Broadcast()
 	}
-}
-
-// fail wraps an error as package net does.
-func (e *endpoint) fail(op string, err error) error {
-	return pipe.OpError(op, e.local, e.remote, err)
 }

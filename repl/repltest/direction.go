@@ -22,34 +22,6 @@ type direction struct {
 	stats    Stats
 }
 
-const (
-	// maxHosts and maxTurns bound what is told apart by the instant at which
-	// it is due: pairs of hosts, and connections between two.
-	maxHosts = 32
-	maxTurns = 8
-
-	// stride is the time between two instants that belong to one direction of
-	// one connection: 8,192 ns, of which each has one for itself.
-	stride = maxHosts * maxHosts * maxTurns
-)
-
-// slot returns the first instant at or after t that belongs to the direction's
-// connection number turn.
-//
-// Goroutines that become runnable at one instant run in any order, on virtual
-// time too, and a run would differ from the next by who went first. So no two
-// connections ever have something due at the same instant. What is rounded is
-// the instant, not the delay: a packet that answers a packet inherits its odd
-// nanoseconds, and rounded delays would add up to equal sums.
-func (d *direction) slot(t time.Duration, turn int) time.Duration {
-	mine := time.Duration(((d.from.number%maxHosts)*maxHosts+d.to.number%maxHosts)*maxTurns + turn%maxTurns)
-	at := t - t%stride + mine
-	if at < t {
-		at += stride
-	}
-	return at
-}
-
 // timedLocked reports whether anything takes time. If nothing does, bytes arrive in the
 // instant in which they are sent, and slots are of no use.
 func (d *direction) timedLocked() bool { return d.delay > 0 || d.jitter > 0 || d.bandwidth > 0 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/emberkv/ember/internal/pipe"
 )
 
 // An endpoint is the [net.Conn] that a node holds.
@@ -175,4 +177,9 @@ func (e *endpoint) setDeadlines(t time.Time, read, write bool) error {
 		e.out.writeDeadline.Set(t, &e.out.writable)
 	}
 	return nil
+}
+
+// fail wraps an error as package net does.
+func (e *endpoint) fail(op string, err error) error {
+	return pipe.OpError(op, e.local, e.remote, err)
 }

@@ -7,7 +7,10 @@ import (
 	"syscall"
 
 	"github.com/emberkv/ember/internal/pipe"
+	"github.com/emberkv/ember/repl"
 )
+
+var _ repl.Transport = (*Host)(nil)
 
 // A Host is one node's view of a [Network]: the repl.Transport to give to that
 // node. Addresses are names, usually the host's own. What a host dials decides
@@ -120,10 +123,10 @@ func (d *dial) run(ctx context.Context) (near *endpoint, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.Offer(ctx, far); err == nil {
-		err = d.travel(ctx, d.back)
-	} else {
+	if err = l.Offer(ctx, far); err != nil {
 		far.Close()
+	} else {
+		err = d.travel(ctx, d.back)
 	}
 	if err != nil {
 		near.Close()

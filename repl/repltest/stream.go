@@ -74,27 +74,6 @@ func newStream(n *Network, d *direction, id uint64, turn int) *stream {
 	return s
 }
 
-// dueLocked returns when n bytes that are sent now arrive.
-func (s *stream) dueLocked(n int) time.Duration {
-	d, now := s.direction, s.network.now()
-	if !d.timedLocked() {
-		s.last = max(s.last, now)
-		return s.last
-	}
-	at := now
-	if d.bandwidth > 0 {
-		d.free = max(d.free, now) + time.Duration(n)*time.Second/time.Duration(d.bandwidth)
-		at = d.free
-	}
-	at += d.delay
-	if d.jitter > 0 {
-		at += time.Duration(s.mangler.rng.Int64N(int64(d.jitter)))
-	}
-	// Never before what was sent earlier: jitter does not reorder a stream.
-	s.last = d.slot(max(at, s.last), s.turn)
-	return s.last
-}
-
 // roomLocked returns how many bytes can be written now.
 func (s *stream) roomLocked() int { return s.direction.window - s.queued - s.void }
 
@@ -217,58 +196,6 @@ func (s *stream) goneLocked() bool {
 	}
 	s.armLocked()
 	return false
-}
-
-// armLocked sets the timer to when the next thing is due that is not due yet.
-func (s *stream) armLocked() {
-	if s.heldLocked() {
-		return // whoever ends that calls settleLocked
-	}
-	now := s.network.now()
-	var next time.Duration
-	if len(s.queue) > 0 && s.queue[0].due > now {
-		next = s.queue[0].due
-	}
-	if s.gone && s.goneAt > now && (next == 0 || s.goneAt < next) {
-		next = s.goneAt
-	}
-	if next == 0 || s.armed != 0 && s.armed <= next {
-		return
-	}
-	s.armed = next
-	if s.timer == nil {
-		s.timer = time.AfterFunc(next-now, s.fire)
-	} else {
-		s.timer.Reset(next - now)
-	}
-}
-
-func (s *stream) fire() {
-	s.network.mu.Lock()
-	defer s.network.mu.Unlock()
-	s.armed = 0
-	if s.conn != nil && s.conn.open {
-		s.armLocked()
-		s.conn.wakeLocked()
-	}
-}
-
-// settleLocked is called when the link may have changed. What was held until now
-// is due at the next instant that is the stream's own, so that connections which
-// are released together do not come to life at one instant.
-func (s *stream) settleLocked() {
-	held := s.heldLocked()
-	if s.wasHeld && !held && s.direction.timedLocked() {
-		next := s.direction.slot(s.network.now(), s.turn)
-		for i := range s.queue {
-			if s.queue[i].due < next {
-				s.queue[i].due = next
-			}
-		}
-		s.goneAt = max(s.goneAt, next)
-	}
-	s.wasHeld = held
-	s.armLocked()
 }
 
 // dropLocked forgets what nobody will read.

@@ -1,0 +1,67 @@
+// Package repltest is a network that breaks on command, for tests of package
+// repl and of programs that use it.
+//
+// A [Network] connects hosts within the process. Each node of a test gets its
+// own view of it, which is a repl.Transport:
+//
+//	net := repltest.NewNetwork(seed)
+//	defer net.Close()
+//	master := startNode(net.Host("master"), "master")
+//	replica := startNode(net.Host("replica"), "replica", "master")
+//
+// Because a host's transport knows who dials, the test can name what lies
+// between two of them, and break it:
+//
+//	net.SetDelay(time.Millisecond, 200*time.Microsecond) // everywhere
+//	net.Link("replica", "master").Cut()                  // both get a reset
+//	net.Link("replica", "master").OneWay().Blackhole()   // acks vanish, data pass
+//	net.Link("replica", "master").OneWay().CutNext(117)  // the next one dies after 117 bytes
+//	net.Around("master").Stall()                         // clogged: late, not lost
+//	net.Between(minority, majority).Blackhole()          // a partition
+//	net.HealAll()
+//
+// # Faults
+//
+//	both ends get an error         Cut, CutNext                   Link, Conn
+//	bytes vanish, no error         HalfOpen, Blackhole            Link, Conn
+//	bytes arrive late              Stall, PauseAll, Swizzle       Link, Conn, Host, Network
+//	bytes arrive wrong             Flip, FlipNext, Duplicate, Swap
+//	connections cannot be made     Refuse, Hang
+//	a link that is merely bad      SetDelay, SetBandwidth, SetWindow, SetChop
+//
+// The difference between the second and the third is the one between a firewall
+// that has forgotten a connection and a cable that is plugged in again.
+//
+// # What a connection is
+//
+// Both directions are queues of bytes that are due at some instant, bounded by a
+// window: a writer blocks when what was written and not yet read fills it, and
+// so it does when the bytes vanish, as a real one does that is never
+// acknowledged. An end that closes is heard of as fast as the link is: the peer
+// reads what was sent before, then io.EOF, and its writes fail with
+// syscall.EPIPE. Reset connections return syscall.ECONNRESET at once, and what
+// was not read is gone. Deadlines, half-closing (CloseWrite) and concurrent
+// calls work as they do with TCP; [CheckTransport] makes sure, and can be used
+// on any other transport.
+//
+// # Time, and runs that repeat
+//
+// Nothing in here runs on its own: there are queues, conditions and timers, and
+// no goroutine. So a network works in real time, and on the virtual time of
+// testing/synctest, where an hour of heartbeats takes milliseconds.
+//
+// There, a run repeats exactly from its seed if the test does its part. Every
+// direction of every connection draws from its own random numbers, derived from
+// the seed and the names of its hosts, and its bytes are due at instants that no
+// other connection has (of up to 32 hosts and 4 dials in a row between two;
+// beyond that some coincide). Goroutines that wake at one instant run in any
+// order, so the test should have a delay on every link, start its nodes' timers
+// at different instants, and let nothing depend on who got a lock first.
+// [Network.Trace] tells whether two runs were the same.
+//
+// The files in the order in which bytes pass through them: network.go, host.go
+// (dials), conn.go, endpoint.go (what a node holds), stream.go and mangler.go
+// (what becomes of the bytes), schedule.go (when they arrive); direction.go,
+// link.go, shape.go and fault.go for what breaks; swizzle.go, record.go,
+// stats.go; check.go for other transports.
+package repltest
