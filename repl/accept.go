@@ -79,7 +79,7 @@ func (n *Node) accept(conn net.Conn) {
 
 // serve runs one accepted connection from its first byte to its end.
 func (n *Node) serve(conn net.Conn) {
-	l := newLink(conn, n.opts.HandshakeTimeout)
+	l := newLink(conn, n.opts.HandshakeTimeout, fromStranger)
 	l.peer.Addr = conn.RemoteAddr().String()
 	// One bound for the whole handshake; the frames' own would add up.
 	limit := time.AfterFunc(n.opts.HandshakeTimeout, func() { l.close(ErrTimeout) })
@@ -130,7 +130,7 @@ func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
 	if err := l.w.write(kindWelcome, own.append(nil), nil); err != nil {
 		return nil, 0, err
 	}
-	l.settle(n.opts)
+	l.settle(n.opts, fromFollower)
 	return reader, refusal, nil
 }
 

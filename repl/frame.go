@@ -111,7 +111,8 @@ type frameReader struct {
 	br      *bufio.Reader
 	timeout time.Duration // for one frame to arrive whole
 	seq     uint32
-	strange bool // the handshake is not over: bodies are small
+	strange bool    // the handshake is not over: messages are small
+	takes   kindSet // kinds that may come; others are refused by their header
 	header  [frameHeaderBytes]byte
 	frame   []byte // body of the last frame, reused
 	message []byte // body of a message of several frames
@@ -123,7 +124,7 @@ type frameReader struct {
 }
 
 func newFrameReader(conn net.Conn, timeout time.Duration) *frameReader {
-	return &frameReader{conn: conn, br: bufio.NewReaderSize(conn, 64<<10), timeout: timeout, strange: true}
+	return &frameReader{conn: conn, br: bufio.NewReaderSize(conn, 64<<10), timeout: timeout, strange: true, takes: anyKind}
 }
 
 func (r *frameReader) readMagic() error {
@@ -161,8 +162,10 @@ func (r *frameReader) next() (kind, []byte, error) {
 			continue
 		case more != k:
 			return 0, nil, fmt.Errorf("%w: %v inside a %v", ErrProtocol, more, k)
-		case len(r.message)+len(body) > k.limit():
-			return 0, nil, fmt.Errorf("%w: %v of more than %d bytes", ErrLimit, k, k.limit())
+		case len(body) == 0:
+			return 0, nil, fmt.Errorf("%w: %v with an empty frame", ErrProtocol, k) // or it need never end
+		case len(r.message)+len(body) > r.limit(k):
+			return 0, nil, fmt.Errorf("%w: %v of more than %d bytes", ErrLimit, k, r.limit(k))
 		}
 		r.message = append(r.message, body...)
 		if flags&flagMore == 0 {
@@ -181,13 +184,12 @@ func (r *frameReader) readFrame() (kind, byte, []byte, error) {
 		return 0, 0, nil, err
 	}
 	k, flags, length := kind(h[0]), h[1], int(binary.LittleEndian.Uint32(h[4:]))
-	limit := min(k.limit(), maxFrameBody)
-	if r.strange {
-		limit = min(limit, maxHandshakeBody)
-	}
+	limit := min(r.limit(k), maxFrameBody)
 	switch seq := binary.LittleEndian.Uint32(h[8:]); {
 	case !k.known() || flags&^flagMore != 0 || h[2]|h[3] != 0:
 		return 0, 0, nil, fmt.Errorf("%w: frame header % x", ErrProtocol, h)
+	case !r.takes.has(k):
+		return 0, 0, nil, fmt.Errorf("%w: %v out of place", ErrProtocol, k)
 	case length > limit:
 		return 0, 0, nil, fmt.Errorf("%w: %v of %d bytes, limit %d", ErrLimit, k, length, limit)
 	case seq != r.seq:
@@ -207,6 +209,15 @@ func (r *frameReader) readFrame() (kind, byte, []byte, error) {
 	r.seq++
 	r.read += int64(frameHeaderBytes + length)
 	return k, flags, body, nil
+}
+
+// limit returns the largest body of a message of kind k that may come now. What
+// a stranger says counts as a whole, or many small frames would add up.
+func (r *frameReader) limit(k kind) int {
+	if r.strange {
+		return min(k.limit(), maxHandshakeBody)
+	}
+	return k.limit()
 }
 
 // room returns the buffer for a frame's body: a fresh one for a kind that the

@@ -24,13 +24,17 @@ type link struct {
 	cause  error         // set before closed is closed
 }
 
-func newLink(conn net.Conn, timeout time.Duration) *link {
-	return &link{
+// newLink returns the link on conn before its handshake, in which the peer may
+// send what takes says.
+func newLink(conn net.Conn, timeout time.Duration, takes kindSet) *link {
+	l := &link{
 		conn:   conn,
 		r:      newFrameReader(conn, timeout),
 		w:      &frameWriter{conn: conn, timeout: timeout},
 		closed: make(chan struct{}),
 	}
+	l.r.takes = takes
+	return l
 }
 
 // close closes the connection, for reason err if it is the first to do so, and
@@ -61,11 +65,11 @@ func (l *link) refuse(err error) {
 	l.close(err)
 }
 
-// settle sets the time-outs that hold after the handshake.
-func (l *link) settle(o *Options) {
+// settle sets what holds after the handshake.
+func (l *link) settle(o *Options, takes kindSet) {
 	patience := max(o.Timeout, 3*l.with.heartbeat)
 	l.r.timeout, l.w.timeout = patience, patience
-	l.r.strange = false
+	l.r.strange, l.r.takes = false, takes
 }
 
 // linkError wraps err, which ended a link while it did op, once.

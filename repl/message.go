@@ -55,6 +55,28 @@ var kinds = [...]struct {
 
 func (k kind) known() bool { return k >= kindHello && k <= kindAck }
 
+// A kindSet is a set of kinds.
+type kindSet uint16
+
+func kindsOf(kinds ...kind) (s kindSet) {
+	for _, k := range kinds {
+		s |= 1 << k
+	}
+	return s
+}
+
+func (s kindSet) has(k kind) bool { return s>>k&1 == 1 }
+
+// What may come at all, by who sends it. Without it a follower that sends blocks
+// could make its upstream gather one of 256 MiB before anybody looks.
+var (
+	anyKind      = ^kindSet(0)
+	fromStranger = kindsOf(kindHello)
+	fromDialed   = kindsOf(kindWelcome, kindRefuse)
+	fromFollower = kindsOf(kindSyncStart, kindAck, kindRefuse)
+	fromUpstream = kindsOf(kindRefuse, kindContinue, kindFullSync, kindSyncBegin, kindBlock, kindSyncEnd, kindLog, kindHeartbeat)
+)
+
 func (k kind) limit() int {
 	if !k.known() {
 		return 0

@@ -82,7 +82,7 @@ func (u *upstream) connect(ctx context.Context) (*link, error) {
 	if err != nil {
 		return nil, linkError("dial", peer, err)
 	}
-	l := newLink(conn, o.HandshakeTimeout)
+	l := newLink(conn, o.HandshakeTimeout, fromDialed)
 	l.peer = peer
 	stop := context.AfterFunc(ctx, func() { l.close(fmt.Errorf("%w: %w", ErrTimeout, ctx.Err())) })
 	err = u.greet(l)
@@ -94,7 +94,7 @@ func (u *upstream) connect(ctx context.Context) (*link, error) {
 		l.close(err)
 		return nil, err
 	}
-	l.settle(o)
+	l.settle(o, fromUpstream)
 	u.mu.Lock()
 	u.mu.peer, u.mu.lastIO, u.mu.theirEnd = l.peer, time.Now(), l.with.end
 	u.mu.Unlock()

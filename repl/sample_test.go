@@ -1,0 +1,120 @@
+package repl
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
+)
+
+// A tape is a connection that plays what it holds and records what is written.
+type tape struct {
+	net.Conn // nil: nothing else of it is called
+	from     io.Reader
+	to       bytes.Buffer
+}
+
+func (t *tape) Read(p []byte) (int, error)       { return t.from.Read(p) }
+func (t *tape) Write(p []byte) (int, error)      { return t.to.Write(p) }
+func (t *tape) SetReadDeadline(time.Time) error  { return nil }
+func (t *tape) SetWriteDeadline(time.Time) error { return nil }
+func (t *tape) Close() error                     { return nil }
+
+// player returns a reader of a link whose handshake is over.
+func player(from io.Reader) *frameReader {
+	r := newFrameReader(&tape{from: from}, time.Second)
+	r.strange = false
+	return r
+}
+
+// taped returns what f writes on a connection.
+func taped(f func(w *frameWriter)) []byte {
+	t := new(tape)
+	f(&frameWriter{conn: t, timeout: time.Second})
+	return t.to.Bytes()
+}
+
+var (
+	sampleHistory = backlog.History{1, 2, 3}
+	sampleLineage = backlog.Lineage{Current: sampleHistory, Earlier: []backlog.Fork{
+		{History: backlog.History{4}, End: 900}, {History: backlog.History{5}, End: 17},
+	}}
+	sampleAt = backlog.Position{History: sampleHistory, Offset: 1000}
+)
+
+func sampleHello() *hello {
+	return &hello{
+		versionMin: 1, versionMax: 1, recordVersion: 1, heartbeat: 1500 * time.Millisecond,
+		maxRecord: backlog.MaxRecordBytes, id: NodeID{7, 7}, end: 1000,
+		name: "node-a", group: "prod", lineage: sampleLineage,
+	}
+}
+
+func sampleHeader() rdb.Header {
+	return rdb.Header{Position: sampleAt, Lineage: sampleLineage, Seed: 99, Shards: 8, RecordVersion: 1, Keys: 5, Bytes: 500}
+}
+
+func sampleRecord(key, value string) []byte {
+	b := make([]byte, rdb.EntrySize(len(key), len(value), 0))
+	rdb.PutEntry(b, key, []byte(value), 0)
+	return b
+}
+
+// A sample is a message as it may stand on a link.
+type sample struct {
+	kind kind
+	body []byte
+}
+
+// samples returns one message of each kind.
+func samples() []sample {
+	block := &rdb.Block{Shard: 3, First: true, Last: true, At: 1000, Keys: 1, Count: 1, Data: sampleRecord("k", "v")}
+	start := &syncStart{resume: true, from: sampleAt, shards: 8}
+	start.done.Add(2)
+	return []sample{
+		{kindHello, sampleHello().append(nil)},
+		{kindWelcome, sampleHello().append(nil)},
+		{kindRefuse, appendRefuse(nil, ErrGroup)},
+		{kindContinue, appendOffset(nil, 1000)},
+		{kindFullSync, rdb.AppendHeader([]byte{byte(backlog.Trimmed)}, sampleHeader())},
+		{kindSyncStart, start.append(nil)},
+		{kindSyncBegin, appendPosition([]byte{1}, sampleAt)},
+		{kindBlock, rdb.AppendBlock(nil, block)},
+		{kindSyncEnd, rdb.AppendFooter(nil, rdb.Footer{Position: sampleAt, Keys: 1, Sum: 2})},
+		{kindLog, append(appendLogHead(nil, 1000, 1234), sampleRecord("k", "v")...)},
+		{kindHeartbeat, heartbeat{seq: 4, end: 1000, clock: 1234}.append(nil)},
+		{kindAck, ack{echo: 4, received: 1000, applied: 900}.append(nil)},
+	}
+}
+
+// parse reads a message's body with the function for its kind, as the two ends
+// of a link do, and returns a text of what it found.
+func parse(k kind, body []byte) (any, error) {
+	switch k {
+	case kindHello, kindWelcome:
+		return parseHello(body)
+	case kindRefuse:
+		return nil, parseRefuse(body)
+	case kindContinue:
+		return offset(body)
+	case kindFullSync:
+		return rdb.ParseHeader(body[1:])
+	case kindSyncStart:
+		return parseSyncStart(body)
+	case kindSyncBegin:
+		return parsePosition(body[1:])
+	case kindBlock:
+		return rdb.ParseBlock(body)
+	case kindSyncEnd:
+		return rdb.ParseFooter(body)
+	case kindLog:
+		at, clock, records, err := parseLog(body)
+		return []any{at, clock, records}, err
+	case kindHeartbeat:
+		return parseHeartbeat(body)
+	}
+	return parseAck(body)
+}
