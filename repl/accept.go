@@ -109,13 +109,15 @@ func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
 		return nil, 0, err // a stranger gets no answer
 	}
 	h, err := readHello(l, kindHello)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrVersion) {
 		return nil, 0, err
 	}
 	if err := l.w.writeMagic(); err != nil {
 		return nil, 0, err
 	}
-	err = n.agree(h)
+	if err == nil {
+		err = n.agree(h)
+	}
 	if err == nil && n.up != nil && !n.up.hasData() {
 		err = ErrNotReady
 	}

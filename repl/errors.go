@@ -117,6 +117,12 @@ func (e *OptionError) Error() string {
 // Unwrap returns ErrOption.
 func (e *OptionError) Unwrap() error { return ErrOption }
 
+// What a VersionError is about.
+const (
+	whatProtocol = "protocol"
+	whatRecord   = "record"
+)
+
 // A VersionError says which versions the two ends speak.
 type VersionError struct {
 	What              string // "protocol" or "record"

@@ -119,10 +119,21 @@ func (h *hello) append(b []byte) []byte {
 }
 
 func parseHello(b []byte) (*hello, error) {
-	if len(b) < helloFixedBytes {
+	if len(b) < 2 {
 		return nil, fmt.Errorf("%w: hello of %d bytes", ErrProtocol, len(b))
 	}
 	h := &hello{versionMin: b[0], versionMax: b[1]}
+	if h.versionMin > h.versionMax {
+		return nil, fmt.Errorf("%w: hello with versions %d to %d", ErrProtocol, h.versionMin, h.versionMax)
+	}
+	// Checked before what follows, which is ours to read only if we speak a
+	// version in common.
+	if h.versionMin > maxProtocol || h.versionMax < minProtocol {
+		return nil, &VersionError{whatProtocol, int(h.versionMin), int(h.versionMax), minProtocol, maxProtocol}
+	}
+	if len(b) < helloFixedBytes {
+		return nil, fmt.Errorf("%w: hello of %d bytes", ErrProtocol, len(b))
+	}
 	h.recordVersion = binary.LittleEndian.Uint16(b[2:])
 	h.heartbeat = time.Duration(binary.LittleEndian.Uint32(b[4:])) * time.Millisecond
 	h.maxRecord = binary.LittleEndian.Uint32(b[8:])
@@ -141,8 +152,8 @@ func parseHello(b []byte) (*hello, error) {
 		return nil, fmt.Errorf("%w: %w", ErrProtocol, err3)
 	case len(b) != 0:
 		return nil, fmt.Errorf("%w: %d bytes behind a hello", ErrProtocol, len(b))
-	case h.versionMin > h.versionMax || h.heartbeat < minHeartbeat || h.heartbeat > time.Hour:
-		return nil, fmt.Errorf("%w: hello with versions %d to %d, heartbeat %v", ErrProtocol, h.versionMin, h.versionMax, h.heartbeat)
+	case h.heartbeat < minHeartbeat || h.heartbeat > maxHeartbeat || h.id == NodeID{}:
+		return nil, fmt.Errorf("%w: hello of node %s with heartbeat %v", ErrProtocol, h.id, h.heartbeat)
 	}
 	return h, nil
 }
@@ -181,13 +192,44 @@ func appendRefuse(b []byte, err error) []byte {
 			code = i
 		}
 	}
+	b = append(b, byte(code))
+	if code == refuseVersion {
+		v := new(VersionError)
+		errors.As(err, &v)
+		b = append(b, flag(v.What == whatRecord))
+		b = binary.LittleEndian.AppendUint16(b, uint16(v.Ours))
+		b = binary.LittleEndian.AppendUint16(b, uint16(v.OursMax))
+	}
 	text := err.Error()
-	return append(append(b, byte(code)), text[:min(len(text), 512)]...)
+	return append(b, text[:min(len(text), 512)]...)
+}
+
+// refuseVersion is the code whose text is preceded by what the refusing side
+// speaks, so that both ends know both ranges.
+const refuseVersion = 1
+
+func parseVersionRefusal(b []byte) (*VersionError, error) {
+	if len(b) < 5 || b[0] > 1 {
+		return nil, fmt.Errorf("%w: refusal without versions", ErrProtocol)
+	}
+	v := &VersionError{What: whatProtocol, Ours: minProtocol, OursMax: maxProtocol}
+	if b[0] == 1 {
+		v = &VersionError{What: whatRecord, Ours: 1, OursMax: rdb.RecordVersion}
+	}
+	v.Theirs, v.TheirsMax = int(binary.LittleEndian.Uint16(b[1:])), int(binary.LittleEndian.Uint16(b[3:]))
+	return v, nil
 }
 
 func parseRefuse(b []byte) error {
 	if len(b) == 0 {
 		return fmt.Errorf("%w: empty refusal", ErrProtocol)
+	}
+	if b[0] == refuseVersion {
+		v, err := parseVersionRefusal(b[1:])
+		if err != nil {
+			return err
+		}
+		return &RefusedError{Err: v, Text: fmt.Sprintf("%q", b[6:])}
 	}
 	reason := error(ErrProtocol)
 	if int(b[0]) < len(refusals) && refusals[b[0]] != nil {

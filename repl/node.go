@@ -145,10 +145,8 @@ func (n *Node) hello() *hello {
 // agree checks what both ends can check: that the peer h may be talked to.
 func (n *Node) agree(h *hello) error {
 	switch {
-	case h.versionMin > maxProtocol || h.versionMax < minProtocol:
-		return &VersionError{"protocol", int(h.versionMin), int(h.versionMax), minProtocol, maxProtocol}
 	case h.recordVersion < rdb.RecordVersion:
-		return &VersionError{"record", 1, int(h.recordVersion), rdb.RecordVersion, rdb.RecordVersion}
+		return &VersionError{whatRecord, 1, int(h.recordVersion), rdb.RecordVersion, rdb.RecordVersion}
 	case h.group != n.opts.Group:
 		return fmt.Errorf("%w: %q there, %q here", ErrGroup, h.group, n.opts.Group)
 	case h.id == n.opts.ID:

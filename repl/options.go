@@ -28,6 +28,7 @@ func (id NodeID) MarshalText() ([]byte, error) { return []byte(id.String()), nil
 const (
 	MaxNameBytes  = 64 // of a node's and a group's name
 	minHeartbeat  = time.Millisecond
+	maxHeartbeat  = time.Hour
 	maxHandshakes = 64
 )
 
@@ -167,7 +168,7 @@ func (o *Options) check() error {
 	}{
 		{"Name", o.Name, len(o.Name) <= MaxNameBytes, "at most 64 bytes"},
 		{"Group", o.Group, len(o.Group) <= MaxNameBytes, "at most 64 bytes"},
-		{"Heartbeat", o.Heartbeat, o.Heartbeat >= minHeartbeat && o.Heartbeat <= time.Hour, "1ms to 1h"},
+		{"Heartbeat", o.Heartbeat, o.Heartbeat >= minHeartbeat && o.Heartbeat <= maxHeartbeat, "1ms to 1h"},
 		{"Timeout", o.Timeout, o.Timeout >= 3*o.Heartbeat, "at least three times Heartbeat"},
 		{"HandshakeTimeout", o.HandshakeTimeout, o.HandshakeTimeout > 0, "more than 0"},
 		{"MaxSyncs", o.MaxSyncs, o.MaxSyncs > 0, "at least 1"},
