@@ -12,8 +12,9 @@ import (
 
 const (
 	// MaxAsideBytes bounds the records that a loader keeps for shards whose
-	// blocks are not complete. A sender that takes one shard at a time, and lets the
-	// log wait while it is behind, stays far below.
+	// blocks are not complete: no further one is taken when more than this is kept
+	// already, so one record, of whatever size, always fits. A sender lets the
+	// log wait when half of it may have gathered.
 	MaxAsideBytes = 64 << 20
 
 	// maxLoadWorkers bounds the goroutines that insert a load's entries; more

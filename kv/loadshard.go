@@ -126,7 +126,7 @@ func (l *loader) takeShard(i int, op *operation) error {
 	sh, ls := &l.table.shards[i], &l.shards[i]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if ls.phase == partial && l.aside.Load()+int64(len(op.record)) > MaxAsideBytes {
+	if ls.phase == partial && l.aside.Load() > MaxAsideBytes {
 		// The workers may be behind: what they complete needs no room aside.
 		sh.mu.Unlock()
 		l.pending.Wait()
@@ -137,9 +137,10 @@ func (l *loader) takeShard(i int, op *operation) error {
 		return nil
 	case ls.phase == loaded:
 		return sh.applyAny(op)
-	case l.aside.Add(int64(len(op.record))) > MaxAsideBytes:
+	case l.aside.Load() > MaxAsideBytes:
 		return fmt.Errorf("%w: limit %d bytes", ErrAside, MaxAsideBytes)
 	}
+	l.aside.Add(int64(len(op.record)))
 	ls.aside = append(ls.aside, op.record...)
 	return nil
 }

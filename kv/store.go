@@ -1,8 +1,6 @@
 package kv
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -58,9 +56,7 @@ func New(opts *Options) *Store {
 	}
 	s := &Store{opts: backlog.Options{MaxBytes: opts.LogBytes, MaxAge: opts.LogAge}}
 	s.log = backlog.NewLog(&s.opts)
-	var seed [8]byte
-	rand.Read(seed[:]) // never fails: crypto/rand ends the program instead
-	s.table.Store(newTable(binary.LittleEndian.Uint64(seed[:]), tableShards))
+	s.table.Store(newSeededTable())
 	s.applying.Store(idle)
 	s.expirer.init(s)
 	return s

@@ -1,6 +1,10 @@
 package kv
 
-import "math/bits"
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"math/bits"
+)
 
 // tableShards is the number of shards of a table that was not loaded from
 // another node. Two writers meet in one of 128 with a probability of less than
@@ -22,6 +26,13 @@ func newTable(seed uint64, shards int) *table {
 		t.shards[i].init(seed)
 	}
 	return t
+}
+
+// newSeededTable returns an empty table that nobody who chooses keys can foresee.
+func newSeededTable() *table {
+	var seed [8]byte
+	rand.Read(seed[:]) // never fails: crypto/rand ends the program instead
+	return newTable(binary.LittleEndian.Uint64(seed[:]), tableShards)
 }
 
 // number returns the number of the shard that a hash belongs to.

@@ -73,6 +73,9 @@ func (s *session) considerCopy(body []byte) error {
 	if s.up.load != nil && !s.up.load.resumes(header) {
 		s.up.dropLoad()
 	}
+	if err := s.up.dropState(); err != nil {
+		return linkError("load", s.link.peer, err)
+	}
 	ask := syncStart{shards: header.Shards}
 	if l := s.up.load; l != nil {
 		ask = syncStart{resume: true, from: l.from, shards: header.Shards, done: l.done}
@@ -82,6 +85,19 @@ func (s *session) considerCopy(body []byte) error {
 	}
 	s.phase = phaseAgreement
 	return s.link.w.write(kindSyncStart, ask.append(nil), nil)
+}
+
+// dropState empties the machine, if the program has asked for it, and if there
+// is no copy under way that was begun by emptying it.
+func (u *upstream) dropState() error {
+	d, ok := u.node.machine.(Dropped)
+	if !ok || !u.node.opts.DropFirst || u.load != nil {
+		return nil
+	}
+	u.mu.Lock()
+	u.mu.ready = false
+	u.mu.Unlock()
+	return d.Drop()
 }
 
 // admits returns an error when this node holds data and the upstream's are not

@@ -46,6 +46,13 @@ type Counted interface {
 	Len() int
 }
 
+// Dropped is implemented by a machine that can give up its state before the next
+// one is there. See Copying.DropFirst.
+type Dropped interface {
+	// Drop empties the machine and begins a new, unrelated history.
+	Drop() error
+}
+
 func isEmpty(m Machine) bool {
 	if c, ok := m.(Counted); ok {
 		return c.Len() == 0

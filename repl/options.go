@@ -96,6 +96,12 @@ type Copying struct {
 	// AllowForeign lets a replica that holds data take a full copy of an
 	// upstream with which it shares no history.
 	AllowForeign bool
+
+	// DropFirst makes a replica that takes a full copy drop what it has before
+	// the copy begins, if its machine can (see [Dropped]). It then needs room
+	// for one set of the data and not for two, and is empty until the copy is
+	// complete.
+	DropFirst bool
 }
 
 // Unacked bounds how far writers may run ahead of the replicas.
