@@ -18,10 +18,10 @@ func TestEntryGolden(t *testing.T) {
 		hex string
 		sum uint64
 	}{
-		{entry{"k", "", 0}, "0301016b", 0x389766db18191eac},
-		{entry{"key", "value", 0}, "0a01036b657976616c7565", 0x17262b635d3f0e09},
-		{entry{"key", "value", 1_700_000_000_123}, "1202037b68e5cf8b0100006b657976616c7565", 0xea0d0202f30a73cd},
-		{entry{"k", strings.Repeat("v", 128), 0}, "830101016b" + strings.Repeat("76", 128), 0xc637c2c4a9bbfdea},
+		{entry{"k", "", 0}, "0301016b", 0x9c85ae6dda9745a9},
+		{entry{"key", "value", 0}, "0a01036b657976616c7565", 0xd539b53e44367777},
+		{entry{"key", "value", 1_700_000_000_123}, "1202037b68e5cf8b0100006b657976616c7565", 0x122cd1eece338927},
+		{entry{"k", strings.Repeat("v", 128), 0}, "830101016b" + strings.Repeat("76", 128), 0xbbfb4b4f2fb97c1c},
 	} {
 		b := c.encoded(nil)
 		if got := hex.EncodeToString(b); got != c.hex {

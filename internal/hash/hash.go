@@ -5,7 +5,11 @@
 //
 // The scheme is the folded multiplication of the wyhash family: two 64-bit
 // words are mixed by the exclusive or of the halves of their 128-bit product.
-// It is no defence against somebody who knows the seed and chooses the input.
+// A product with zero forgets its other factor, so wyhash lets whoever chooses
+// a word equal to one of its public constants make keys collide under every
+// seed. Here each factor is first combined with the seed or with what came
+// before, so that nobody can do so who does not know the seed. Against
+// somebody who does know it this is no defence.
 package hash
 
 import (
@@ -32,13 +36,21 @@ func fold(a, b uint64) uint64 {
 // Bytes returns the hash of b under seed.
 func Bytes(seed uint64, b []byte) uint64 {
 	n := uint64(len(b))
-	h := fold(seed^k0, n^k1)
-	for len(b) > 32 {
-		h = fold(word(b)^k2, word(b[8:])^h) ^ fold(word(b[16:])^k3, word(b[24:])^h)
-		b = b[32:]
+	s := seed ^ k0
+	h := fold(s, n^k1)
+	if len(b) > 32 {
+		// Two chains, because one would wait for a product every 16 bytes.
+		g := h ^ k2
+		for len(b) > 32 {
+			h = fold(word(b)^s, word(b[8:])^h)
+			g = fold(word(b[16:])^s, word(b[24:])^g)
+			b = b[32:]
+		}
+		// Not a plain exclusive or: chains fed alike would cancel out.
+		h ^= bits.RotateLeft64(g, 23)
 	}
 	if len(b) > 16 {
-		h = fold(word(b)^k2, word(b[8:])^h)
+		h = fold(word(b)^s, word(b[8:])^h)
 		b = b[16:]
 	}
 	var x, y uint64
@@ -51,7 +63,7 @@ func Bytes(seed uint64, b []byte) uint64 {
 	case len(b) > 0:
 		x = uint64(b[0]) | uint64(b[len(b)/2])<<8 | uint64(b[len(b)-1])<<16
 	}
-	return fold(fold(x^k1^h, y^k0)^n, h^k3)
+	return fold(fold(x^k1^h, y^s)^n, h^k3)
 }
 
 // String returns what Bytes returns for the bytes of s.
