@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/emberkv/ember/repl"
+)
+
+// A cuttable is a TCP transport whose connections can be broken and refused.
+type cuttable struct {
+	repl.TCP
+
+	mu struct {
+		sync.Mutex
+		down  bool
+		conns []net.Conn
+	}
+}
+
+var errCut = errors.New("the link is cut")
+
+// Dial implements [repl.Transport].
+func (c *cuttable) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	if c.isDown() {
+		return nil, errCut
+	}
+	conn, err := c.TCP.Dial(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.down { // cut while it was being dialled
+		conn.Close()
+		return nil, errCut
+	}
+	c.mu.conns = append(c.mu.conns, conn)
+	return conn, nil
+}
+
+func (c *cuttable) isDown() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.down
+}
+
+// cut closes every connection and refuses new ones.
+func (c *cuttable) cut() {
+	c.mu.Lock()
+	conns := c.mu.conns
+	c.mu.down, c.mu.conns = true, nil
+	c.mu.Unlock()
+	for _, conn := range conns {
+		conn.Close()
+	}
+}
+
+// heal lets connections through again.
+func (c *cuttable) heal() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.down = false
+}

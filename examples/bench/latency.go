@@ -1,0 +1,42 @@
+package main
+
+import (
+	"slices"
+	"time"
+)
+
+// Latency is what became of many durations: percentiles by nearest rank, in
+// microseconds. It is exported, like the other types that nodes are called
+// with, for encoding/json.
+type Latency struct {
+	P50, P99, P999, Max float64
+}
+
+// summarize returns the percentiles of samples, which it sorts. Without samples
+// they are 0.
+func summarize(samples []time.Duration) Latency {
+	slices.Sort(samples)
+	at := func(perMille int) float64 {
+		return float64(nearestRank(samples, perMille)) / float64(time.Microsecond)
+	}
+	return Latency{P50: at(500), P99: at(990), P999: at(999), Max: at(1000)}
+}
+
+// nearestRank returns the smallest of the sorted values that so many thousandths
+// of them do not exceed, and the zero value of T when there are none. Thousandths,
+// because 99.9 percent is not a number that a float holds: the rank would be one
+// too high for some lengths.
+func nearestRank[T any](sorted []T, perMille int) T {
+	if len(sorted) == 0 {
+		var zero T
+		return zero
+	}
+	rank := (perMille*len(sorted) + 999) / 1000
+	return sorted[max(rank, 1)-1]
+}
+
+// median returns the middle one of values, the lower of two, as the peers'
+// harness does, so that it is always a value that was measured.
+func median(values []float64) float64 {
+	return nearestRank(slices.Sorted(slices.Values(values)), 500)
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/pprof"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/kv"
+	"github.com/emberkv/ember/repl"
+)
+
+// Bounds that the measured nodes run with.
+const (
+	maxUnacked  = 16 << 20 // of log between a write and the replicas
+	ackTimeout  = time.Minute
+	stepTimeout = 5 * time.Minute // of a call that waits for the other node
+)
+
+// A Node is one store and its role. Its exported methods, save Close, are what a
+// [member] can be asked for, by net/rpc. Calls come one at a time.
+type Node struct {
+	store   *kv.Store
+	master  *repl.Master
+	replica *repl.Replica
+	link    cuttable // of a replica
+	load    *openLoop
+	profile *os.File
+}
+
+func newNode() *Node { return &Node{store: kv.New(nil)} }
+
+// None is for calls without arguments, or without a reply.
+type None struct{}
+
+// ServeArgs say how a master is set up.
+type ServeArgs struct {
+	Replicas int // that are to follow; each write stays within maxUnacked of all
+}
+
+// Serve makes the node a master and replies with its address.
+func (n *Node) Serve(a ServeArgs, addr *string) (err error) {
+	opts := &repl.Options{Name: "master"}
+	if a.Replicas > 0 {
+		opts.Unacked = repl.Unacked{MaxUnacked: maxUnacked, AckReplicas: a.Replicas, AckTimeout: ackTimeout}
+	}
+	if n.master, err = repl.NewMaster(n.store, opts); err != nil {
+		return err
+	}
+	ln, err := repl.TCP{}.Listen("127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	*addr = ln.Addr().String()
+	go n.master.Serve(ln)
+	return nil
+}
+
+// FollowArgs name whom a replica follows.
+type FollowArgs struct {
+	Name, Upstream string
+}
+
+// Follow makes the node a replica and returns when it has caught up.
+func (n *Node) Follow(a FollowArgs, _ *None) (err error) {
+	n.replica, err = repl.NewReplica(n.store, a.Upstream, &repl.Options{Name: a.Name, Transport: &n.link})
+	if err != nil {
+		return err
+	}
+	go n.replica.Run(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
+	defer cancel()
+	if err := n.replica.WaitSynced(ctx); err != nil {
+		return fmt.Errorf("%w: %s", err, n.replica.Status().Upstream.LastError)
+	}
+	return nil
+}
+
+// Position replies with the end of the node's log.
+func (n *Node) Position(_ None, pos *backlog.Position) error {
+	*pos = n.store.Position()
+	return nil
+}
+
+// WaitLevel returns when the node shows all that was written up to pos.
+func (n *Node) WaitLevel(pos backlog.Position, _ *None) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
+	defer cancel()
+	return n.store.Wait(ctx, pos)
+}
+
+// Cut breaks a replica's link and keeps it broken.
+func (n *Node) Cut(None, *None) error {
+	n.link.cut()
+	return nil
+}
+
+// Heal lets a replica connect again and returns when it is level with pos.
+func (n *Node) Heal(pos backlog.Position, _ *None) error {
+	n.link.heal()
+	return n.WaitLevel(pos, nil)
+}
+
+// Report is how a node stands.
+type Report struct {
+	Keys     int64
+	Sum      uint64 // digest of the contents
+	Memory   Memory
+	Fulls    int64 // full copies that a replica has begun to take
+	Partials int64
+}
+
+// Report replies with how the node stands.
+func (n *Node) Report(_ None, r *Report) error {
+	d, err := n.store.Digest()
+	if err != nil {
+		return err
+	}
+	*r = Report{Keys: d.Keys, Sum: d.Sum, Memory: readMemory()}
+	if n.replica != nil {
+		up := n.replica.Status().Upstream
+		r.Fulls, r.Partials = up.Fulls, up.Partials
+	}
+	return nil
+}
+
+// ResetPeak lets the peak of the process's memory begin anew.
+func (n *Node) ResetPeak(None, *None) error {
+	resetPeak()
+	return nil
+}
+
+// StartProfile writes a CPU profile of the process to path until StopProfile.
+func (n *Node) StartProfile(path string, _ *None) (err error) {
+	if n.profile, err = os.Create(path); err != nil {
+		return err
+	}
+	return pprof.StartCPUProfile(n.profile)
+}
+
+// StopProfile ends the profile.
+func (n *Node) StopProfile(None, *None) error {
+	pprof.StopCPUProfile()
+	return n.profile.Close()
+}
+
+// Close ends what the node has started.
+func (n *Node) Close() error {
+	var errs []error
+	if n.load != nil {
+		errs = append(errs, n.load.stop())
+	}
+	if n.replica != nil {
+		errs = append(errs, n.replica.Close())
+	}
+	if n.master != nil {
+		errs = append(errs, n.master.Close())
+	}
+	return errors.Join(append(errs, n.store.Close())...)
+}
