@@ -2,8 +2,13 @@ package repl_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,13 +23,19 @@ func master(t testing.TB, l *ledger, net repl.Transport, addr string, opts *repl
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen(addr)
+	serve(t, m, net, addr)
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// serve lets a node accept followers at addr.
+func serve(t testing.TB, n interface{ Serve(net.Listener) error }, tr repl.Transport, addr string) {
+	t.Helper()
+	ln, err := tr.Listen(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	go m.Serve(ln)
-	t.Cleanup(func() { m.Close() })
-	return m
+	go n.Serve(ln)
 }
 
 // replica makes a ledger a replica of upstream, and runs it.
@@ -59,6 +70,26 @@ func synced(t testing.TB, m *repl.Master, l *ledger, replicas ...*repl.Replica) 
 	}
 }
 
+// caughtUp waits until r holds what l holds, however deep in a chain it is.
+func caughtUp(t testing.TB, r *repl.Replica, theirs, l *ledger) {
+	t.Helper()
+	eventually(t, func() bool { return theirs.Log().Position() == l.Log().Position() }, func() string {
+		return fmt.Sprintf("at %s, want %s; %+v", theirs.Log().Position(), l.Log().Position(), r.Status().Upstream)
+	})
+}
+
+// eventually waits in virtual time until ok, for at most two minutes.
+func eventually(t testing.TB, ok func() bool, state func() string) {
+	t.Helper()
+	for range 24_000 {
+		if ok() {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatal("not within two minutes: " + state())
+}
+
 // same fails unless both ledgers hold the same entries at the same position.
 func same(t testing.TB, a, b *ledger) {
 	t.Helper()
@@ -77,6 +108,77 @@ func fill(t testing.TB, l *ledger, prefix string, n int) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A diary takes down the events of a node.
+type diary struct {
+	mu     sync.Mutex
+	lines  []string // kind and peer's name
+	ends   []error  // reasons of Disconnected
+	fulls  []repl.FullSync
+	parts  []repl.PartialSync
+	synced []repl.Synced
+}
+
+// keep sets the events of o to be taken down, and returns where.
+func keep(o *repl.Options) *diary {
+	d := &diary{}
+	note := func(kind string, p repl.Peer, also func()) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.lines = append(d.lines, kind+" "+p.Name)
+		if also != nil {
+			also()
+		}
+	}
+	o.Events = repl.Events{
+		Connected:   func(p repl.Peer) { note("connected", p, nil) },
+		PartialSync: func(s repl.PartialSync) { note("partial", s.Peer, func() { d.parts = append(d.parts, s) }) },
+		FullSync:    func(s repl.FullSync) { note("full", s.Peer, func() { d.fulls = append(d.fulls, s) }) },
+		Progress:    func(s repl.Progress) { note("progress", s.Peer, nil) },
+		Synced:      func(s repl.Synced) { note("synced", s.Peer, func() { d.synced = append(d.synced, s) }) },
+		Disconnected: func(p repl.Peer, err error) {
+			note("disconnected", p, func() { d.ends = append(d.ends, err) })
+		},
+	}
+	return d
+}
+
+// last returns the reason of the last Disconnected, or nil.
+func (d *diary) last() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.ends) == 0 {
+		return nil
+	}
+	return d.ends[len(d.ends)-1]
+}
+
+// saw reports whether a link has ended with err.
+func (d *diary) saw(err error) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(d.ends, func(e error) bool { return errors.Is(e, err) })
+}
+
+// kinds returns the events so far, those of progress left out.
+func (d *diary) kinds() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var kinds []string
+	for _, l := range d.lines {
+		if k, _, _ := strings.Cut(l, " "); k != "progress" {
+			kinds = append(kinds, k)
+		}
+	}
+	return strings.Join(kinds, " ")
+}
+
+// count returns how many full and partial syncs there were.
+func (d *diary) count() (fulls, partials int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.fulls), len(d.parts)
 }
 
 func TestSetOnOneGetOnAnother(t *testing.T) {

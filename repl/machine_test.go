@@ -21,8 +21,11 @@ type ledger struct {
 	mu      sync.Mutex
 	entries map[string]string
 	seed    uint64
-	fail    error  // returned by Apply
-	onDump  func() // called before each shard
+	fail    error             // returned by Apply
+	onDump  func(shard int)   // called before each shard is captured
+	onEntry func()            // called before each entry is encoded
+	dumped  [ledgerShards]int // how often each shard was captured
+	blocks  int               // taken in by loaders
 	clock   int64
 }
 
@@ -124,7 +127,7 @@ func (l *ledger) Dump(ctx context.Context, w rdb.BlockWriter) error {
 	}
 	for shard, ok := w.Next(); ok; shard, ok = w.Next() {
 		if hook != nil {
-			hook()
+			hook(shard)
 		}
 		if err := ctx.Err(); err != nil {
 			return err
@@ -141,6 +144,8 @@ func (l *ledger) Dump(ctx context.Context, w rdb.BlockWriter) error {
 // dumpShard writes a shard in blocks of at most three entries.
 func (l *ledger) dumpShard(shard int, w rdb.BlockWriter) error {
 	l.mu.Lock()
+	l.dumped[shard]++
+	hook := l.onEntry
 	at, part := l.log.End(), map[string]string{}
 	for k, v := range l.entries {
 		if shardOf(k) == shard {
@@ -153,6 +158,9 @@ func (l *ledger) dumpShard(shard int, w rdb.BlockWriter) error {
 	for k, v := range part {
 		b.Data = append(b.Data, record(k, v)...)
 		b.Count++
+		if hook != nil {
+			hook()
+		}
 		left--
 		if b.Count == 3 && left > 0 {
 			if err := w.WriteBlock(b); err != nil {
@@ -189,6 +197,9 @@ type ledgerLoader struct {
 }
 
 func (d *ledgerLoader) Block(b *rdb.Block) error {
+	d.l.mu.Lock()
+	d.l.blocks++
+	d.l.mu.Unlock()
 	if _, begun := d.at[b.Shard]; begun == b.First || d.done.Has(b.Shard) {
 		return fmt.Errorf("ledger: block of shard %d out of order", b.Shard)
 	}
