@@ -35,7 +35,7 @@ func TestEntryGolden(t *testing.T) {
 
 func TestEntryRoundTrip(t *testing.T) {
 	for _, keyLen := range []int{1, 2, 127, 128, 16383, 16384, rdb.MaxKeyBytes} {
-		for _, valueLen := range []int{0, 1, 100, 127, 128, 16384, 1 << 21} {
+		for _, valueLen := range []int{0, 1, 100, 127, 128, 16384, 300_000} {
 			for _, deadline := range []int64{0, 1, 1 << 62} {
 				in := entry{strings.Repeat("k", keyLen), strings.Repeat("v", valueLen), deadline}
 				b := in.encoded(nil)
@@ -88,6 +88,19 @@ func TestEntryIsRefused(t *testing.T) {
 	}
 	if _, _, err := rdb.CutEntry([]byte{5, 1}); !errors.Is(err, rdb.ErrEntry) || !errors.Is(err, backlog.ErrRecord) {
 		t.Errorf("record cut: %v", err)
+	}
+}
+
+// The largest value is read, one byte more is not. The zeros of these payloads
+// are never touched, so they take no memory.
+func TestLargestValue(t *testing.T) {
+	payload := make([]byte, 3+rdb.MaxValueBytes+1)
+	copy(payload, "\x01\x01k")
+	if e, err := rdb.ParseEntry(payload[:len(payload)-1]); err != nil || len(e.Value) != rdb.MaxValueBytes {
+		t.Errorf("largest value: %d bytes, %v", len(e.Value), err)
+	}
+	if _, err := rdb.ParseEntry(payload); !errors.Is(err, rdb.ErrEntry) {
+		t.Errorf("a byte too many: %v", err)
 	}
 }
 

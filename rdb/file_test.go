@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -108,6 +109,9 @@ func TestWriteFileUnusablePlaces(t *testing.T) {
 	missing := filepath.Join(dir, "missing", "snapshot")
 	if err := rdb.WriteFile(missing, writing("x")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing folder: %v", err)
+	}
+	if err := rdb.OSDisk.SyncDir(filepath.Dir(missing)); !errors.Is(err, fs.ErrNotExist) && runtime.GOOS != "windows" {
+		t.Errorf("sync of a missing folder: %v", err)
 	}
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

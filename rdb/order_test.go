@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/rdb"
 )
 
@@ -15,50 +17,59 @@ import (
 var disorders = []struct {
 	name      string
 	mutate    func(s *sample)
-	want      error
-	unnoticed bool // by a Writer
+	says      string // part of the error
+	want      error  // nil for ErrFormat
+	unnoticed bool   // by a Writer
 }{
-	{name: "a shard is missing", mutate: func(s *sample) {
+	{name: "an empty shard is missing", says: "3 of 4 shards", mutate: func(s *sample) {
+		*s = *newSample(11, 4, 0, 400)
+		s.blocks = s.blocks[1:]
+	}},
+	{name: "an early block holds more than its shard", says: "shard 0 misses its number of entries by -", mutate: func(s *sample) {
+		s.blocks[0].Keys = s.blocks[0].Count
+	}},
+	{name: "a shard is missing", says: "3 of 4 shards", mutate: func(s *sample) {
 		s.blocks = slices.DeleteFunc(s.blocks, func(b *rdb.Block) bool { return b.Shard == 1 })
 	}},
-	{name: "all blocks are missing", mutate: func(s *sample) { s.blocks = nil }},
-	{name: "a first block is missing", mutate: func(s *sample) { s.blocks = s.blocks[1:] }},
-	{name: "a last block is missing", mutate: func(s *sample) { s.blocks = s.blocks[:len(s.blocks)-1] }},
-	{name: "a middle block is missing", mutate: func(s *sample) { s.blocks = slices.Delete(s.blocks, 4, 5) }},
-	{name: "a first block is repeated", mutate: func(s *sample) { s.blocks = slices.Insert(s.blocks, 4, s.blocks[0]) }},
-	{name: "a middle block is repeated", mutate: func(s *sample) { s.blocks = slices.Insert(s.blocks, 9, s.blocks[4]) }},
-	{name: "a last block is repeated", mutate: func(s *sample) { s.blocks = append(s.blocks, s.blocks[len(s.blocks)-1]) }},
-	{name: "a middle block comes first", mutate: func(s *sample) { s.blocks[0], s.blocks[4] = s.blocks[4], s.blocks[0] }},
-	{name: "the last block comes early", mutate: func(s *sample) {
+	{name: "all blocks are missing", says: "0 of 4 shards", mutate: func(s *sample) { s.blocks = nil }},
+	{name: "a first block is missing", says: "shard 0 does not begin", mutate: func(s *sample) { s.blocks = s.blocks[1:] }},
+	{name: "a last block is missing", says: "3 of 4 shards", mutate: func(s *sample) { s.blocks = s.blocks[:len(s.blocks)-1] }},
+	{name: "a middle block is missing", says: "shard 0 misses its number", mutate: func(s *sample) { s.blocks = slices.Delete(s.blocks, 4, 5) }},
+	{name: "a first block is repeated", says: "shard 0 begins twice", mutate: func(s *sample) { s.blocks = slices.Insert(s.blocks, 4, s.blocks[0]) }},
+	{name: "a middle block is repeated", says: "shard 0 misses its number", mutate: func(s *sample) { s.blocks = slices.Insert(s.blocks, 9, s.blocks[4]) }},
+	{name: "a last block is repeated", says: "goes on after its last", mutate: func(s *sample) { s.blocks = append(s.blocks, s.blocks[len(s.blocks)-1]) }},
+	{name: "a middle block comes first", says: "shard 0 does not begin", mutate: func(s *sample) { s.blocks[0], s.blocks[4] = s.blocks[4], s.blocks[0] }},
+	{name: "the last block comes early", says: "misses its number", mutate: func(s *sample) {
 		n := len(s.blocks) - 1
 		s.blocks[4], s.blocks[n] = s.blocks[n], s.blocks[4]
 	}},
-	{name: "a block after the last", mutate: func(s *sample) { s.blocks = append(s.blocks, &rdb.Block{Shard: 1}) }},
-	{name: "a shard out of range", mutate: func(s *sample) { s.blocks[1].Shard = 4 }},
-	{name: "a shard beyond every table", mutate: func(s *sample) { s.blocks[1].Shard = rdb.MaxShards }},
-	{name: "a shard claims fewer keys", mutate: func(s *sample) { s.blocks[1].Keys-- }},
-	{name: "a shard claims more keys", mutate: func(s *sample) { s.blocks[1].Keys++ }},
-	{name: "a shard claims fewer keys than its first block", mutate: func(s *sample) { s.blocks[1].Keys = 0 }},
-	{name: "a shard stands elsewhere", mutate: func(s *sample) { s.blocks[1].At++ }},
-	{name: "a shard stands before the log", mutate: func(s *sample) { s.blocks[1].At = -1 }},
-	{name: "a count without data", mutate: func(s *sample) { s.blocks[4].Data = nil }},
-	{name: "data without a count", mutate: func(s *sample) { s.blocks[4].Count = 0 }},
-	{name: "a count too large for the data", mutate: func(s *sample) { s.blocks[4].Count = len(s.blocks[4].Data) }},
-	{name: "footer with fewer keys", mutate: func(s *sample) { s.footer.Keys-- }},
-	{name: "footer with more keys", mutate: func(s *sample) { s.footer.Keys++ }},
-	{name: "footer at another offset", mutate: func(s *sample) { s.footer.Position.Offset++ }},
-	{name: "footer in another history", mutate: func(s *sample) { s.footer.Position.History = history(40) }},
+	{name: "a block after the last", says: "goes on after its last", mutate: func(s *sample) { s.blocks = append(s.blocks, &rdb.Block{Shard: 1}) }},
+	{name: "a shard out of range", says: "shard 4 of 4", mutate: func(s *sample) { s.blocks[1].Shard = 4 }},
+	{name: "a shard beyond every table", says: "shard 1024, limit", mutate: func(s *sample) { s.blocks[1].Shard = rdb.MaxShards }},
+	{name: "a shard claims fewer keys", says: "shard 1 misses its number of entries by -1", mutate: func(s *sample) { s.blocks[1].Keys-- }},
+	{name: "a shard claims more keys", says: "shard 1 misses its number of entries by 1", mutate: func(s *sample) { s.blocks[1].Keys++ }},
+	{name: "a shard claims fewer keys than its first block", says: "of 0 entries", mutate: func(s *sample) { s.blocks[1].Keys = 0 }},
+	{name: "a shard stands elsewhere", says: "shard 1 stands at offset 1000001", mutate: func(s *sample) { s.blocks[1].At++ }},
+	{name: "a shard stands before the log", says: "up to offset -1", mutate: func(s *sample) { s.blocks[1].At = -1 }},
+	{name: "a count without data", says: "entries in 0 bytes", mutate: func(s *sample) { s.blocks[4].Data = nil }},
+	{name: "data without a count", says: "with 0 entries", mutate: func(s *sample) { s.blocks[4].Count = 0 }},
+	{name: "a count too large for the data", says: " entries in ", mutate: func(s *sample) { s.blocks[4].Count = len(s.blocks[4].Data) }},
+	{name: "footer with fewer keys", says: "200 entries, footer says 199", mutate: func(s *sample) { s.footer.Keys-- }},
+	{name: "footer with more keys", says: "200 entries, footer says 201", mutate: func(s *sample) { s.footer.Keys++ }},
+	{name: "footer at another offset", says: "footer says", mutate: func(s *sample) { s.footer.Position.Offset++ }},
+	{name: "footer in another history", says: "footer says", mutate: func(s *sample) { s.footer.Position.History = history(40) }},
+	{name: "footer in no history", says: "00000000", mutate: func(s *sample) { s.footer.Position.History = backlog.History{} }},
 
-	{name: "footer with another sum", want: rdb.ErrChecksum, unnoticed: true, mutate: func(s *sample) { s.footer.Sum++ }},
-	{name: "a count off by one", want: rdb.ErrFormat, unnoticed: true, mutate: func(s *sample) {
+	{name: "footer with another sum", says: "sum of the entries", want: rdb.ErrChecksum, unnoticed: true, mutate: func(s *sample) { s.footer.Sum++ }},
+	{name: "a count off by one", says: "shard 0 holds", want: rdb.ErrFormat, unnoticed: true, mutate: func(s *sample) {
 		s.blocks[0].Count, s.blocks[4].Count = s.blocks[0].Count+1, s.blocks[4].Count-1
 	}},
-	{name: "a changed value", want: rdb.ErrChecksum, unnoticed: true, mutate: func(s *sample) {
+	{name: "a changed value", says: "sum of the entries", want: rdb.ErrChecksum, unnoticed: true, mutate: func(s *sample) {
 		b := s.blocks[4]
 		b.Data = slices.Clone(b.Data)
 		b.Data[len(b.Data)-1] ^= 1
 	}},
-	{name: "another block's entries", want: rdb.ErrChecksum, unnoticed: true, mutate: func(s *sample) {
+	{name: "another block's entries", says: "sum of the entries", want: rdb.ErrChecksum, unnoticed: true, mutate: func(s *sample) {
 		s.blocks[8].Data, s.blocks[8].Count = s.blocks[4].Data, s.blocks[4].Count
 		for _, b := range s.blocks[:4] {
 			if b.Shard == s.blocks[8].Shard {
@@ -67,12 +78,12 @@ var disorders = []struct {
 		}
 		s.footer.Keys = int64(s.keysOf(-1))
 	}},
-	{name: "a record that is no entry", want: rdb.ErrEntry, unnoticed: true, mutate: func(s *sample) {
+	{name: "a record that is no entry", says: "no entry in", want: rdb.ErrEntry, unnoticed: true, mutate: func(s *sample) {
 		b := s.blocks[4]
 		b.Data = slices.Clone(b.Data)
 		b.Data[1] = 3 // a kind that only logs have
 	}},
-	{name: "a record that is cut", want: rdb.ErrEntry, unnoticed: true, mutate: func(s *sample) {
+	{name: "a record that is cut", says: "malformed", want: rdb.ErrEntry, unnoticed: true, mutate: func(s *sample) {
 		b := s.blocks[4]
 		b.Data = b.Data[:len(b.Data)-1]
 	}},
@@ -107,6 +118,9 @@ func TestReaderRefusesDisorder(t *testing.T) {
 			}
 			got, err := read(bytes.NewReader(newDisorder(c.mutate).raw()))
 			wantReadError(t, err, want)
+			if !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v does not say %q", err, c.says)
+			}
 			if !errors.Is(err, rdb.ErrFormat) && !errors.Is(err, rdb.ErrChecksum) {
 				t.Errorf("%v is neither ErrFormat nor ErrChecksum", err)
 			}
@@ -154,5 +168,17 @@ func TestNothingFollowsTheFooter(t *testing.T) {
 		if re := wantReadError(t, err, rdb.ErrFormat); re.Offset != int64(len(stream)) {
 			t.Errorf("%s: offset %d, want %d", name, re.Offset, len(stream))
 		}
+	}
+}
+
+// A shard that outgrows its claim is refused there and then, not at its end: a
+// loader has made room for what was claimed.
+func TestShardOutgrowsItsClaim(t *testing.T) {
+	s := newSample(11, 4, 200, 400)
+	s.blocks[0].Keys = s.blocks[0].Count
+	got, err := read(bytes.NewReader(s.raw()))
+	wantReadError(t, err, rdb.ErrFormat)
+	if len(got.blocks) != 4 || s.blocks[4].Shard != 0 || s.blocks[4].Last {
+		t.Errorf("refused after %d blocks, want 4", len(got.blocks))
 	}
 }

@@ -49,9 +49,7 @@ func NewWriter(w io.Writer, h Header) (*Writer, error) {
 	sw.mu.order = newOrder(h)
 	// The header goes out at once: the other side can prepare its table, and
 	// a sink that is of no use says so before a shard is captured.
-	if err := sw.emitLocked(b, nil); err != nil {
-		return nil, err
-	}
+	sw.mu.out.Write(b) // an error stays in out, and Flush returns it
 	if err := sw.mu.out.Flush(); err != nil {
 		return nil, err
 	}
@@ -115,23 +113,18 @@ func (w *Writer) closeLocked(f Footer) error {
 	}
 	body := AppendFooter(make([]byte, 0, streamFooterBytes), f)
 	body = binary.LittleEndian.AppendUint64(body, uint64(w.mu.order.blocks))
-	if err := w.emitLocked(appendPart(nil, partFooter, body, nil), nil); err != nil {
-		return err
-	}
+	w.mu.out.Write(appendPart(nil, partFooter, body, nil))
 	return w.mu.out.Flush()
 }
 
-// emitLocked writes a part: its front, and the data that follow.
+// emitLocked writes a block: its front, and the data that follow. An error of
+// the first steps stays in out and is returned by the last.
 func (w *Writer) emitLocked(front, data []byte) error {
-	if _, err := w.mu.out.Write(front); err != nil {
-		return err
-	}
+	w.mu.out.Write(front)
 	if len(data) > w.mu.out.Available() {
 		// An empty bufio.Writer passes on what it cannot hold; one that is
 		// not empty would first fill itself by a copy.
-		if err := w.mu.out.Flush(); err != nil {
-			return err
-		}
+		w.mu.out.Flush()
 	}
 	_, err := w.mu.out.Write(data)
 	return err

@@ -165,6 +165,27 @@ func TestWriterRemembersItsFirstError(t *testing.T) {
 	}
 }
 
+// A block that was refused is missing, so the snapshot cannot be completed.
+func TestRefusedBlockEndsTheWriter(t *testing.T) {
+	s := newSample(10, 2, 50, 300)
+	w, err := rdb.NewWriter(io.Discard, s.header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := w.WriteBlock(&rdb.Block{Shard: 2})
+	if !errors.Is(first, rdb.ErrFormat) {
+		t.Fatalf("got %v", first)
+	}
+	for _, b := range s.blocks {
+		if err := w.WriteBlock(b); err != first {
+			t.Fatalf("got %v, want the first error again", err)
+		}
+	}
+	if err := w.Close(s.footer); err != first {
+		t.Errorf("Close: %v, want the first error again", err)
+	}
+}
+
 func TestWriterIsClosed(t *testing.T) {
 	s := newSample(8, 1, 1, 100)
 	var buf bytes.Buffer
