@@ -63,13 +63,13 @@ func (s *Store) header(t *table) rdb.Header {
 		h.Bytes += m.arena.used - m.arena.dead
 		m.Unlock()
 	}
+	// Records that Apply has logged and not applied would be counted as had.
+	s.apply.Lock()
+	defer s.apply.Unlock()
 	h.Lineage = s.log.Lineage()
 	for h.Position = s.log.Position(); h.Position.History != h.Lineage.Current; h.Position = s.log.Position() {
 		h.Lineage = s.log.Lineage() // it forked in between
 	}
-	// What Apply has logged and not applied has to go with the log. The end is
-	// read first; see reached.
-	h.Position.Offset = min(h.Position.Offset, s.applying.Load())
 	return h
 }
 
@@ -78,22 +78,28 @@ func (s *Store) dumpShard(t *table, i int, enc *encoder) error {
 	if i < 0 || i >= len(t.shards) {
 		return &InvalidError{Field: "shard", Value: i}
 	}
-	sh := &t.shards[i]
-	sh.mu.Lock()
-	if err := s.still(t); err != nil {
-		sh.mu.Unlock()
+	f, end, err := s.capture(t, &t.shards[i])
+	if err != nil {
 		return err
 	}
-	f := sh.freeze()
-	// All records up to here that touch the shard are in it: a writer logs and
-	// publishes under this lock. Apply logs first and applies afterwards, so while
-	// it is under way the capture stands where its records begin; those that are
-	// in it already are applied twice, which does no harm.
-	end := s.log.End()
-	end = min(end, s.applying.Load())
-	sh.mu.Unlock()
 	defer f.release()
 	return enc.encode(f, i, end)
+}
+
+// capture returns a view of a shard and the offset in the log for which it stands. All
+// records up to there that touch the shard are in it, and none after: a writer of this
+// store logs and publishes under the shard's lock, and Apply, which logs first and
+// applies afterwards, is kept out. To say a lower offset, that of what is applied, would
+// not do: the receiver may have been sent the log up to its end already.
+func (s *Store) capture(t *table, sh *shard) (f *frozen, end int64, err error) {
+	s.apply.Lock()
+	defer s.apply.Unlock()
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if err := s.still(t); err != nil {
+		return nil, 0, err
+	}
+	return sh.freeze(), s.log.End(), nil
 }
 
 // endDump closes a dump with what the receiver has to find.

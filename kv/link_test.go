@@ -124,6 +124,7 @@ func (headerOnly) End(rdb.Footer) error        { panic("not begun") }
 // fullCopy copies from to to, which then follows.
 func fullCopy(tb testing.TB, from, to *kv.Store) *follower {
 	tb.Helper()
+	to.SetFollower(true)
 	h := dumpHeader(tb, from)
 	loader, err := to.Load(h)
 	must(tb, err)

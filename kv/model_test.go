@@ -64,9 +64,7 @@ func runModel(t *testing.T, seed uint64) {
 		}
 		if r.IntN(1000) == 0 {
 			restoreFromSnapshot(t, s)
-			to.SetFollower(false)
 			f = fullCopy(t, s, to)
-			to.SetFollower(true)
 		}
 	}
 	f.catchUp(t)

@@ -1,0 +1,310 @@
+package kv_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/emberkv/ember/kv"
+	"github.com/emberkv/ember/rdb"
+)
+
+// selfConsistent reports whether a value is one that churn writes under key.
+func selfConsistent(key string, value []byte) bool {
+	head, tail, ok := strings.Cut(string(value), "|")
+	return ok && head == key && strings.Trim(tail, "x") == ""
+}
+
+// churn writes random keys of its own until it has made n writes. Growth, compaction
+// and expiry go on under it.
+func churn(tb testing.TB, s *kv.Store, writer, keys, n int) {
+	r := rand.New(rand.NewPCG(uint64(writer), 7))
+	for i := range n {
+		k := fmt.Sprintf("w%d:%d", writer, r.IntN(1+keys*i/n))
+		var err error
+		switch r.IntN(20) {
+		case 0, 1:
+			_, err = s.Delete(k)
+		case 2:
+			_, err = s.Expire(k, time.Duration(1+r.IntN(20))*time.Millisecond)
+		case 3:
+			_, err = s.Persist(k)
+		case 4:
+			if r.IntN(200) == 0 {
+				err = s.Clear()
+			}
+		case 5:
+			err = s.Set(k, []byte(k+"|"), kv.TTL(time.Hour))
+		default:
+			err = s.Set(k, []byte(k+"|"+strings.Repeat("x", r.IntN(150))))
+		}
+		if err != nil {
+			tb.Error(err)
+			return
+		}
+	}
+}
+
+// TestChurn lets writers, readers, iterators, snapshots and full copies loose on one
+// store. Every value that is seen must be whole and belong to its key; every snapshot
+// must be what its digest says; every copy must end with the digest of its source.
+func TestChurn(t *testing.T) {
+	s := open(t, nil)
+	var writers, others sync.WaitGroup
+	var done atomic.Bool
+	for w := range 2 {
+		writers.Go(func() { churn(t, s, w, 2000, 12_000) })
+	}
+	check := func(k string, v []byte) {
+		if !selfConsistent(k, v) {
+			t.Errorf("%q under %q", v, k)
+		}
+	}
+	loop := func(f func()) {
+		others.Go(func() {
+			for !done.Load() && !t.Failed() {
+				f()
+			}
+		})
+	}
+	var reads, found, copies, snapshots atomic.Int64
+	r := rand.New(rand.NewPCG(3, 3))
+	loop(func() {
+		k := fmt.Sprintf("w%d:%d", r.IntN(2), r.IntN(2000))
+		v, err := s.Get(k)
+		reads.Add(1)
+		if err == nil {
+			check(k, v)
+			found.Add(1)
+		}
+	})
+	loop(func() {
+		for k, v := range s.All() {
+			check(k, v)
+		}
+	})
+	loop(func() {
+		snapshots.Add(1)
+		n, err := s.Snapshot()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer n.Close()
+		for k, v := range n.All() {
+			check(k, v)
+		}
+		if d := recount(t, n); d != n.Digest() {
+			t.Errorf("digest of the contents %+v, the store says %+v", d, n.Digest())
+		}
+	})
+	loop(func() {
+		to := kv.New(nil)
+		defer to.Close()
+		fullCopy(t, s, to) // Commit compares the digests
+		copies.Add(1)
+	})
+	writers.Wait()
+	done.Store(true)
+	others.Wait()
+	t.Logf("%d reads, %d found, %d snapshots, %d copies", reads.Load(), found.Load(), snapshots.Load(), copies.Load())
+	if found.Load() < 100 || copies.Load() == 0 || snapshots.Load() == 0 {
+		t.Error("too little has happened for the test to mean anything")
+	}
+	wantTrueDigest(t, s)
+	if v := kv.Views(s); v != 0 {
+		t.Errorf("%d views are still in use", v)
+	}
+}
+
+// TestReadsAreLinearizable has one writer count each key up, and readers check that
+// they see a number no lower than what was written when they began, and no higher than
+// what was being written when they ended. Other keys make the segments divide, the
+// overwritten values make slabs come and go, and views make segments be copied.
+func TestReadsAreLinearizable(t *testing.T) {
+	s := open(t, nil)
+	const counters = 64
+	var begun, ended [counters]atomic.Int64
+	for i := range counters {
+		set(t, s, "counter:"+strconv.Itoa(i), "0")
+	}
+	var writers, others sync.WaitGroup
+	var done atomic.Bool
+	writers.Go(func() {
+		for n := range int64(20_000) {
+			i := n % counters
+			begun[i].Add(1)
+			v := strconv.FormatInt(begun[i].Load(), 10)
+			if err := s.Set("counter:"+strconv.FormatInt(i, 10), []byte(v)); err != nil {
+				t.Error(err)
+			}
+			ended[i].Add(1)
+		}
+	})
+	writers.Go(func() {
+		for i := range 30_000 {
+			if err := s.Set(key(i), bytes.Repeat([]byte("y"), i%64)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	others.Go(func() {
+		for !done.Load() {
+			if n, err := s.Snapshot(); err == nil {
+				n.Close()
+			}
+		}
+	})
+	var reads int
+	others.Go(func() {
+		for i := 0; !done.Load() && !t.Failed(); i = (i + 1) % counters {
+			low := ended[i].Load()
+			v, err := s.Get("counter:" + strconv.Itoa(i))
+			high := begun[i].Load()
+			got, _ := strconv.ParseInt(string(v), 10, 64)
+			if err != nil || got < low || got > high {
+				t.Errorf("counter %d: read %q, %v, want %d to %d", i, v, err, low, high)
+			}
+			reads++
+		}
+	})
+	writers.Wait()
+	done.Store(true)
+	others.Wait()
+	if reads < 1000 {
+		t.Errorf("only %d reads", reads)
+	}
+}
+
+// A snapshot is the state at one offset: the records up to there, applied elsewhere,
+// give the same digest.
+func TestSnapshotIsAnExactCut(t *testing.T) {
+	s := open(t, nil)
+	var writers sync.WaitGroup
+	for w := range 2 {
+		writers.Go(func() { churn(t, s, w, 500, 4000) })
+	}
+	var cuts []kv.Digest
+	var taken []*kv.Snapshot
+	for range 20 {
+		n, err := s.Snapshot()
+		must(t, err)
+		defer n.Close()
+		cuts, taken = append(cuts, n.Digest()), append(taken, n)
+	}
+	writers.Wait()
+	for i, n := range taken {
+		if d := recount(t, n); d != cuts[i] {
+			t.Errorf("cut %d: contents %+v, the store says %+v", i, d, cuts[i])
+		}
+		replayed := open(t, nil)
+		replay(t, s, replayed, cuts[i].Position.Offset)
+		if d := digest(t, replayed); d != cuts[i] {
+			t.Errorf("cut %d: replayed %+v, the store says %+v", i, d, cuts[i])
+		}
+	}
+}
+
+// replay applies the first end bytes of a store's log, which must hold them, to an
+// empty store.
+func replay(tb testing.TB, from, to *kv.Store, end int64) {
+	tb.Helper()
+	f := followEmpty(tb, from, to)
+	for f.reader.Offset() < end {
+		at := to.Position()
+		records, err := f.reader.Next(end)
+		must(tb, err)
+		must(tb, to.Apply(at, records))
+	}
+}
+
+// A store that follows can be copied from while records are applied to it.
+func TestCopyFromAFollower(t *testing.T) {
+	s, middle := open(t, nil), open(t, nil)
+	middle.SetFollower(true)
+	f := followEmpty(t, s, middle)
+	var others sync.WaitGroup
+	var done atomic.Bool
+	others.Go(func() {
+		for !done.Load() {
+			f.catchUp(t)
+		}
+	})
+	others.Go(func() {
+		for !done.Load() {
+			n, err := middle.Snapshot()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if d := recount(t, n); d != n.Digest() {
+				t.Errorf("digest of the contents %+v, the store says %+v", d, n.Digest())
+			}
+			n.Close()
+		}
+	})
+	copies := 0
+	others.Go(func() {
+		for !done.Load() {
+			leaf := kv.New(nil)
+			leaf.SetFollower(true)
+			fullCopy(t, middle, leaf)
+			copies++
+			leaf.Close()
+		}
+	})
+	churn(t, s, 0, 1000, 8000)
+	done.Store(true)
+	others.Wait()
+	f.catchUp(t)
+	wantSame(t, s, middle)
+	if copies == 0 {
+		t.Error("no copy was made")
+	}
+}
+
+// A store whose contents are exchanged under a dump says so.
+func TestDumpOfReplacedContents(t *testing.T) {
+	s := open(t, nil)
+	for i := range 1000 {
+		set(t, s, key(i), "v")
+	}
+	n, err := s.Snapshot()
+	must(t, err)
+	defer n.Close()
+	var saved bytes.Buffer
+	_, err = n.WriteTo(&saved)
+	must(t, err)
+	for _, at := range []int{1, 128} { // blocks
+		w := &replacing{at: at, replace: func() { must(t, s.Restore(bytes.NewReader(saved.Bytes()))) }}
+		if err := s.Dump(t.Context(), w); err == nil || !strings.Contains(err.Error(), kv.ErrReplaced.Error()) {
+			t.Errorf("replaced at block %d: %v", at, err)
+		}
+	}
+	if v := kv.Views(s); v != 0 {
+		t.Errorf("%d views are still in use", v)
+	}
+}
+
+// A replacing calls replace at a block.
+type replacing struct {
+	next, blocks atomic.Int64
+	at           int
+	replace      func()
+}
+
+func (w *replacing) Begin(rdb.Header) error { return nil }
+func (w *replacing) Next() (int, bool)      { i := int(w.next.Add(1)) - 1; return i, i < 128 }
+func (w *replacing) End(rdb.Footer) error   { return nil }
+func (w *replacing) WriteBlock(*rdb.Block) error {
+	if int(w.blocks.Add(1)) == w.at {
+		w.replace()
+	}
+	return nil
+}
