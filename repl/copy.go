@@ -121,6 +121,7 @@ func (f *feed) beginCopy(s *syncStart) error {
 		c.hold(finale, f.n.log)
 	}
 	c.begun = true
+	f.willSend(from.Offset)
 	f.mu.Lock()
 	f.mu.state, f.mu.inLine = FollowerCopying, c
 	f.mu.progress = Progress{

@@ -41,7 +41,7 @@ type feed struct {
 		last       ack
 		lastAt     time.Time
 		state      FollowerState
-		sent       int64    // offset up to which the log was sent
+		sent       int64    // offset up to which the log was sent, or is being sent
 		written    int64    // bytes on the connection
 		inLine     *copying // from joining the passes to the end of the copy
 		progress   Progress
@@ -149,6 +149,7 @@ func (f *feed) send() error {
 func (f *feed) sendContinue() error {
 	from := backlog.Position{History: f.n.log.Position().History, Offset: f.reader.Offset()}
 	lacking := f.n.log.End() - from.Offset
+	f.willSend(from.Offset)
 	f.setState(FollowerStreaming)
 	f.n.count(func(c *Counters) { c.PartialSyncs++ })
 	call(f.n.opts.Events.PartialSync, PartialSync{Peer: f.link.peer, From: from, Bytes: lacking})
@@ -172,14 +173,18 @@ func (f *feed) sendLog(limit int64) (bool, error) {
 	if len(records) == 0 || err != nil {
 		return false, err
 	}
+	f.willSend(f.reader.Offset())
 	head := appendLogHead(f.head[:0], at, f.n.clock())
-	if err := f.link.w.write(kindLog, head, records); err != nil {
-		return false, err
-	}
+	return true, f.link.w.write(kindLog, head, records)
+}
+
+// willSend takes down up to where the follower is about to have the log. It is
+// called before the bytes go out, because the ack may be back before the write
+// returns; and an ack of more than this is a lie.
+func (f *feed) willSend(offset int64) {
 	f.mu.Lock()
-	f.mu.sent, f.mu.written = f.reader.Offset(), f.link.w.written
-	f.mu.Unlock()
-	return true, nil
+	defer f.mu.Unlock()
+	f.mu.sent, f.mu.written = offset, f.link.w.written
 }
 
 // wait blocks until there may be something to send.
@@ -225,7 +230,7 @@ func (f *feed) beatIfDue() error {
 func (f *feed) beat() error {
 	seq := f.seq.Add(1)
 	f.mu.Lock()
-	f.mu.sentAt = time.Now()
+	f.mu.sentAt, f.mu.written = time.Now(), f.link.w.written
 	f.mu.Unlock()
 	h := heartbeat{seq: seq, end: f.n.log.End(), clock: f.n.clock()}
 	var b [24]byte
@@ -273,7 +278,9 @@ func (f *feed) acked(body []byte) error {
 	switch sent := f.mu.sent; {
 	case a.echo > f.seq.Load() || a.echo < before.echo:
 		err = fmt.Errorf("%w: ack echoes heartbeat %d", ErrProtocol, a.echo)
-	case !a.loading && (a.received > max(sent, f.n.log.End()) || a.applied > a.received):
+	case !a.loading && f.mu.state != FollowerStreaming:
+		err = fmt.Errorf("%w: a follower that is being copied to says that it streams", ErrProtocol)
+	case !a.loading && (a.received > sent || a.applied > a.received):
 		err = fmt.Errorf("%w: ack of %d and %d, sent up to %d", ErrProtocol, a.received, a.applied, sent)
 	case !a.loading && !before.loading && (a.received < before.received || a.applied < before.applied):
 		err = fmt.Errorf("%w: ack of %d after one of %d", ErrProtocol, a.applied, before.applied)
