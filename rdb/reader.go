@@ -18,9 +18,9 @@ const giveWayBytes = 256 << 10
 // says: it allocates at most 256 KiB on the word of a length, and then as
 // bytes arrive. It is for one goroutine, has none of its own, and needs no Close.
 //
-// Verification is serial. Measured, reading, checksum and sum cost 60 ns an
-// entry of 116 bytes, a tenth of what its insertion into a table does; workers
-// behind the Reader would wait for those that insert.
+// Verification is serial. Measured, reading, checksum and sum cost 56 to 73 ns an
+// entry of 116 bytes, and its insertion into a table some 600; workers behind
+// the Reader would wait for those that insert, unless these had eight cores.
 type Reader struct {
 	src    source
 	header Header
