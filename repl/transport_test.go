@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func TestTCPIsATransport(t *testing.T) {
 }
 
 func TestTCPOptionsAreATransport(t *testing.T) {
-	tuned := &repl.TCP{KeepAlive: -1, BufferBytes: 64 << 10, Nagle: true}
+	tuned := &repl.TCP{KeepAlive: -1, BufferBytes: 256 << 10, Nagle: true}
 	repltest.CheckTransport(t, tuned, tuned, anyPort)
 }
 
@@ -120,6 +121,75 @@ func TestTLSAdmitsOnlyTheGroup(t *testing.T) {
 	}
 	if err := <-served; err == nil {
 		t.Error("a node of another group was admitted")
+	}
+}
+
+// openConns counts the connections that a transport dialed and that are open.
+type openConns struct {
+	repl.Transport
+	n atomic.Int64
+}
+
+type countedConn struct {
+	net.Conn
+	open *atomic.Int64
+}
+
+func (o *openConns) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	c, err := o.Transport.Dial(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	o.n.Add(1)
+	return countedConn{c, &o.n}, nil
+}
+
+func (c countedConn) Close() error {
+	c.open.Add(-1)
+	return c.Conn.Close()
+}
+
+// A failed handshake leaves no connection.
+func TestTLSDialClosesWhatFails(t *testing.T) {
+	network := &openConns{Transport: repl.NewMemory()}
+	l, err := network.Listen("master")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
+			c.Close()
+		}
+	}()
+	if _, err := (repl.TLS{Over: network, Config: groupTLS(t)}).Dial(t.Context(), "master"); err == nil {
+		t.Error("a handshake with a web server succeeded")
+	}
+	if open := network.n.Load(); open != 0 {
+		t.Errorf("%d connections are open", open)
+	}
+}
+
+// Nodes speak TLS 1.3 unless their configuration says otherwise.
+func TestTLSVersion(t *testing.T) {
+	for _, least := range []uint16{0, tls.VersionTLS12} {
+		network := repl.NewMemory()
+		config := groupTLS(t)
+		config.MinVersion = least
+		l, err := repl.TLS{Over: network, Config: config}.Listen("master")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go greet(l)
+		old := config.Clone()
+		old.MaxVersion = tls.VersionTLS12
+		old.MinVersion = tls.VersionTLS12
+		got := greeting(repl.TLS{Over: network, Config: old}, "master")
+		if (got == "hello") != (least == tls.VersionTLS12) {
+			t.Errorf("with least version %#x a node that speaks TLS 1.2 gets %q", least, got)
+		}
+		l.Close()
 	}
 }
 

@@ -139,7 +139,6 @@ func (r *ring) write(p []byte) (n int, err error) {
 			r.mu.writable.Wait()
 			continue
 		}
-		r.mu.need = 0
 		n += r.putLocked(p[n:])
 	}
 	r.mu.writing, r.mu.need = false, 0

@@ -1,7 +1,6 @@
 package repltest
 
 import (
-	"io"
 	"net"
 	"os"
 	"syscall"
@@ -36,11 +35,7 @@ func (e *endpoint) Read(p []byte) (int, error) {
 		case len(p) == 0:
 			return 0, nil
 		}
-		n, ok, err := e.in.takeLocked(p)
-		if ok && err != nil && err != io.EOF {
-			err = e.fail("read", err)
-		}
-		if ok {
+		if n, ok, err := e.in.takeLocked(p); ok {
 			return n, err
 		}
 		e.in.readable.Wait()

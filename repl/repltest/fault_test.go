@@ -99,8 +99,11 @@ func TestCutNextWaitsForTheReader(t *testing.T) {
 		write(t, near, "abcdef")
 		write(t, far, "answer")
 		expect(t, near, "answer")
+		near.SetWriteDeadline(time.Now().Add(time.Second))
+		_, err := near.Write(make([]byte, 1<<20))
+		want(t, "Write without end", err, os.ErrDeadlineExceeded)
 		expect(t, far, "abc")
-		_, err := near.Read(make([]byte, 1))
+		_, err = near.Read(make([]byte, 1))
 		want(t, "Read of the sender", err, syscall.ECONNRESET)
 	})
 }
@@ -350,6 +353,34 @@ func TestRefuseAndHang(t *testing.T) {
 		want(t, "Dial of a link that is healed", dial(), nil)
 		write(t, near, "unharmed")
 		expect(t, far, "unharmed")
+	})
+}
+
+// A dial meets what happened while it was on its way.
+func TestDialMeetsChange(t *testing.T) {
+	bubble(t, func(t *testing.T, n *repltest.Network) {
+		n.SetDelay(time.Second, 0)
+		for _, test := range []struct {
+			what   string
+			change func(net.Listener)
+			want   error
+		}{
+			{"the listener closed", func(l net.Listener) { l.Close() }, syscall.ECONNREFUSED},
+			{"the link broke", func(net.Listener) { n.Link("a", "b").Blackhole() }, context.DeadlineExceeded},
+			{"the network closed", func(net.Listener) { n.Close() }, net.ErrClosed},
+		} {
+			l, err := n.Host("b").Listen("b")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			time.AfterFunc(time.Second/2, func() { test.change(l) })
+			_, err = n.Host("a").Dial(ctx, "b")
+			want(t, "Dial when "+test.what, err, test.want)
+			cancel()
+			l.Close()
+			n.HealAll()
+		}
 	})
 }
 

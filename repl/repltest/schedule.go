@@ -80,8 +80,7 @@ func (s *stream) fire() {
 	defer s.network.mu.Unlock()
 	s.armed = 0
 	if s.conn != nil && s.conn.open {
-		s.armLocked()
-		s.conn.wakeLocked()
+		s.conn.wakeLocked() // who still waits sets it anew
 	}
 }
 

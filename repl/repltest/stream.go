@@ -6,7 +6,6 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/emberkv/ember/internal/hash"
@@ -63,7 +62,7 @@ type segmentKind uint8
 const (
 	data segmentKind = iota
 	fin              // the writer has ended the stream
-	cut              // CutNext: what was read so far is all that passes
+	cut              // the segment before it has the last bytes that pass
 )
 
 func newStream(n *Network, d *direction, id uint64, turn int) *stream {
@@ -157,19 +156,15 @@ func (s *stream) readyLocked() bool {
 }
 
 // takeLocked copies what has arrived into p, of one segment at most. It returns
-// false when nothing has arrived. Errors: io.EOF, syscall.ECONNRESET.
+// false when nothing has arrived, and io.EOF at the end of the stream.
 func (s *stream) takeLocked(p []byte) (n int, ok bool, err error) {
 	if !s.readyLocked() {
 		s.armLocked()
 		return 0, false, nil
 	}
 	head := &s.queue[0]
-	switch head.kind {
-	case fin:
+	if head.kind == fin {
 		return 0, true, io.EOF // and stays, for the next Read
-	case cut:
-		s.conn.cutLocked()
-		return 0, true, syscall.ECONNRESET
 	}
 	n = copy(p, head.data)
 	head.data = head.data[n:]
