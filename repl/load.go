@@ -168,6 +168,7 @@ func (s *session) loadBlock(body []byte) error {
 		return linkError("load", s.link.peer, err)
 	}
 	if err := l.loader.Block(b); err != nil {
+		s.up.dropLoad() // what was taken in so far is not to be trusted
 		return linkError("load", s.link.peer, err)
 	}
 	s.up.working()
@@ -202,6 +203,7 @@ func (s *session) loadLog(body []byte) error {
 	}
 	s.up.heard(clock, at+int64(len(records)), s.link.r.read)
 	if err := s.up.load.loader.Records(at, records); err != nil {
+		s.up.dropLoad()
 		return linkError("load", s.link.peer, fmt.Errorf("records at %s: %w", s.at, err))
 	}
 	s.at.Offset += int64(len(records))
@@ -215,8 +217,8 @@ func (s *session) endCopy(body []byte) error {
 	if err != nil {
 		return linkError("load", s.link.peer, err)
 	}
-	if footer.Position.Offset != s.at.Offset {
-		return fmt.Errorf("%w: copy ends at %d, log was sent up to %d", ErrProtocol, footer.Position.Offset, s.at.Offset)
+	if footer.Position != s.at {
+		return fmt.Errorf("%w: copy ends at %s, log was sent up to %s", ErrProtocol, footer.Position, s.at)
 	}
 	l := s.up.load
 	if err := l.loader.Commit(footer); err != nil {

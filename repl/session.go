@@ -53,6 +53,7 @@ func (u *upstream) session(ctx context.Context) error {
 	o.Logger.Info("connected", "upstream", l.peer.Name, "addr", l.peer.Addr)
 	call(o.Events.Connected, l.peer)
 
+	since := u.lastWorked()
 	s := &session{up: u, link: l, goal: l.with.end}
 	l.r.beat = s.heartbeat
 	err = s.receive()
@@ -60,6 +61,8 @@ func (u *upstream) session(ctx context.Context) error {
 	err = linkError("follow", l.peer, l.because(err))
 	if u.load != nil {
 		u.load.interrupted()
+	} else if s.phase == phaseLoading {
+		u.wasted(since)
 	}
 	u.down(err)
 	if f := o.Events.Disconnected; f != nil {

@@ -80,10 +80,20 @@ func (u *upstream) heard(clock, end, read int64) {
 }
 
 // outage returns for how long the replica has been without a link that worked.
-func (u *upstream) outage() time.Duration {
+func (u *upstream) outage() time.Duration { return time.Since(u.lastWorked()) }
+
+func (u *upstream) lastWorked() time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return time.Since(u.mu.downSince)
+	return u.mu.downSince
+}
+
+// wasted takes down that what the link did since was thrown away: an upstream
+// whose copies never fit must not be asked for one after the other.
+func (u *upstream) wasted(since time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.mu.downSince = since
 }
 
 // working takes down that the link has done its work up to now, so that an
