@@ -13,17 +13,26 @@ const (
 	// of their own before the lock is taken.
 	bigRecordBytes = 64 << 10
 
-	// chunksPerWindow bounds a chunk to a share of the window, because the
-	// window gives up whole chunks.
+	// chunksPerWindow bounds a chunk to a share of the window, in bytes and in
+	// time, because the window gives up whole chunks.
 	chunksPerWindow = 16
+
+	// ownChunkShare is the share of a chunk's size beyond which records that
+	// do not fit the newest chunk get one of just their size. What remains of
+	// the newest is used afterwards, so that large records between small ones
+	// do not leave a log full of half-empty chunks.
+	ownChunkShare = 4
 )
 
 // A chunk is a run of records that is written once, front to back. Readers see
-// buf[:n]; the writer fills buf[n:] under the log's lock and then stores n.
+// buf[:n]; the writer fills buf[n:] under the log's lock and then stores n. A
+// chunk that was left before it was full may share its array with a later one,
+// which begins behind n.
 type chunk struct {
-	base  int64     // offset of buf[0]
-	buf   []byte    // len is the capacity for records
-	begun time.Time // when the first record went in; the next chunk's bounds the age of this one's
+	base   int64     // offset of buf[0]
+	buf    []byte    // len is the capacity for records
+	begun  time.Time // when the first record went in
+	newest time.Time // when the last one did; zero in a log not bounded by age
 
 	n    atomic.Int64          // committed bytes
 	next atomic.Pointer[chunk] // set once, when this chunk takes no more
@@ -33,13 +42,10 @@ type chunk struct {
 	dropped atomic.Bool
 }
 
-func newChunk(base int64, size int) *chunk {
-	return &chunk{base: base, buf: make([]byte, size), begun: time.Now()}
-}
-
 func (c *chunk) end() int64 { return c.base + c.n.Load() }
 
-func (c *chunk) room() int { return len(c.buf) - int(c.n.Load()) }
+// rest is the part of buf that has not been written.
+func (c *chunk) rest() []byte { return c.buf[c.n.Load():] }
 
 // commit copies records, for which there must be room, and publishes them.
 func (c *chunk) commit(records []byte) {
@@ -48,10 +54,21 @@ func (c *chunk) commit(records []byte) {
 	c.n.Store(n + int64(len(records)))
 }
 
-// chunkSize returns the size of the chunk that follows one of size last in a
-// log whose window is max bytes.
+// drop cuts c off the chain and returns the chunk that followed.
+func (c *chunk) drop() *chunk {
+	next := c.next.Load()
+	c.dropped.Store(true)
+	c.next.Store(nil)
+	return next
+}
+
+// chunkSize returns the size of the chunk that follows one of size last, 0 for
+// none, in a log whose window is max bytes. It is 0 in a window so small that
+// each record has to be given up alone.
 func chunkSize(last int, max int64) int {
-	size := min(2*last, maxChunkBytes)
-	size = int(min(int64(size), max/chunksPerWindow))
-	return size &^ 63
+	size := min(int64(2*last), maxChunkBytes)
+	if last == 0 {
+		size = minChunkBytes
+	}
+	return int(min(size, max/chunksPerWindow)) &^ 63
 }

@@ -14,7 +14,8 @@
 // Records are kept in chunks that are written once and never reused. A reader
 // hands out slices of them without copying, and the garbage collector counts
 // the references. Chunks begin small and double up to 256 KiB, so an idle log
-// costs no memory.
+// costs no memory, and none is larger than a sixteenth of the window, unless a
+// record is.
 //
 // # Records
 //
@@ -28,7 +29,8 @@
 // A log holds whole records only: every offset that it hands out, and every
 // offset at which a reader may begin, lies between two records. A record never
 // straddles two chunks; one of 64 KiB or more has a chunk to itself, filled
-// before the log's lock is taken.
+// before the log's lock is taken. What the chunk before it has left is used
+// afterwards, so records of mixed sizes waste at most a quarter of the memory.
 //
 // # Histories
 //
@@ -44,10 +46,11 @@
 // is published by one atomic store. A reader that is caught up sleeps on a
 // channel and costs nothing until the next append.
 //
-// Lock order: Log.mu, then Log.sleep.mu. No callback runs under either, except
-// the [Gate], which must not block.
+// Log.mu and Log.sleep.mu are never held at once, nor those of two logs. No
+// callback runs under either, except the [Gate], which must not block.
 //
 // The files in the order in which a write passes through them: record.go
-// (framing), log.go (append and trim), chunk.go (storage), reader.go (out
-// again), gate.go (who may write); position.go and lineage.go say where.
+// (framing), log.go (append), contents.go and chunk.go (storage and trim),
+// reader.go (out again), gate.go (who may write); position.go, lineage.go,
+// extend.go and refusal.go say where.
 package backlog

@@ -1,6 +1,9 @@
 package backlog
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // At returns the lineage that a log has when it ends at offset end on its way
 // along l: without the histories that begin beyond it. It shares memory with l.
@@ -28,13 +31,15 @@ func (l Lineage) NextFork(end int64) (int64, bool) {
 func (l *Log) Extend(theirs Lineage) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	end, mine := l.end.Load(), *l.lineage.Load()
+	h := l.held.Load()
+	end, mine := h.end.Load(), *h.lineage.Load()
 	if err := theirs.Validate(end); err != nil {
 		return err
 	}
 	if common, ok := mine.Common(end, theirs, end); !ok || common < end {
 		return fmt.Errorf("%w: log at %s-%d is not on the lineage of %s", ErrPosition, mine.Current, end, theirs.Current)
 	}
-	l.lineage.Store(&theirs)
+	theirs.Earlier = slices.Clone(theirs.Earlier)
+	h.lineage.Store(&theirs)
 	return nil
 }

@@ -25,8 +25,8 @@ type Lineage struct {
 // Fork returns the lineage of a log that leaves l's current history at offset
 // at and goes on as next. It shares no memory with l.
 func (l Lineage) Fork(next History, at int64) Lineage {
-	earlier := append([]Fork{{History: l.Current, End: at}}, l.Earlier...)
-	return Lineage{Current: next, Earlier: earlier[:min(len(earlier), MaxForks)]}
+	kept := l.Earlier[:min(len(l.Earlier), MaxForks-1)]
+	return Lineage{Current: next, Earlier: append([]Fork{{History: l.Current, End: at}}, kept...)}
 }
 
 // Knows reports whether h is the current history of l or an earlier one.
@@ -68,9 +68,10 @@ func (l Lineage) Common(end int64, other Lineage, otherEnd int64) (int64, bool) 
 }
 
 // Validate returns [ErrText] unless l could have come from a log that ends at
-// end: a current history, no history twice, ends that never rise.
+// end: a current history, no history twice, ends that never rise, no offset
+// beyond [MaxOffset].
 func (l Lineage) Validate(end int64) error {
-	if l.Current.IsZero() || end < 0 || len(l.Earlier) > MaxForks {
+	if l.Current.IsZero() || end < 0 || end > MaxOffset || len(l.Earlier) > MaxForks {
 		return fmt.Errorf("%w: lineage of %d histories at offset %d", ErrText, 1+len(l.Earlier), end)
 	}
 	seen := map[History]bool{l.Current: true}
@@ -86,11 +87,13 @@ func (l Lineage) Validate(end int64) error {
 
 // AppendBinary appends the binary form of l to dst: the current history, one
 // byte with the number of earlier ones, and for each its 16 bytes and its end
-// as 8 bytes, little endian. It never fails.
+// as 8 bytes, little endian. It never fails; of more than [MaxForks] it writes
+// the newest.
 func (l Lineage) AppendBinary(dst []byte) ([]byte, error) {
+	earlier := l.Earlier[:min(len(l.Earlier), MaxForks)]
 	dst = append(dst, l.Current[:]...)
-	dst = append(dst, byte(len(l.Earlier)))
-	for _, f := range l.Earlier {
+	dst = append(dst, byte(len(earlier)))
+	for _, f := range earlier {
 		dst = append(dst, f.History[:]...)
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(f.End))
 	}

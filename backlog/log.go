@@ -2,6 +2,7 @@ package backlog
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,9 +20,9 @@ type Options struct {
 	// smaller than a record is as large as that record.
 	MaxBytes int64
 
-	// MaxAge drops records older than this, a chunk at a time and when records
-	// are appended, so an idle log keeps what it has. 0 or negative means no
-	// bound by age.
+	// MaxAge drops records older than this, in steps of a sixteenth of it and
+	// when records are appended, so an idle log keeps what it has. 0 or
+	// negative means no bound by age.
 	MaxAge time.Duration
 }
 
@@ -31,17 +32,12 @@ type Log struct {
 	max int64         // bytes to hold, negative for none
 	age time.Duration // 0 for no bound
 
-	first      atomic.Int64            // offset of the oldest record held
-	end        atomic.Int64            // offset after the newest record
-	lineage    atomic.Pointer[Lineage] // immutable; stored under mu
-	generation atomic.Uint64           // counts Adopt; stored under mu
-	settler    atomic.Pointer[Settler]
+	held    atomic.Pointer[contents] // stored under mu, by Adopt
+	settler atomic.Pointer[Settler]
 
 	mu struct {
-		sync.Mutex // guards appends and trims; held for one copy
+		sync.Mutex // guards the stores to held and to what it points to; held for one copy
 		gate       Gate
-		head       *chunk // oldest held, nil when nothing is held
-		tail       *chunk // newest, takes the next record
 	}
 
 	sleepers atomic.Int64 // len of sleep.readers; nonzero makes an append wake them
@@ -53,6 +49,13 @@ type Log struct {
 
 // NewLog returns an empty log at offset 0 of a new history.
 func NewLog(opts *Options) *Log {
+	return NewLogAt(Lineage{Current: NewHistory()}, 0, opts)
+}
+
+// NewLogAt returns an empty log that continues lineage at offset end, as a
+// node does that holds the state of that point but not the way there. What
+// comes from outside must have passed [Lineage.Validate].
+func NewLogAt(lineage Lineage, end int64, opts *Options) *Log {
 	if opts == nil {
 		opts = &Options{}
 	}
@@ -60,17 +63,8 @@ func NewLog(opts *Options) *Log {
 	if l.max == 0 {
 		l.max = DefaultMaxBytes
 	}
-	l.lineage.Store(&Lineage{Current: NewHistory()})
-	return l
-}
-
-// NewLogAt returns an empty log that continues lineage at offset end, as a
-// node does that holds the state of that point but not the way there.
-func NewLogAt(lineage Lineage, end int64, opts *Options) *Log {
-	l := NewLog(opts)
-	l.lineage.Store(&lineage)
-	l.first.Store(end)
-	l.end.Store(end)
+	lineage.Earlier = slices.Clone(lineage.Earlier)
+	l.held.Store(newContents(&lineage, end))
 	return l
 }
 
@@ -82,17 +76,21 @@ func NewLogAt(lineage Lineage, end int64, opts *Options) *Log {
 // records breaks every reader.
 func (l *Log) Append(records []byte) (end int64, err error) {
 	big := l.bigChunk(records)
+	if end, err = l.appendGated(records, big); err == nil {
+		l.wake()
+	}
+	return end, err
+}
+
+func (l *Log) appendGated(records []byte, big *chunk) (int64, error) {
 	l.mu.Lock()
+	defer l.mu.Unlock() // also when the gate panics
 	if l.mu.gate != nil {
 		if err := l.mu.gate(); err != nil {
-			l.mu.Unlock()
 			return 0, err
 		}
 	}
-	end = l.appendLocked(records, big)
-	l.mu.Unlock()
-	l.wake()
-	return end, nil
+	return l.held.Load().append(records, big, l), nil
 }
 
 // AppendAt adds records that another node has appended at position at, and asks
@@ -101,11 +99,12 @@ func (l *Log) Append(records []byte) (end int64, err error) {
 func (l *Log) AppendAt(at Position, records []byte) error {
 	big := l.bigChunk(records)
 	l.mu.Lock()
-	if here := l.Position(); here != at {
+	h := l.held.Load()
+	if _, here := h.position(); here != at {
 		l.mu.Unlock()
 		return fmt.Errorf("%w: records at %s, log ends at %s", ErrPosition, at, here)
 	}
-	l.appendLocked(records, big)
+	h.append(records, big, l)
 	l.mu.Unlock()
 	l.wake()
 	return nil
@@ -117,85 +116,23 @@ func (l *Log) bigChunk(records []byte) *chunk {
 	if len(records) < bigRecordBytes || l.max < 0 {
 		return nil
 	}
-	c := newChunk(0, len(records))
+	c := &chunk{buf: make([]byte, len(records))}
 	c.commit(records)
 	return c
 }
 
-func (l *Log) appendLocked(records []byte, big *chunk) int64 {
-	end := l.end.Load()
-	after := end + int64(len(records))
-	switch {
-	case l.max < 0:
-		l.first.Store(after)
-	case big != nil:
-		big.base = end
-		l.linkLocked(big)
-	default:
-		if l.mu.tail == nil || l.mu.tail.room() < len(records) {
-			l.linkLocked(newChunk(end, l.nextSizeLocked(len(records))))
-		}
-		l.mu.tail.commit(records)
-	}
-	l.end.Store(after)
-	if l.max >= 0 {
-		l.trimLocked()
-	}
-	return after
-}
-
-func (l *Log) nextSizeLocked(atLeast int) int {
-	last := minChunkBytes / 2
-	if l.mu.tail != nil {
-		last = len(l.mu.tail.buf)
-	}
-	return max(chunkSize(last, l.max), atLeast)
-}
-
-func (l *Log) linkLocked(c *chunk) {
-	if l.mu.tail == nil {
-		l.mu.head = c
-	} else {
-		l.mu.tail.next.Store(c)
-	}
-	l.mu.tail = c
-}
-
-// trimLocked gives up the oldest chunks while more than the window is held.
-func (l *Log) trimLocked() {
-	for h := l.mu.head; h != l.mu.tail; h = l.mu.head {
-		next := h.next.Load()
-		tooMany := l.end.Load()-h.base > l.max
-		tooOld := l.age > 0 && time.Since(next.begun) > l.age
-		if !tooMany && !tooOld {
-			return
-		}
-		l.mu.head = next
-		l.first.Store(next.base)
-		h.dropped.Store(true)
-		h.next.Store(nil)
-	}
-}
-
 // Position returns the log's end in its current history.
 func (l *Log) Position() Position {
-	for {
-		lin := l.lineage.Load()
-		p := Position{History: lin.Current, Offset: l.end.Load()}
-		// An append behind a fork belongs to the new history; an end read
-		// between the two must not be given the old name.
-		if l.lineage.Load() == lin {
-			return p
-		}
-	}
+	_, p := l.held.Load().position()
+	return p
 }
 
 // End returns the offset after the newest record.
-func (l *Log) End() int64 { return l.end.Load() }
+func (l *Log) End() int64 { return l.held.Load().end.Load() }
 
 // Lineage returns the log's current history and the earlier ones. The caller
 // must not modify it.
-func (l *Log) Lineage() Lineage { return *l.lineage.Load() }
+func (l *Log) Lineage() Lineage { return *l.held.Load().lineage.Load() }
 
 // Window says what a log holds.
 type Window struct {
@@ -209,44 +146,54 @@ type Window struct {
 func (l *Log) Window() Window {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	w := Window{First: l.first.Load(), End: l.end.Load(), Max: l.max}
-	if l.mu.head != nil {
-		w.Age = time.Since(l.mu.head.begun)
+	h := l.held.Load()
+	w := Window{First: h.first.Load(), End: h.end.Load(), Max: l.max}
+	if c := h.head.Load(); c != nil {
+		w.Age = time.Since(c.begun)
 	}
 	return w
 }
 
-// Fork ends the current history at the log's end and begins next there. The
-// records stay, readers go on, and what is appended from now on belongs to
-// next. It returns the position of the fork in the new history.
+// Fork ends the current history at the log's end and begins next, which must
+// be new, there. The records stay, readers go on, and what is appended from now
+// on belongs to next. It returns the position of the fork in the new history.
 func (l *Log) Fork(next History) Position {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	end := l.end.Load()
-	lin := l.lineage.Load().Fork(next, end)
-	l.lineage.Store(&lin)
+	h := l.held.Load()
+	end := h.end.Load()
+	lin := h.lineage.Load().Fork(next, end)
+	h.lineage.Store(&lin)
 	return Position{History: next, Offset: end}
 }
 
 // Adopt replaces the contents, offsets and lineage of l by those of other, as a
-// node does when a full copy is complete. Readers of l get [ErrReset]; l keeps
-// its window, its gate and its settler. The log other must not be used again.
+// node does when a full copy is complete. Readers of either get [ErrReset]; l
+// keeps its window, its gate and its settler. The log other is left empty where
+// it ended.
 func (l *Log) Adopt(other *Log) {
-	other.mu.Lock()
-	defer other.mu.Unlock()
+	taken := other.release()
 	l.mu.Lock()
-	l.generation.Add(1)
-	l.mu.head, l.mu.tail = other.mu.head, other.mu.tail
-	l.lineage.Store(other.lineage.Load())
-	l.first.Store(other.first.Load())
-	l.end.Store(other.end.Load())
-	switch {
-	case l.max < 0:
-		l.mu.head, l.mu.tail = nil, nil
-		l.first.Store(l.end.Load())
-	case l.mu.head != nil:
-		l.trimLocked()
+	old := l.held.Load()
+	if l.max < 0 {
+		taken.empty()
+		taken.first.Store(taken.end.Load())
+	} else {
+		taken.trim(l.max, l.age, time.Now())
 	}
+	l.held.Store(taken)
+	// Only now: a reader that finds its chunks gone has to see why.
+	old.empty()
 	l.mu.Unlock()
 	l.wake()
+}
+
+// release takes the contents out of l.
+func (l *Log) release() *contents {
+	l.mu.Lock()
+	h := l.held.Load()
+	l.held.Store(newContents(h.lineage.Load(), h.end.Load()))
+	l.mu.Unlock()
+	l.wake()
+	return h
 }

@@ -39,12 +39,16 @@ func ParseHistory(s string) (History, error) {
 	return h, nil
 }
 
+// MaxOffset is the largest offset that is taken from outside. A log that begins
+// there can still grow, for longer than anybody will wait, without overflow.
+const MaxOffset = 1 << 62
+
 // A Position is a point in a history: the number of bytes of records before
 // it. The zero Position is none. Positions of the same history are ordered by
 // their offsets; of others only a [Lineage] can tell.
 type Position struct {
 	History History
-	Offset  int64 // bytes, never negative
+	Offset  int64 // bytes, 0 to MaxOffset
 }
 
 // IsZero reports whether p is no position at all.
@@ -68,7 +72,7 @@ func ParsePosition(s string) (Position, error) {
 		return Position{}, err
 	}
 	n, err := strconv.ParseUint(digits, 10, 63)
-	if err != nil || strconv.FormatUint(n, 10) != digits {
+	if err != nil || n > MaxOffset || strconv.FormatUint(n, 10) != digits {
 		return Position{}, fmt.Errorf("%w: offset %.20q", ErrText, digits)
 	}
 	return Position{History: h, Offset: int64(n)}, nil

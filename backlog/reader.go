@@ -5,17 +5,16 @@ import (
 	"slices"
 )
 
-// A Reader reads a log from an offset on, at its own pace. It takes no lock
-// that a writer or another reader takes, except to find its first chunk. A
-// Reader is for one goroutine. Close it when it has waited and is not needed any
-// more.
+// A Reader reads a log from an offset on, at its own pace. It takes no lock,
+// except to go to sleep and while it is woken. A Reader is for one goroutine.
+// Close it when it has waited and is not needed any more.
 //
 // A reader that falls behind keeps at most the one chunk alive that it is in.
 type Reader struct {
-	log        *Log
-	generation uint64
-	at         int64  // offset of the next byte; always between two records
-	c          *chunk // holds at, or ends there; nil before the first record
+	log  *Log
+	held *contents // the log's when the reader began
+	at   int64     // offset of the next byte; always between two records
+	c    *chunk    // holds at, or ends there; nil before the first record
 
 	ready  chan struct{} // capacity 1: a token for each time it was woken
 	parked bool          // in log.sleep.readers; guarded by log.sleep.mu
@@ -25,38 +24,20 @@ type Reader struct {
 // returns [ErrTrimmed], [ErrAhead] or [ErrBoundary] for an offset at which no
 // reader can begin.
 func (l *Log) NewReader(offset int64) (*Reader, error) {
-	r := &Reader{log: l, at: offset, ready: make(chan struct{}, 1)}
-	l.mu.Lock()
-	r.generation = l.generation.Load()
-	end := l.end.Load()
-	c, err := l.seekLocked(offset)
-	l.mu.Unlock()
+	return l.readerOf(l.held.Load(), offset)
+}
+
+func (l *Log) readerOf(h *contents, offset int64) (*Reader, error) {
+	c, err := h.seek(offset)
 	if err != nil {
 		return nil, err
 	}
-	// The walk to a record border stays within one chunk and is done without
-	// the lock: what is committed does not change.
-	if c != nil && offset != end && !onBoundary(c.buf[:c.n.Load()], int(offset-c.base)) {
+	// What is committed does not change, so the walk to a record border, which
+	// stays within one chunk, needs no lock either.
+	if c != nil && !onBoundary(c.buf[:c.n.Load()], int(offset-c.base)) {
 		return nil, ErrBoundary
 	}
-	r.c = c
-	return r, nil
-}
-
-// seekLocked returns the chunk that holds offset, or the tail if offset is the
-// end; nil when nothing is held.
-func (l *Log) seekLocked(offset int64) (*chunk, error) {
-	switch {
-	case offset > l.end.Load():
-		return nil, ErrAhead
-	case offset < l.first.Load():
-		return nil, ErrTrimmed
-	}
-	c := l.mu.head
-	for c != nil && c != l.mu.tail && offset >= c.end() {
-		c = c.next.Load()
-	}
-	return c, nil
+	return &Reader{log: l, held: h, at: offset, c: c, ready: make(chan struct{}, 1)}, nil
 }
 
 // Offset returns where the next record that Next returns begins.
@@ -72,53 +53,47 @@ func (r *Reader) Offset() int64 { return r.at }
 // was outrun and [ErrReset] when the log was replaced; the reader is of no use
 // then.
 func (r *Reader) Next(limit int64) ([]byte, error) {
-	l := r.log
-	for {
-		if l.generation.Load() != r.generation {
-			return nil, ErrReset
-		}
-		if r.at >= limit {
-			return nil, nil
-		}
+	b, err := r.next(limit)
+	// Checked last, so that no caller of Adopt sees a record of what it
+	// replaced come out after it has returned.
+	if r.reset() {
+		return nil, ErrReset
+	}
+	return b, err
+}
+
+func (r *Reader) next(limit int64) (b []byte, err error) {
+	// The chunk knows of a record a moment before the log does. A reader goes
+	// by the log: nobody holds what Position does not cover.
+	limit = min(limit, r.held.end.Load())
+	for r.at < limit {
 		if r.c == nil || r.c.dropped.Load() {
-			if err := r.seek(); r.c == nil || err != nil {
+			if r.c, err = r.held.seek(r.at); r.c == nil {
 				return nil, err
 			}
 		}
 		c := r.c
 		// The order matters: once next is seen, n is final.
 		next := c.next.Load()
-		if end := c.end(); r.at < end {
-			// Checked last: what was trimmed meanwhile is refused although
-			// it could still be read, so that "held" means one thing.
-			b := c.buf[r.at-c.base : min(end, limit)-c.base]
-			if r.at < l.first.Load() {
-				return nil, ErrTrimmed
-			}
-			r.at += int64(len(b))
-			return b[:len(b):len(b)], nil
+		end := c.end()
+		if r.at >= end {
+			r.c = next // nil if c was dropped meanwhile: seek again
+			continue
 		}
-		if next == nil {
-			if c.dropped.Load() {
-				continue
-			}
-			return nil, nil
+		b = c.buf[r.at-c.base : min(end, limit)-c.base]
+		// Checked last: what was trimmed meanwhile is refused although it
+		// could still be read, so that "held" means one thing.
+		if r.at < r.held.first.Load() {
+			return nil, ErrTrimmed
 		}
-		r.c = next
+		r.at += int64(len(b))
+		return b[:len(b):len(b)], nil
 	}
+	return nil, nil
 }
 
-// seek finds the chunk of the reader's offset anew.
-func (r *Reader) seek() error {
-	r.log.mu.Lock()
-	defer r.log.mu.Unlock()
-	if r.log.generation.Load() != r.generation {
-		return ErrReset
-	}
-	c, err := r.log.seekLocked(r.at)
-	r.c = c
-	return err
-}
+// reset reports whether the log has been given other contents.
+func (r *Reader) reset() bool { return r.log.held.Load() != r.held }
 
 // Ready returns a channel that delivers one value when the log holds something
 // behind the reader's offset, or was replaced; at once if it already does. Call
@@ -135,7 +110,7 @@ func (r *Reader) Ready() <-chan struct{} {
 	l.sleep.mu.Unlock()
 	// An append that came before the store above did not see us; its records
 	// are seen here. One that comes after it wakes us.
-	if l.end.Load() > r.at || l.generation.Load() != r.generation {
+	if r.held.end.Load() > r.at || r.reset() {
 		select {
 		case r.ready <- struct{}{}:
 		default:
@@ -147,7 +122,7 @@ func (r *Reader) Ready() <-chan struct{} {
 // Wait blocks until the log holds something behind the reader's offset, or was
 // replaced, or ctx ends; then it returns ctx.Err.
 func (r *Reader) Wait(ctx context.Context) error {
-	for r.log.end.Load() <= r.at && r.log.generation.Load() == r.generation {
+	for r.held.end.Load() <= r.at && !r.reset() {
 		select {
 		case <-r.Ready():
 		case <-ctx.Done():

@@ -13,8 +13,12 @@ const MaxRecordBytes = 1<<28 + 1<<17
 const MaxFrameOverhead = 5
 
 // AppendRecord appends payload, framed by its length, to dst and returns the
-// extended slice. The payload must not be longer than [MaxRecordBytes].
+// extended slice. It panics when the payload is longer than [MaxRecordBytes]:
+// such a record would end every reader's way through the log.
 func AppendRecord(dst, payload []byte) []byte {
+	if len(payload) > MaxRecordBytes {
+		panic(fmt.Sprintf("backlog: record of %d bytes, limit %d", len(payload), MaxRecordBytes))
+	}
 	dst = binary.AppendUvarint(dst, uint64(len(payload)))
 	return append(dst, payload...)
 }

@@ -48,8 +48,11 @@ func (r Refusal) String() string {
 // last offset up to which both lineages agree, and the log still holds it.
 // Redis applies it to two histories, this to all that are remembered.
 func (l *Log) Continue(f Lineage, end int64) (*Reader, Refusal) {
-	pos := l.Position()
-	common, ok := l.Lineage().Common(pos.Offset, f, end)
+	// One set of contents for the question and the reader: if another is
+	// adopted in between, the reader says so.
+	h := l.held.Load()
+	lineage, here := h.position()
+	common, ok := lineage.Common(here.Offset, f, end)
 	switch {
 	case !ok && end == 0:
 		return nil, Empty
@@ -58,7 +61,7 @@ func (l *Log) Continue(f Lineage, end int64) (*Reader, Refusal) {
 	case end > common:
 		return nil, AheadOfFork
 	}
-	r, err := l.NewReader(end)
+	r, err := l.readerOf(h, end)
 	switch err {
 	case nil:
 		return r, Accepted
