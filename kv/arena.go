@@ -1,10 +1,11 @@
 package kv
 
-import "slices"
-
 const (
-	minSlabBytes = 1 << 10
-	maxSlabBytes = entryAlign << offsetBits // 512 KiB
+	// A shard's first slab is small, because most stores are, and the next ones are
+	// not quite as small: each costs a few allocations.
+	firstSlabBytes = 1 << 10
+	minSlabBytes   = 4 << 10
+	maxSlabBytes   = entryAlign << offsetBits // 512 KiB
 
 	// bigEntryBytes is the size above which an entry has a slab to itself, of
 	// its exact size.
@@ -27,41 +28,33 @@ type slab struct {
 	epoch uint64 // of the shard when the slab was made
 }
 
-// A slabSet is the directory of a shard's slabs, by their number. It is
-// immutable: another one takes its place when a slab comes or goes. Element 0 is
-// always empty.
+// A slabSet leads to the data of a shard's slabs by their number. It is immutable:
+// another one takes its place when a slab comes or goes. Element 0 is always empty.
 type slabSet struct {
-	data  [][]byte // for readers
-	slabs []*slab  // for the holder of the shard's lock
+	data [][]byte
 }
 
 // noSlabs is the set of every shard that has never held a key.
 var noSlabs = newSlabSet()
 
-func newSlabSet() *slabSet {
-	return &slabSet{data: make([][]byte, 1), slabs: make([]*slab, 1)}
-}
+func newSlabSet() *slabSet { return &slabSet{data: make([][]byte, 1)} }
 
-// with returns a copy of the set that has s at number id; s may be nil.
-func (set *slabSet) with(id uint32, s *slab) *slabSet {
-	n := max(len(set.slabs), int(id)+1)
-	c := &slabSet{data: make([][]byte, n), slabs: make([]*slab, n)}
+// with returns a copy of the set that has data at number id.
+func (set *slabSet) with(id uint32, data []byte) *slabSet {
+	c := &slabSet{data: make([][]byte, max(len(set.data), int(id)+1))}
 	copy(c.data, set.data)
-	copy(c.slabs, set.slabs)
-	c.slabs[id], c.data[id] = s, nil
-	if s != nil {
-		c.data[id] = s.data
-	}
+	c.data[id] = data
 	return c
 }
 
-// An arena is what a shard knows of its slabs beside their set. The shard's lock
-// guards it.
+// An arena is what the writers of a shard know of its slabs. The shard's lock guards
+// it.
 type arena struct {
-	used    int64 // sum over the slabs
+	slabs   []*slab // by number, nil where there is none
+	used    int64   // sum over the slabs
 	dead    int64
 	current *slab    // takes the next entries; nil at first
-	free    []uint32 // numbers that are not in use below len(set.slabs)
+	free    []uint32 // numbers that are not in use below len(slabs)
 
 	victim *slab // being emptied, or nil; see compact.go
 	cursor int   // up to where
@@ -125,6 +118,9 @@ func newBigSlab(size int) *slab { return &slab{data: make([]byte, aligned(size))
 // left over at its end is never a large part of it.
 func (a *arena) nextSlabBytes(n int) int {
 	size := minSlabBytes
+	if a.used == 0 {
+		size = firstSlabBytes
+	}
 	for size < maxSlabBytes && (int64(size)*2*slabShare <= a.used || size < 4*n) {
 		size *= 2
 	}
@@ -132,24 +128,32 @@ func (a *arena) nextSlabBytes(n int) int {
 }
 
 func (sh *shard) addSlab(s *slab) error {
-	set, a := sh.slabs.Load(), &sh.mu.arena
-	s.id = uint32(len(set.slabs))
-	if n := len(a.free); n > 0 {
+	a := &sh.mu.arena
+	switch n := len(a.free); {
+	case n > 0:
 		s.id = a.free[n-1]
 		a.free = a.free[:n-1]
-	} else if s.id == maxSlabs {
+	case len(a.slabs) == maxSlabs:
 		return ErrFull
+	case len(a.slabs) == 0:
+		a.slabs = append(a.slabs, nil) // number 0 is never given out
+		fallthrough
+	default:
+		s.id = uint32(len(a.slabs))
+		a.slabs = append(a.slabs, nil)
 	}
 	s.epoch = sh.mu.epoch
-	sh.slabs.Store(set.with(s.id, s))
+	a.slabs[s.id] = s
+	sh.slabs.Store(sh.slabs.Load().with(s.id, s.data))
 	return nil
 }
 
-// dropSlab takes a slab, to which no slot refers, from the set. Whoever still
-// holds a slice of it keeps it alive.
+// dropSlab takes a slab, to which no slot refers, from the arena. Whoever still holds a
+// slice of it keeps it alive.
 func (sh *shard) dropSlab(s *slab) {
 	a := &sh.mu.arena
 	sh.slabs.Store(sh.slabs.Load().with(s.id, nil))
+	a.slabs[s.id] = nil
 	a.free = append(a.free, s.id)
 	a.used -= int64(s.used)
 	a.dead -= int64(s.dead)
@@ -162,7 +166,7 @@ func (sh *shard) dropSlab(s *slab) {
 // goes at once.
 func (sh *shard) kill(ref slot, size int) {
 	n := aligned(size)
-	s := sh.slabs.Load().slabs[ref.slab()]
+	s := sh.mu.arena.slabs[ref.slab()]
 	s.dead += n
 	sh.mu.arena.dead += int64(n)
 	if s.dead == s.used && s != sh.mu.arena.current {
@@ -173,9 +177,4 @@ func (sh *shard) kill(ref slot, size int) {
 // entryAt returns the entry that a slot refers to.
 func (set *slabSet) entryAt(ref slot) entry {
 	return parseEntry(set.data[ref.slab()][ref.offset():])
-}
-
-// live returns the slabs that are in use.
-func (set *slabSet) live() []*slab {
-	return slices.DeleteFunc(slices.Clone(set.slabs), func(s *slab) bool { return s == nil })
 }

@@ -59,7 +59,7 @@ func (sh *shard) compact(died int) {
 // is none worth the work.
 func (sh *shard) chooseVictim() *slab {
 	var best *slab
-	for _, s := range sh.slabs.Load().slabs {
+	for _, s := range sh.mu.arena.slabs {
 		switch {
 		case s == nil, s == sh.mu.arena.current, s.dead*victimShare < s.used:
 		case sh.held(s):

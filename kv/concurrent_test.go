@@ -130,6 +130,10 @@ func TestChurn(t *testing.T) {
 func TestReadsAreLinearizable(t *testing.T) {
 	s := open(t, nil)
 	const counters = 64
+	writes := int64(20_000)
+	if raceEnabled {
+		writes = 4000
+	}
 	var begun, ended [counters]atomic.Int64
 	for i := range counters {
 		set(t, s, "counter:"+strconv.Itoa(i), "0")
@@ -137,7 +141,7 @@ func TestReadsAreLinearizable(t *testing.T) {
 	var writers, others sync.WaitGroup
 	var done atomic.Bool
 	writers.Go(func() {
-		for n := range int64(20_000) {
+		for n := range writes {
 			i := n % counters
 			begun[i].Add(1)
 			v := strconv.FormatInt(begun[i].Load(), 10)
@@ -148,7 +152,7 @@ func TestReadsAreLinearizable(t *testing.T) {
 		}
 	})
 	writers.Go(func() {
-		for i := range 30_000 {
+		for i := range 2 * int(writes) {
 			if err := s.Set(key(i), bytes.Repeat([]byte("y"), i%64)); err != nil {
 				t.Error(err)
 			}

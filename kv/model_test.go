@@ -49,13 +49,20 @@ func runModel(t *testing.T, seed uint64) {
 	f := followEmpty(t, s, to)
 	m := model{}
 	keys := []int{3, 100, 3000}[seed%3]
-	for range 6000 {
+	steps := 6000
+	if raceEnabled {
+		steps = 2500
+	}
+	for range steps {
 		k := key(r.IntN(keys))
 		step(t, r, s, m.live(), k)
 		if r.IntN(50) == 0 {
 			time.Sleep(time.Duration(r.IntN(3000)) * time.Millisecond)
 		}
 		wantModel(t, s, m.live(), k)
+		if r.IntN(10) == 0 && s.Len() != len(m) {
+			t.Fatalf("Len = %d, want %d", s.Len(), len(m))
+		}
 		if r.IntN(200) == 0 {
 			f.catchUp(t)
 			to.SetClock(time.Now().UnixMilli())
@@ -178,9 +185,6 @@ func wantModel(t *testing.T, s *kv.Store, m model, k string) {
 		}
 	case ttl != time.Until(e.deadline) || err != nil:
 		t.Fatalf("TTL = %v, %v, want %v", ttl, err, time.Until(e.deadline))
-	}
-	if s.Len() != len(m) {
-		t.Fatalf("Len = %d, want %d", s.Len(), len(m))
 	}
 }
 

@@ -147,10 +147,10 @@ func (sh *shard) remove(hash uint64, at *found) {
 	m.keys--
 	sh.own(hash).remove(at.group, at.n)
 	m.deadlines.remove(at.deadline, hash)
-	if m.keys == 0 && len(m.arena.current.data) > minSlabBytes {
+	if c := m.arena.current; m.keys == 0 && (c == nil || len(c.data) > firstSlabBytes) {
 		// Nothing is left to compact, but the slab that is being filled and
-		// the segments would stay as large as the shard once was. Small ones
-		// do, or a key that comes and goes would make new ones each time.
+		// the segments would stay as large as the shard once was. The smallest
+		// ones do, or a key that comes and goes would make new ones each time.
 		sh.clear()
 		return
 	}

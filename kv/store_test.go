@@ -32,6 +32,19 @@ func TestValuesOfAllSizes(t *testing.T) {
 		}
 	}
 	wantTrueDigest(t, s)
+
+	// A big one by itself leaves nothing behind, deleted or overwritten.
+	big := open(t, nil)
+	for range 3 {
+		set(t, big, "k", strings.Repeat("b", 1<<20))
+		set(t, big, "k", strings.Repeat("c", 1<<21))
+		if ok, err := big.Delete("k"); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if used, _ := kv.SlabBytes(big); used != 0 {
+			t.Fatalf("%d bytes are left", used)
+		}
+	}
 }
 
 // A value that was read stays as it was, whatever happens to the key, and to the slab

@@ -1,0 +1,217 @@
+package kv_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/kv"
+	"github.com/emberkv/ember/rdb"
+)
+
+func ExampleStore() {
+	s := kv.New(nil)
+	defer s.Close()
+	if err := s.Set("user:1", []byte("Ada")); err != nil {
+		fmt.Println(err)
+	}
+	name, err := s.Get("user:1")
+	fmt.Printf("%s %v\n", name, err)
+	_, err = s.Get("user:2")
+	fmt.Println(err)
+	n, _ := s.Add("visits", 3)
+	fmt.Println(n)
+	// Output:
+	// Ada <nil>
+	// kv: key not found
+	// 3
+}
+
+func ExampleOptions() {
+	// A store that nobody follows needs no log.
+	s := kv.New(&kv.Options{LogBytes: -1})
+	defer s.Close()
+	s.Set("k", []byte("v"))
+	w := s.Log().Window()
+	fmt.Println(w.End - w.First)
+	// Output: 0
+}
+
+func ExampleSetOption() {
+	s := kv.New(nil)
+	defer s.Close()
+	// A lock that ends by itself.
+	fmt.Println(s.Set("lock", []byte("me"), kv.IfAbsent(), kv.TTL(time.Minute)))
+	fmt.Println(s.Set("lock", []byte("you"), kv.IfAbsent(), kv.TTL(time.Minute)))
+	// Output:
+	// <nil>
+	// kv: key exists
+}
+
+func ExampleStore_CompareAndSwap() {
+	s := kv.New(nil)
+	defer s.Close()
+	s.Set("state", []byte("open"))
+	ok, _ := s.CompareAndSwap("state", []byte("open"), []byte("closed"))
+	fmt.Println(ok)
+	ok, _ = s.CompareAndSwap("state", []byte("open"), []byte("closed"))
+	fmt.Println(ok)
+	// Output:
+	// true
+	// false
+}
+
+func ExampleStore_Prefix() {
+	s := kv.New(nil)
+	defer s.Close()
+	s.Set("user:1", []byte("Ada"))
+	s.Set("group:1", []byte("engineers"))
+	for key, value := range s.Prefix("user:") {
+		fmt.Printf("%s = %s\n", key, value)
+	}
+	// Output: user:1 = Ada
+}
+
+// A reader on another node sees what was written here before it was told so.
+func ExampleStore_Wait() {
+	s := kv.New(nil)
+	defer s.Close()
+	s.Set("k", []byte("v"))
+	token := s.Position().String() // into a cookie, say
+
+	pos, err := backlog.ParsePosition(token)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	fmt.Println(s.Wait(ctx, pos)) // on the other node
+	// Output: <nil>
+}
+
+func ExampleSnapshot() {
+	s := kv.New(nil)
+	defer s.Close()
+	s.Set("k", []byte("before"))
+	snapshot, err := s.Snapshot()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer snapshot.Close()
+	s.Set("k", []byte("after"))
+	for key, value := range snapshot.All() {
+		fmt.Printf("%s = %s\n", key, value)
+	}
+	var file bytes.Buffer
+	if _, err := snapshot.WriteTo(&file); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(s.Restore(&file))
+	value, _ := s.Get("k")
+	fmt.Printf("%s\n", value)
+	// Output:
+	// k = before
+	// <nil>
+	// before
+}
+
+// Equal digests mean equal contents, wherever they are.
+func ExampleDigest() {
+	a, b := kv.New(nil), kv.New(nil)
+	defer a.Close()
+	defer b.Close()
+	a.Set("k", []byte("v"))
+	b.Set("other", nil)
+	b.Delete("other")
+	b.Set("k", []byte("v"))
+	da, _ := a.Digest()
+	db, _ := b.Digest()
+	fmt.Println(da.Sum == db.Sum, da.Keys == db.Keys, da.Position == db.Position)
+	// Output: true true false
+}
+
+func ExampleInvalidError() {
+	s := kv.New(nil)
+	defer s.Close()
+	err := s.Set("k", nil, kv.TTL(-time.Second))
+	var invalid *kv.InvalidError
+	if errors.As(err, &invalid) {
+		fmt.Println(invalid.Field, invalid.Value)
+	}
+	// Output: TTL -1s
+}
+
+func ExampleRecordError() {
+	s := kv.New(nil)
+	defer s.Close()
+	err := s.Apply(s.Position(), []byte{1, 99})
+	var bad *kv.RecordError
+	if errors.As(err, &bad) {
+		fmt.Println(bad.Offset, errors.Is(err, kv.ErrRecord))
+	}
+	// Output: 0 true
+}
+
+// A copyTo is the least that takes a dump: it hands the blocks to a loader. Nothing is
+// written meanwhile, so there is no log to send along.
+type copyTo struct {
+	store  *kv.Store
+	loader rdb.Loader
+	shards chan int
+	blocks chan *rdb.Block
+	footer rdb.Footer
+}
+
+func (c *copyTo) Begin(h rdb.Header) (err error) {
+	c.shards = make(chan int, h.Shards)
+	for i := range h.Shards {
+		c.shards <- i
+	}
+	close(c.shards)
+	c.loader, err = c.store.Load(h)
+	return err
+}
+
+func (c *copyTo) Next() (int, bool) { i, ok := <-c.shards; return i, ok }
+
+func (c *copyTo) WriteBlock(b *rdb.Block) error {
+	own := *b
+	own.Data = bytes.Clone(b.Data)
+	c.blocks <- &own // several shards are dumped at once; the loader is for one goroutine
+	return nil
+}
+
+func (c *copyTo) End(f rdb.Footer) error { c.footer = f; close(c.blocks); return nil }
+
+func ExampleStore_Dump() {
+	from, to := kv.New(nil), kv.New(nil)
+	defer from.Close()
+	defer to.Close()
+	from.Set("k", []byte("v"))
+
+	c := &copyTo{store: to, blocks: make(chan *rdb.Block, 1024)}
+	if err := from.Dump(context.Background(), c); err != nil {
+		fmt.Println(err)
+		return
+	}
+	for b := range c.blocks {
+		if err := c.loader.Block(b); err != nil {
+			fmt.Println(err)
+		}
+	}
+	fmt.Println(c.loader.Commit(c.footer))
+	value, _ := to.Get("k")
+	fmt.Printf("%s %v\n", value, to.Position() == from.Position())
+	// Output:
+	// <nil>
+	// v true
+}
+
+var _ io.WriterTo = (*kv.Snapshot)(nil)
