@@ -79,6 +79,7 @@ func (s *session) considerCopy(body []byte) error {
 	ask := syncStart{shards: header.Shards}
 	if l := s.up.load; l != nil {
 		ask = syncStart{resume: true, from: l.from, shards: header.Shards, done: l.done}
+		l.header = header // says where the log begins if the upstream cannot resume
 	}
 	if s.up.load == nil {
 		s.up.load = &loading{header: header, began: time.Now()}
