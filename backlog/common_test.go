@@ -1,0 +1,96 @@
+package backlog_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/emberkv/ember/backlog"
+)
+
+// A node is a log as it really came about: every byte that was ever written
+// has a number of its own, so what two nodes have in common can be counted.
+type node struct {
+	bytes   []int
+	lineage backlog.Lineage
+	forks   int
+	root    int
+	owner   bool // may append to its current history
+}
+
+// grow makes a random tree of histories: nodes write, are copied in part, are
+// promoted, sometimes several times without a byte in between, and go on
+// beside those who do not know of it.
+func grow(rng *rand.Rand, steps int) []*node {
+	var nodes []*node
+	numbers, histories := 0, uint64(0)
+	history := func() backlog.History { histories++; return numbered(histories).Current }
+	for root := range 2 {
+		nodes = append(nodes, &node{lineage: backlog.Lineage{Current: history()}, root: root, owner: true})
+	}
+	for range steps {
+		n := nodes[rng.IntN(len(nodes))]
+		if rng.IntN(3) == 0 {
+			n = nodes[len(nodes)-1] // so that some lines grow long
+		}
+		switch op := rng.IntN(10); {
+		case op < 4 && n.owner:
+			for range rng.IntN(6) {
+				numbers++
+				n.bytes = append(n.bytes, numbers)
+			}
+		case op < 7:
+			n.lineage = n.lineage.Fork(history(), int64(len(n.bytes)))
+			n.forks++
+			n.owner = true
+		default:
+			at := rng.IntN(len(n.bytes) + 1)
+			if rng.IntN(2) == 0 {
+				at = len(n.bytes)
+			}
+			nodes = append(nodes, &node{bytes: n.bytes[:at:at], lineage: n.lineage.At(int64(at)), forks: n.forks, root: n.root})
+		}
+	}
+	return nodes
+}
+
+// counted is the length of the common prefix.
+func counted(a, b *node) int64 {
+	n := 0
+	for n < len(a.bytes) && n < len(b.bytes) && a.bytes[n] == b.bytes[n] {
+		n++
+	}
+	return int64(n)
+}
+
+func TestCommonAgainstTree(t *testing.T) {
+	forgotten := 0
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		nodes := grow(rng, 20+int(seed)%250)
+		for _, a := range nodes {
+			endA := int64(len(a.bytes))
+			if err := a.lineage.Validate(endA); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			for _, b := range nodes {
+				endB := int64(len(b.bytes))
+				got, ok := a.lineage.Common(endA, b.lineage, endB)
+				back, ok2 := b.lineage.Common(endB, a.lineage, endA)
+				want := counted(a, b)
+				switch {
+				case got != back || ok != ok2:
+					t.Fatalf("seed %d: %d, %t one way and %d, %t the other", seed, got, ok, back, ok2)
+				case ok && (got != want || a.root != b.root):
+					t.Fatalf("seed %d: common up to %d, counted %d\n%v\n%v", seed, got, want, a.lineage, b.lineage)
+				case !ok && a.root == b.root && max(a.forks, b.forks) < backlog.MaxForks:
+					t.Fatalf("seed %d: nothing in common, counted %d\n%v\n%v", seed, want, a.lineage, b.lineage)
+				case !ok && a.root == b.root:
+					forgotten++ // refused for want of memory, which costs a full copy and nothing else
+				}
+			}
+		}
+	}
+	if forgotten == 0 {
+		t.Error("no lineage grew so long that something was forgotten")
+	}
+}
