@@ -20,7 +20,7 @@ type node struct {
 // grow makes a random tree of histories: nodes write, are copied in part, are
 // promoted, sometimes several times without a byte in between, and go on
 // beside those who do not know of it.
-func grow(rng *rand.Rand, steps int) []*node {
+func grow(rng *rand.Rand, steps, long int) []*node {
 	var nodes []*node
 	numbers, histories := 0, uint64(0)
 	history := func() backlog.History { histories++; return numbered(histories).Current }
@@ -29,7 +29,7 @@ func grow(rng *rand.Rand, steps int) []*node {
 	}
 	for range steps {
 		n := nodes[rng.IntN(len(nodes))]
-		if rng.IntN(3) == 0 {
+		if rng.IntN(4) < long {
 			n = nodes[len(nodes)-1] // so that some lines grow long
 		}
 		switch op := rng.IntN(10); {
@@ -66,7 +66,7 @@ func TestCommonAgainstTree(t *testing.T) {
 	forgotten := 0
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 7))
-		nodes := grow(rng, 20+int(seed)%250)
+		nodes := grow(rng, 20+int(seed)%180, int(seed)%4)
 		for _, a := range nodes {
 			endA := int64(len(a.bytes))
 			if err := a.lineage.Validate(endA); err != nil {
