@@ -29,7 +29,7 @@ func grow(rng *rand.Rand, steps, long int) []*node {
 	}
 	for range steps {
 		n := nodes[rng.IntN(len(nodes))]
-		if rng.IntN(4) < long {
+		if rng.IntN(16) < long {
 			n = nodes[len(nodes)-1] // so that some lines grow long
 		}
 		switch op := rng.IntN(10); {
@@ -66,7 +66,7 @@ func TestCommonAgainstTree(t *testing.T) {
 	forgotten := 0
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 7))
-		nodes := grow(rng, 20+int(seed)%180, int(seed)%4)
+		nodes := grow(rng, 20+int(seed)%180, int(seed)%17)
 		for _, a := range nodes {
 			endA := int64(len(a.bytes))
 			if err := a.lineage.Validate(endA); err != nil {
