@@ -32,7 +32,6 @@ type copying struct {
 	// What the pass has still to bring; guarded by passes.mu.
 	done    rdb.ShardSet // shards that the follower has, or that are assigned
 	missing int          // shards that are not done
-	moved   time.Time    // when a block was last queued or the pass joined
 
 	mu struct {
 		sync.Mutex
@@ -48,6 +47,9 @@ const finale = -1
 
 // queuedBlocks bounds what a pass encodes ahead of its slowest member.
 const queuedBlocks = 4
+
+// hasRoom reports whether the next shard may be meant for c, too.
+func (c *copying) hasRoom() bool { return len(c.queue) <= queuedBlocks/2 }
 
 // logLimit returns the offset up to which log may be sent now. The log's end is
 // read under the lock that assign takes: an assignment that comes later notes

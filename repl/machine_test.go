@@ -21,11 +21,11 @@ type ledger struct {
 	mu      sync.Mutex
 	entries map[string]string
 	seed    uint64
-	fail    error             // returned by Apply
-	onDump  func(shard int)   // called before each shard is captured
-	onEntry func()            // called before each entry is encoded
-	dumped  [ledgerShards]int // how often each shard was captured
-	blocks  int               // taken in by loaders
+	fail    error           // returned by Apply
+	onDump  func(shard int) // called before each shard is captured
+	onEntry func()          // called before each entry is encoded
+	dumped  int             // shards that were captured
+	blocks  int             // taken in by loaders
 	clock   int64
 }
 
@@ -69,6 +69,12 @@ func record(key, value string) []byte {
 	b := make([]byte, rdb.EntrySize(len(key), len(value), 0))
 	rdb.PutEntry(b, key, []byte(value), 0)
 	return b
+}
+
+func (l *ledger) captures() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.dumped
 }
 
 func (l *ledger) state() map[string]string {
@@ -144,7 +150,7 @@ func (l *ledger) Dump(ctx context.Context, w rdb.BlockWriter) error {
 // dumpShard writes a shard in blocks of at most three entries.
 func (l *ledger) dumpShard(shard int, w rdb.BlockWriter) error {
 	l.mu.Lock()
-	l.dumped[shard]++
+	l.dumped++
 	hook := l.onEntry
 	at, part := l.log.End(), map[string]string{}
 	for k, v := range l.entries {

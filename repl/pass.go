@@ -47,6 +47,10 @@ type blockBuffer struct {
 // anew would add the size of the data to the garbage of a sync.
 const freeBuffers = 16
 
+// keptBufferBytes is the largest buffer that is kept: one large entry must not
+// cost its size for as long as the node lives.
+const keptBufferBytes = 4 * rdb.DefaultBlockBytes
+
 func newPasses(n *Node) *passes {
 	return &passes{node: n, free: make(chan *blockBuffer, freeBuffers), room: make(chan struct{}, 1)}
 }
@@ -60,7 +64,7 @@ func (p *passes) poke() {
 }
 
 func (p *passes) release(b *blockBuffer) {
-	if b.refs.Add(-1) == 0 {
+	if b.refs.Add(-1) == 0 && cap(b.body) <= keptBufferBytes {
 		select {
 		case p.free <- b:
 		default:
@@ -79,6 +83,7 @@ func (p *passes) join(c *copying) error {
 	if run && !p.node.start(p.run) {
 		return ErrClosed
 	}
+	p.poke() // a pass may be waiting for members that take nothing
 	return nil
 }
 
@@ -120,7 +125,6 @@ func (p *passes) admitLocked() {
 	for len(p.mu.waiting) > 0 && len(p.mu.members) < p.node.opts.MaxSyncs {
 		c := p.mu.waiting[0]
 		p.mu.waiting = p.mu.waiting[1:]
-		c.moved = time.Now()
 		p.mu.members = append(p.mu.members, c)
 	}
 }
@@ -172,11 +176,17 @@ func (p *passes) fail(err error) {
 type pass struct {
 	*passes
 	header rdb.Header
-	jobs   map[int]*job // shards being dumped; guarded by passes.mu
+
+	// Guarded by passes.mu.
+	jobs map[int]*job  // shards being dumped
+	took time.Duration // for the last shard, from its assignment to its last block
 }
 
 // A job is a shard that is being dumped, and for whom.
-type job struct{ members []*copying }
+type job struct {
+	members []*copying
+	began   time.Time
+}
 
 // Begin takes down which table is dumped.
 func (w *pass) Begin(h rdb.Header) error {
@@ -197,6 +207,7 @@ func (w *pass) fits(c *copying) bool {
 func (w *pass) Next() (int, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.gatherLocked()
 	for {
 		w.admitLocked()
 		w.dropMisfitsLocked()
@@ -212,6 +223,45 @@ func (w *pass) Next() (int, bool) {
 			return 0, false
 		}
 	}
+}
+
+// The time that a pass waits between two shards for members whose queues are
+// filled while others have room: at least minGrace, else a share of what the
+// last shard took, so that a slow member costs the others no more than that.
+const (
+	minGrace   = 10 * time.Millisecond
+	graceShare = 8
+)
+
+// gatherLocked waits until every member has room in its queue or the grace is
+// over. Without it the member that empties its queue first would get each shard
+// alone, and members of equal speed a dump each.
+func (w *pass) gatherLocked() {
+	if w.allHaveRoomLocked() {
+		return
+	}
+	grace := time.NewTimer(max(minGrace, w.took/graceShare))
+	defer grace.Stop()
+	for over := false; !over && !w.allHaveRoomLocked(); {
+		w.mu.Unlock()
+		select {
+		case <-w.room:
+		case <-grace.C:
+			over = true
+		case <-w.node.ctx.Done():
+			over = true
+		}
+		w.mu.Lock()
+	}
+}
+
+func (w *pass) allHaveRoomLocked() bool {
+	for _, c := range w.mu.members {
+		if !c.hasRoom() {
+			return false
+		}
+	}
+	return true
 }
 
 // dropMisfitsLocked puts members out who were offered another table.
@@ -245,7 +295,7 @@ func (w *pass) assignLocked() (int, bool) {
 		}
 		var takers []*copying
 		for _, c := range w.mu.members {
-			if !c.done.Has(shard) && len(c.queue) <= queuedBlocks/2 {
+			if !c.done.Has(shard) && c.hasRoom() {
 				takers = append(takers, c)
 			}
 		}
@@ -256,7 +306,7 @@ func (w *pass) assignLocked() (int, bool) {
 			c.done.Add(shard)
 			c.hold(shard, w.node.log)
 		}
-		w.jobs[shard] = &job{takers}
+		w.jobs[shard] = &job{takers, time.Now()}
 		w.mu.cursor = (shard + 1) % w.header.Shards
 		return shard, true
 	}
@@ -335,6 +385,7 @@ func (w *pass) finish(shard int, j *job) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.jobs, shard)
+	w.took = time.Since(j.began)
 	for _, c := range j.members {
 		if c.missing--; c.missing == 0 {
 			c.hold(finale, w.node.log)
