@@ -43,9 +43,9 @@ func grow(rng *rand.Rand, steps, long int) []*node {
 			n.forks++
 			n.owner = true
 		default:
-			at := rng.IntN(len(n.bytes) + 1)
-			if rng.IntN(2) == 0 {
-				at = len(n.bytes)
+			at := len(n.bytes)
+			if rng.IntN(6) == 0 {
+				at = rng.IntN(at + 1)
 			}
 			nodes = append(nodes, &node{bytes: n.bytes[:at:at], lineage: n.lineage.At(int64(at)), forks: n.forks, root: n.root})
 		}
@@ -66,7 +66,7 @@ func TestCommonAgainstTree(t *testing.T) {
 	forgotten := 0
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 7))
-		nodes := grow(rng, 20+int(seed)%180, int(seed)%17)
+		nodes := grow(rng, 20+int(seed)%230, int(seed)%17)
 		for _, a := range nodes {
 			endA := int64(len(a.bytes))
 			if err := a.lineage.Validate(endA); err != nil {
