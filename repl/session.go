@@ -55,7 +55,14 @@ func (u *upstream) session(ctx context.Context) error {
 
 	since := u.lastWorked()
 	s := &session{up: u, link: l, goal: l.with.end}
-	l.r.beat = s.heartbeat
+	l.r.beat = func(body []byte) error {
+		// Answered at once: a large message may take longer than the upstream
+		// waits for a sign of life.
+		if err := s.heartbeat(body); err != nil {
+			return err
+		}
+		return s.ack()
+	}
 	err = s.receive()
 	l.close(err)
 	err = linkError("follow", l.peer, l.because(err))
