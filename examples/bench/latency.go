@@ -22,10 +22,10 @@ func summarize(samples []time.Duration) Latency {
 	return Latency{P50: at(500), P99: at(990), P999: at(999), Max: at(1000)}
 }
 
-// nearestRank returns the smallest of the sorted values that so many thousandths
-// of them do not exceed, and the zero value of T when there are none. Thousandths,
-// because 99.9 percent is not a number that a float holds: the rank would be one
-// too high for some lengths.
+// nearestRank returns the smallest of the sorted values that is not below so many
+// thousandths of them, and the zero value of T when there are none. Thousandths,
+// because no float is 99.9 percent: for some lengths the rank would be one too
+// high.
 func nearestRank[T any](sorted []T, perMille int) T {
 	if len(sorted) == 0 {
 		var zero T
