@@ -38,9 +38,10 @@ func NewReplica(m Machine, upstream string, opts *Options) (*Replica, error) {
 func (r *Replica) Node() *Node { return r.node }
 
 // Run follows the upstream until ctx ends or Close is called, and returns
-// ctx.Err or [ErrClosed]. When the link breaks, or the upstream refuses, it
-// tries again: after a random time of up to a twentieth of the outage so far,
-// but not under 5 ms nor over 5 s. What went wrong is in [Replica.Status] and
+// ctx.Err or [ErrClosed]. When a link breaks that has worked, it dials again at
+// once. When that fails, or the upstream refuses, it tries again and again: each
+// time after a random time of up to a twentieth of the outage so far, but not
+// under 5 ms nor over 5 s. What went wrong is in [Replica.Status] and
 // Events. A second Run at the same time returns [ErrRunning].
 func (r *Replica) Run(ctx context.Context) error {
 	if !r.running.CompareAndSwap(false, true) {
@@ -64,6 +65,7 @@ func (r *Replica) follow(ctx context.Context) error {
 	defer up.dropLoad()
 	jitter := rand.New(rand.NewPCG(seeds(r.node.opts.ID)))
 	for {
+		began := time.Now()
 		err := up.session(ctx)
 		switch {
 		case r.node.ctx.Err() != nil:
@@ -72,6 +74,9 @@ func (r *Replica) follow(ctx context.Context) error {
 			return ctx.Err()
 		}
 		pause := reconnectDelay(up.outage(), jitter.Float64())
+		if up.lastWorked().Sub(began) >= minReconnect {
+			pause = 0 // there is no outage yet, only a link that broke
+		}
 		r.node.opts.Logger.Info("link down", "upstream", up.addr, "err", err, "retry", pause)
 		t := time.NewTimer(pause)
 		select {
