@@ -132,6 +132,7 @@ func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
 	if err := l.w.write(kindWelcome, own.append(nil), nil); err != nil {
 		return nil, 0, err
 	}
+	l.told = own.lineage.Current
 	l.settle(n.opts, fromFollower)
 	return reader, refusal, nil
 }

@@ -95,6 +95,7 @@ func (f *feed) offerCopy() error {
 	}
 	f.copy = &copying{feed: f, header: header, offered: time.Now(), queue: make(chan *blockBuffer, queuedBlocks)}
 	f.copy.mu.limits = make(map[int]int64)
+	f.link.told = header.Position.History
 	f.setState(FollowerOffered)
 	f.n.count(func(c *Counters) { c.Refusals[f.refusal]++ })
 	return f.link.w.write(kindFullSync, []byte{byte(f.refusal)}, rdb.AppendHeader(nil, header))
@@ -231,6 +232,9 @@ func (f *feed) endCopy(footer *rdb.Footer) error {
 	}
 	if at := f.reader.Offset(); at != footer.Position.Offset {
 		return fmt.Errorf("repl: log was sent up to %d, beyond the copy's end at %d", at, footer.Position.Offset)
+	}
+	if footer.Position.History != f.link.told {
+		return ErrForked
 	}
 	f.copy = nil
 	f.mu.Lock()

@@ -73,6 +73,10 @@ var (
 	// ErrReplaced means that the same follower has come by a newer connection.
 	ErrReplaced = errors.New("repl: replaced by a newer connection")
 
+	// ErrForked means that the upstream has begun a new history. The follower
+	// has all that came before, and goes on when it has connected again.
+	ErrForked = errors.New("repl: upstream has begun a new history")
+
 	// ErrDiverged means that a full copy did not come out as the upstream said.
 	ErrDiverged = errors.New("repl: copy differs from the upstream's state")
 )

@@ -3,6 +3,7 @@ package repl
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,8 +72,8 @@ func (f *feed) run() error {
 		f.link.close(f.listen())
 	}()
 	err := f.send()
-	if errors.Is(err, backlog.ErrTrimmed) || errors.Is(err, backlog.ErrReset) {
-		f.link.refuse(err) // the follower should know that it was outrun
+	if errors.Is(err, backlog.ErrTrimmed) || errors.Is(err, backlog.ErrReset) || errors.Is(err, ErrForked) {
+		f.link.refuse(err) // the follower should know why
 	}
 	f.link.close(err)
 	<-listening
@@ -173,9 +174,45 @@ func (f *feed) sendLog(limit int64) (bool, error) {
 	if len(records) == 0 || err != nil {
 		return false, err
 	}
-	f.willSend(f.reader.Offset())
+	// Read after the records: whatever was appended behind a fork, the fork
+	// was there before.
+	fork, err := f.fork()
+	switch {
+	case err != nil:
+		return false, err
+	case at >= fork:
+		return false, ErrForked
+	}
+	records = records[:min(int64(len(records)), fork-at)]
+	f.willSend(at + int64(len(records)))
 	head := appendLogHead(f.head[:0], at, f.n.clock())
 	return true, f.link.w.write(kindLog, head, records)
+}
+
+// fork returns the offset at which the log has left the history that the
+// follower knows, beyond which it must not be sent anything: it would take the
+// records for its own history's, and an offset would mean two things.
+func (f *feed) fork() (int64, error) {
+	lineage := f.n.log.Lineage()
+	if lineage.Current == f.link.told {
+		return math.MaxInt64, nil
+	}
+	for _, e := range lineage.Earlier {
+		if e.History == f.link.told {
+			return e.End, nil
+		}
+	}
+	return 0, backlog.ErrReset
+}
+
+// forked returns an error when there is a new history and the follower has all
+// that came before. It may be that nothing is written there yet.
+func (f *feed) forked() error {
+	fork, err := f.fork()
+	if err == nil && f.reader.Offset() >= fork {
+		err = ErrForked
+	}
+	return err
 }
 
 // willSend takes down up to where the follower is about to have the log. It is
@@ -210,6 +247,9 @@ func (f *feed) wait() error {
 	case <-f.beats.C:
 		if f.copy != nil && !f.copy.begun && time.Since(f.copy.offered) > f.n.opts.SyncTimeout {
 			return fmt.Errorf("%w: no answer to FullSync", ErrTimeout)
+		}
+		if err := f.forked(); err != nil {
+			return err
 		}
 		return f.beat()
 	case <-f.link.closed:

@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/emberkv/ember/backlog"
 )
 
 // A link is one connection after its two ends have found out about each other.
@@ -17,7 +19,8 @@ type link struct {
 	r    *frameReader
 	w    *frameWriter
 	peer Peer
-	with *hello // what the peer said of itself
+	with *hello          // what the peer said of itself
+	told backlog.History // the newest that a follower was told of
 
 	once   sync.Once
 	closed chan struct{} // closed by close

@@ -181,6 +181,7 @@ var refusals = [...]error{
 	10: ErrLimit,
 	11: backlog.ErrTrimmed,
 	12: backlog.ErrReset,
+	13: ErrForked,
 }
 
 // appendRefuse encodes the reason for which a link is closed. An error that has

@@ -198,7 +198,7 @@ func follow(t testing.TB, net repl.Transport, addr string, i identity) *peer {
 	p.Write([]byte(wireMagic))
 	p.send(msgHello, i.body())
 	if err := p.readMagic(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%+v: %v", i, err)
 	}
 	if k, body, err := p.next(); err != nil || k != msgWelcome {
 		t.Fatalf("kind %d %q, %v; want Welcome", k, body, err)
