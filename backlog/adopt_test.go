@@ -24,7 +24,7 @@ const far = 1 << 32 // between the offsets of one numbered history and the next
 // While contents are exchanged under them, neither Position nor Continue may
 // put an offset of one history beside the name of another.
 func TestAdoptIsNeverHalfSeen(t *testing.T) {
-	const rounds = 3000
+	const rounds = 1000
 	next := func(n uint64) *backlog.Log {
 		l := backlog.NewLogAt(numbered(n), int64(n*far), nil)
 		mustAppend(t, l, backlog.AppendRecord(nil, binary.LittleEndian.AppendUint64(nil, n)))

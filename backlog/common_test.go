@@ -67,26 +67,24 @@ func TestCommonAgainstTree(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		nodes := grow(rng, 20+int(seed)%230, int(seed)%17)
-		for _, a := range nodes {
-			endA := int64(len(a.bytes))
+		for range 300 {
+			a, b := nodes[rng.IntN(len(nodes))], nodes[rng.IntN(len(nodes))]
+			endA, endB := int64(len(a.bytes)), int64(len(b.bytes))
 			if err := a.lineage.Validate(endA); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
-			for _, b := range nodes {
-				endB := int64(len(b.bytes))
-				got, ok := a.lineage.Common(endA, b.lineage, endB)
-				back, ok2 := b.lineage.Common(endB, a.lineage, endA)
-				want := counted(a, b)
-				switch {
-				case got != back || ok != ok2:
-					t.Fatalf("seed %d: %d, %t one way and %d, %t the other", seed, got, ok, back, ok2)
-				case ok && (got != want || a.root != b.root):
-					t.Fatalf("seed %d: common up to %d, counted %d\n%v\n%v", seed, got, want, a.lineage, b.lineage)
-				case !ok && a.root == b.root && max(a.forks, b.forks) < backlog.MaxForks:
-					t.Fatalf("seed %d: nothing in common, counted %d\n%v\n%v", seed, want, a.lineage, b.lineage)
-				case !ok && a.root == b.root:
-					forgotten++ // refused for want of memory, which costs a full copy and nothing else
-				}
+			got, ok := a.lineage.Common(endA, b.lineage, endB)
+			back, ok2 := b.lineage.Common(endB, a.lineage, endA)
+			want := counted(a, b)
+			switch {
+			case got != back || ok != ok2:
+				t.Fatalf("seed %d: %d, %t one way and %d, %t the other", seed, got, ok, back, ok2)
+			case ok && (got != want || a.root != b.root):
+				t.Fatalf("seed %d: common up to %d, counted %d\n%v\n%v", seed, got, want, a.lineage, b.lineage)
+			case !ok && a.root == b.root && max(a.forks, b.forks) < backlog.MaxForks:
+				t.Fatalf("seed %d: nothing in common, counted %d\n%v\n%v", seed, want, a.lineage, b.lineage)
+			case !ok && a.root == b.root:
+				forgotten++ // for want of memory; it costs a full copy and nothing else
 			}
 		}
 	}

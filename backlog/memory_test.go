@@ -106,7 +106,7 @@ func TestReplacedReaderHoldsOneChunk(t *testing.T) {
 
 // Whatever the mixture of sizes, a log's memory stays near its window.
 func TestMemoryStaysNearWindow(t *testing.T) {
-	const window = 4 << 20
+	const window = 2 << 20
 	for _, sizes := range [][]int{
 		{100}, {1500}, {4095, 4097}, {30_000}, {60_000}, {65_530}, {70_000},
 		{100, 65_600}, {100, 40_000}, {100, 100, 3000}, {120, 1 << 20}, {60_000, 65_600, 10},

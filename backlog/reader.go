@@ -33,8 +33,8 @@ func (l *Log) readerOf(h *contents, offset int64) (*Reader, error) {
 		return nil, err
 	}
 	// What is committed does not change, so the walk to a record border, which
-	// stays within one chunk, needs no lock either.
-	if c != nil && !onBoundary(c.buf[:c.n.Load()], int(offset-c.base)) {
+	// stays within one chunk, needs no lock either. Where a commit ended is one.
+	if c != nil && offset < c.end() && !onBoundary(c.buf[:c.n.Load()], int(offset-c.base)) {
 		return nil, ErrBoundary
 	}
 	return &Reader{log: l, held: h, at: offset, c: c, ready: make(chan struct{}, 1)}, nil
@@ -81,11 +81,6 @@ func (r *Reader) next(limit int64) (b []byte, err error) {
 			continue
 		}
 		b = c.buf[r.at-c.base : min(end, limit)-c.base]
-		// Checked last: what was trimmed meanwhile is refused although it
-		// could still be read, so that "held" means one thing.
-		if r.at < r.held.first.Load() {
-			return nil, ErrTrimmed
-		}
 		r.at += int64(len(b))
 		return b[:len(b):len(b)], nil
 	}
