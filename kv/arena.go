@@ -17,19 +17,13 @@ const (
 	slabShare = 8
 )
 
-// A slab is a block of memory without pointers that is filled with entries from
-// front to back. What is written is never changed, so readers, frozen views and
-// callers may hold slices of it for as long as they like.
-type slab struct {
-	data  []byte
-	id    uint32
-	used  int    // bytes given out
-	dead  int    // of those, bytes of entries to which no slot refers
-	epoch uint64 // of the shard when the slab was made
-}
-
-// A slabSet leads to the data of a shard's slabs by their number. It is immutable:
-// another one takes its place when a slab comes or goes. Element 0 is always empty.
+// A slabSet leads to the slabs of a shard by their number: blocks of memory without
+// pointers that are filled with entries from front to back. What is written is never
+// changed, so readers, frozen views and callers may hold slices of it for as long as
+// they like.
+//
+// The set itself is immutable: another one takes its place when a slab comes or goes.
+// Element 0 is always empty.
 type slabSet struct {
 	data [][]byte
 }
@@ -47,71 +41,104 @@ func (set *slabSet) with(id uint32, data []byte) *slabSet {
 	return c
 }
 
+// entryAt returns the entry that a slot refers to.
+func (set *slabSet) entryAt(ref slot) entry {
+	return parseEntry(set.data[ref.slab()][ref.offset():])
+}
+
+// A slab is what the writers of a shard know of one. It is small, and they lie
+// together, because every overwrite counts in the slab of the old entry, which is as
+// good as random.
+type slab struct {
+	used  uint32 // bytes given out; 0 where there is no slab
+	dead  uint32 // of those, bytes of entries to which no slot refers
+	epoch uint64 // of the shard when the slab was made
+}
+
 // An arena is what the writers of a shard know of its slabs. The shard's lock guards
 // it.
 type arena struct {
-	slabs   []*slab // by number, nil where there is none
-	used    int64   // sum over the slabs
-	dead    int64
-	current *slab    // takes the next entries; nil at first
-	free    []uint32 // numbers that are not in use below len(slabs)
+	slabs   []slab   // by number
+	used    int64    // sum over the slabs
+	dead    int64    // sum over the slabs
+	current uint32   // takes the next entries; 0 for none
+	data    []byte   // of the current slab
+	free    []uint32 // numbers below len(slabs) that are not in use, but for 0
 
-	victim *slab // being emptied, or nil; see compact.go
-	cursor int   // up to where
-	owed   int   // bytes of the victim that are due to be looked at
+	victim uint32 // being emptied, or 0; see compact.go
+	cursor int    // up to where
+	owed   int    // bytes of the victim that are due to be looked at
+
+	touched byte // keeps the compiler from leaving out touch
 }
 
 // A reservation is room for one entry that nothing refers to yet.
 type reservation struct {
-	slab   *slab
+	slab   uint32
 	offset int
 	bytes  []byte // of the size that was asked for
 }
 
-func (r reservation) slot(hash uint64) slot { return makeSlot(r.slab.id, r.offset, hash) }
+func (r reservation) slot(hash uint64) slot { return makeSlot(r.slab, r.offset, hash) }
 
 // reserve returns room for an entry of size bytes. It returns ErrFull when the
-// shard has no number left for another slab. big may be a slab for this entry
-// alone, made before the lock was taken.
-func (sh *shard) reserve(size int, big *slab) (reservation, error) {
+// shard has no number left for another slab. big may be memory for this entry alone,
+// made before the lock was taken.
+func (sh *shard) reserve(size int, big []byte) (reservation, error) {
 	a := &sh.mu.arena
 	n := aligned(size)
-	s := a.current
-	switch {
-	case size > bigEntryBytes:
-		if s = big; s == nil {
-			s = newBigSlab(size)
+	var r reservation
+	if size > bigEntryBytes {
+		if big == nil {
+			big = newBigSlab(size)
 		}
-		if err := sh.addSlab(s); err != nil {
-			return reservation{}, err
+		id, err := sh.addSlab(big)
+		if err != nil {
+			return r, err
 		}
-	case s == nil || len(s.data)-s.used < n:
-		s = &slab{data: make([]byte, a.nextSlabBytes(n))}
-		if err := sh.addSlab(s); err != nil {
-			return reservation{}, err
+		r = reservation{slab: id, bytes: big[:size:size]}
+	} else {
+		if a.current == 0 || len(a.data)-int(a.slabs[a.current].used) < n {
+			if err := sh.nextSlab(n); err != nil {
+				return r, err
+			}
 		}
-		old := a.current
-		a.current = s
-		if old != nil && old.dead == old.used {
-			sh.dropSlab(old)
-		}
+		offset := int(a.slabs[a.current].used)
+		r = reservation{slab: a.current, offset: offset, bytes: a.data[offset : offset+size : offset+size]}
 	}
-	r := reservation{slab: s, offset: s.used, bytes: s.data[s.used : s.used+size : s.used+size]}
-	s.used += n
+	a.slabs[r.slab].used += uint32(n)
 	a.used += int64(n)
 	return r, nil
 }
 
+// nextSlab begins another slab, with room for an entry of n bytes.
+func (sh *shard) nextSlab(n int) error {
+	a := &sh.mu.arena
+	data := make([]byte, a.nextSlabBytes(n))
+	id, err := sh.addSlab(data)
+	if err != nil {
+		return err
+	}
+	old := a.current
+	a.current, a.data = id, data
+	if s := a.slabs[old]; old != 0 && s.dead == s.used {
+		sh.dropSlab(old)
+	}
+	return nil
+}
+
 // giveBack undoes the latest reserve.
 func (sh *shard) giveBack(r reservation) {
-	r.slab.used = r.offset
-	sh.mu.arena.used -= int64(aligned(len(r.bytes)))
-	if r.slab != sh.mu.arena.current {
+	a := &sh.mu.arena
+	n := aligned(len(r.bytes))
+	a.slabs[r.slab].used -= uint32(n)
+	a.used -= int64(n)
+	if r.slab != a.current {
 		sh.dropSlab(r.slab)
 	}
 }
 
-func newBigSlab(size int) *slab { return &slab{data: make([]byte, aligned(size))} }
+func newBigSlab(size int) []byte { return make([]byte, aligned(size)) }
 
 // nextSlabBytes returns the size of a slab that is to begin with an entry of n
 // bytes: a share of the arena, but room for four such entries, so that what is
@@ -127,54 +154,47 @@ func (a *arena) nextSlabBytes(n int) int {
 	return size
 }
 
-func (sh *shard) addSlab(s *slab) error {
+// addSlab gives a slab a number and shows it to readers.
+func (sh *shard) addSlab(data []byte) (id uint32, err error) {
 	a := &sh.mu.arena
-	switch n := len(a.free); {
-	case n > 0:
-		s.id = a.free[n-1]
-		a.free = a.free[:n-1]
-	case len(a.slabs) == maxSlabs:
-		return ErrFull
-	case len(a.slabs) == 0:
-		a.slabs = append(a.slabs, nil) // number 0 is never given out
-		fallthrough
-	default:
-		s.id = uint32(len(a.slabs))
-		a.slabs = append(a.slabs, nil)
+	if len(a.slabs) == 0 {
+		a.slabs = append(a.slabs, slab{}) // number 0 is never given out
 	}
-	s.epoch = sh.mu.epoch
-	a.slabs[s.id] = s
-	sh.slabs.Store(sh.slabs.Load().with(s.id, s.data))
-	return nil
+	if n := len(a.free); n > 0 {
+		id = a.free[n-1]
+		a.free = a.free[:n-1]
+	} else if id = uint32(len(a.slabs)); id == maxSlabs {
+		return 0, ErrFull
+	} else {
+		a.slabs = append(a.slabs, slab{})
+	}
+	a.slabs[id] = slab{epoch: sh.mu.epoch}
+	sh.slabs.Store(sh.slabs.Load().with(id, data))
+	return id, nil
 }
 
 // dropSlab takes a slab, to which no slot refers, from the arena. Whoever still holds a
 // slice of it keeps it alive.
-func (sh *shard) dropSlab(s *slab) {
+func (sh *shard) dropSlab(id uint32) {
 	a := &sh.mu.arena
-	sh.slabs.Store(sh.slabs.Load().with(s.id, nil))
-	a.slabs[s.id] = nil
-	a.free = append(a.free, s.id)
-	a.used -= int64(s.used)
-	a.dead -= int64(s.dead)
-	if a.victim == s {
-		a.victim, a.cursor, a.owed = nil, 0, 0
+	sh.slabs.Store(sh.slabs.Load().with(id, nil))
+	a.used -= int64(a.slabs[id].used)
+	a.dead -= int64(a.slabs[id].dead)
+	a.slabs[id] = slab{}
+	a.free = append(a.free, id)
+	if a.victim == id {
+		a.victim = 0
 	}
 }
 
 // kill counts an entry to which no slot refers any more. A slab without any other
 // goes at once.
 func (sh *shard) kill(ref slot, size int) {
-	n := aligned(size)
-	s := sh.mu.arena.slabs[ref.slab()]
-	s.dead += n
-	sh.mu.arena.dead += int64(n)
-	if s.dead == s.used && s != sh.mu.arena.current {
-		sh.dropSlab(s)
+	a, n := &sh.mu.arena, aligned(size)
+	s := &a.slabs[ref.slab()]
+	s.dead += uint32(n)
+	a.dead += int64(n)
+	if s.dead == s.used && ref.slab() != a.current {
+		sh.dropSlab(ref.slab())
 	}
-}
-
-// entryAt returns the entry that a slot refers to.
-func (set *slabSet) entryAt(ref slot) entry {
-	return parseEntry(set.data[ref.slab()][ref.offset():])
 }

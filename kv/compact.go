@@ -21,10 +21,13 @@ const (
 	// have died elsewhere.
 	walkPerDeadByte = 8
 
-	// One step looks at no more entries and moves no more bytes than these, a
-	// few microseconds under the shard's lock.
-	compactEntries   = 16
-	compactMoveBytes = 32 << 10
+	// A step is made when so many bytes are due to be looked at, which is a few
+	// microseconds' work under the shard's lock: the first of a run of entries has
+	// to be fetched from memory, and the others come with it. It looks at no more
+	// than so many entries. Large ones take longer, as the write did that made them
+	// due.
+	compactBytes   = 4 << 10
+	compactEntries = 32
 )
 
 // compact does a share of the work of getting rid of dead bytes, after died
@@ -33,46 +36,47 @@ const (
 // copied to the end of the arena; then its slab, empty, leaves the set.
 func (sh *shard) compact(died int) {
 	a := &sh.mu.arena
-	if a.victim != nil && sh.held(a.victim) {
-		a.victim = nil // a view was frozen since it was chosen
+	if a.victim != 0 && sh.held(a.victim) {
+		a.victim = 0 // a view was frozen since it was chosen
 	}
-	if a.victim == nil {
+	if a.victim == 0 {
 		// Emptying a slab makes its living entries dead bytes too, until
 		// the slab goes. The work begins so early that they fit under the
 		// bound: five eighths of a slab is more than a victim's living part
 		// and what dies meanwhile.
-		if a.current == nil || deadShare*(a.dead+int64(len(a.current.data))*5/8) <= a.used {
+		if deadShare*(a.dead+int64(len(a.data))*5/8) <= a.used {
 			return
 		}
-		if a.victim = sh.chooseVictim(); a.victim == nil {
+		if a.victim = sh.chooseVictim(); a.victim == 0 {
 			return
 		}
 		a.cursor, a.owed = 0, 0
 	}
 	a.owed += walkPerDeadByte * died
-	if a.owed >= maxSlabBytes/1024 {
+	if a.owed >= min(compactBytes, int(a.slabs[a.victim].used)/4) {
 		sh.compactStep()
 	}
 }
 
-// chooseVictim returns the slab with the largest dead share, or nil when there
-// is none worth the work.
-func (sh *shard) chooseVictim() *slab {
-	var best *slab
-	for _, s := range sh.mu.arena.slabs {
+// chooseVictim returns the slab with the largest dead share, or 0 when there is none
+// worth the work.
+func (sh *shard) chooseVictim() (best uint32) {
+	a := &sh.mu.arena
+	var most slab
+	for i, s := range a.slabs {
+		id := uint32(i)
 		switch {
-		case s == nil, s == sh.mu.arena.current, s.dead*victimShare < s.used:
-		case sh.held(s):
-		case best == nil || int64(s.dead)*int64(best.used) > int64(best.dead)*int64(s.used):
-			best = s
+		case s.used == 0, id == a.current, s.dead*victimShare < s.used, sh.held(id):
+		case best == 0 || uint64(s.dead)*uint64(most.used) > uint64(most.dead)*uint64(s.used):
+			best, most = id, s
 		}
 	}
 	return best
 }
 
 // held reports whether a frozen view keeps the slab alive.
-func (sh *shard) held(s *slab) bool {
-	return sh.mu.freezes > 0 && s.epoch < sh.mu.epoch
+func (sh *shard) held(id uint32) bool {
+	return sh.mu.freezes > 0 && sh.mu.arena.slabs[id].epoch < sh.mu.epoch
 }
 
 // compactStep looks at the next entries of the victim and moves those that are
@@ -85,33 +89,43 @@ func (sh *shard) compactStep() {
 	}
 	var batch [compactEntries]candidate
 	a := &sh.mu.arena
-	v, n := a.victim, 0
-	for moved := 0; n < len(batch) && a.owed > 0 && a.cursor < v.used && moved < compactMoveBytes; n++ {
-		e := parseEntry(v.data[a.cursor:])
+	id, n := a.victim, 0
+	data := sh.slabs.Load().data[id][:a.slabs[id].used]
+	a.touched = touch(data[a.cursor:min(a.cursor+compactBytes, len(data))])
+	dir := sh.dir.Load()
+	for n < len(batch) && a.owed > 0 && a.cursor < len(data) {
+		e := parseEntry(data[a.cursor:])
 		h := hash.Bytes(sh.seed, e.key)
-		batch[n] = candidate{h, makeSlot(v.id, a.cursor, h), v.data[a.cursor : a.cursor+e.size]}
-		// Touch the group now: the cache misses of a batch overlap, where
-		// those of one entry after the other would add up.
-		first, i := sh.dir.Load().home(h)
-		atomic.LoadUint64(&at(first, i)[0])
+		batch[n] = candidate{h, makeSlot(id, a.cursor, h), data[a.cursor : a.cursor+e.size]}
+		n++
+		first, i := dir.home(h)
+		atomic.LoadUint64(&at(first, i)[0]) // see touch
 		a.cursor += aligned(e.size)
 		a.owed -= aligned(e.size)
-		moved += e.size
 	}
 	for _, c := range batch[:n] {
 		if !sh.move(c.hash, c.ref, c.bytes) {
-			a.victim = nil // no number for a slab to move to: let it be
+			a.victim = 0 // no number for a slab to move to: let it be
 			return
 		}
 	}
-	// When the last living entry was moved, the slab has gone, and with it the
-	// state above.
+	// When the last living entry was moved, the slab has gone.
+}
+
+// touch reads a byte of each cache line of b. The loads do not depend on each other, so
+// the misses overlap; those of entries that are read one after the other, each found by
+// the length of the one before, would add up.
+func touch(b []byte) (sum byte) {
+	for i := 0; i < len(b); i += 64 {
+		sum += b[i]
+	}
+	return sum
 }
 
 // move gives the entry at ref another place, if it is alive. It returns false
 // when there is none to be had.
 func (sh *shard) move(hash uint64, ref slot, bytes []byte) bool {
-	group, n, ok := sh.locateRef(hash, ref)
+	i, n, ok := sh.locateRef(hash, ref)
 	if !ok {
 		return true
 	}
@@ -120,7 +134,7 @@ func (sh *shard) move(hash uint64, ref slot, bytes []byte) bool {
 		return false
 	}
 	copy(r.bytes, bytes)
-	sh.own(hash).replace(group, n, r.slot(hash))
+	sh.replace(hash, i, n, r.slot(hash))
 	sh.kill(ref, len(bytes))
 	return true
 }

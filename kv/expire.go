@@ -207,7 +207,7 @@ func (sh *shard) due(now int64, n int) (keys []dueKey) {
 	}
 	d, slabs := sh.dir.Load(), sh.slabs.Load()
 	tree.AscendLessThan(deadline{at: now + 1}, func(item deadline) bool {
-		for p := d.segments[d.index(item.hash)].probe(item.hash); ; {
+		for p := d.probe(item.hash); ; {
 			_, _, ref, ok := p.next()
 			if !ok {
 				break

@@ -118,19 +118,14 @@ func (s *segment) insert(tag uint64, ref slot) {
 	}
 }
 
-// replace lets slot n of group i refer to another entry of the same key.
-func (s *segment) replace(i, n int, ref slot) {
-	atomic.StoreUint64(&s.groups[i][1+n], uint64(ref))
-}
-
 // remove empties slot n of group i.
-func (s *segment) remove(i, n int) {
-	g := &s.groups[i]
-	home := int(g[1+n]) & (len(s.groups) - 1)
+func (s *segment) remove(i uint64, n int) {
+	g, mask := &s.groups[i], uint64(len(s.groups)-1)
+	home := g[1+n] & mask
 	atomic.StoreUint64(&g[0], g[0]&^(0xff<<(8*n)))
 	atomic.StoreUint64(&g[1+n], 0)
 	s.keys--
-	for mask := len(s.groups) - 1; home != i; home = (home + 1) & mask {
+	for ; home != i; home = (home + 1) & mask {
 		p := &s.groups[home]
 		if p[0]>>passedShift != passedMax {
 			atomic.StoreUint64(&p[0], p[0]-1<<passedShift)
@@ -151,46 +146,42 @@ func (s *segment) each(f func(tag uint64, ref slot)) {
 	}
 }
 
-// A probe walks the slots that may be those of a key, for the holder of the
-// shard's lock.
+// A probe walks the slots that may be those of a key, for the holder of the shard's
+// lock. Like a reader it needs the groups only, not what else a segment is.
 type probe struct {
-	seg   *segment
+	first *group
+	mask  uint64
 	hash  uint64 // the slot's bits of it
 	tag   uint64
-	group int
-	left  int    // groups that may still be visited, this one included
+	i     uint64 // the group it is in
+	left  uint64 // how many it may still go on to
 	match uint64 // in this group, not yet tried
 }
 
-func (s *segment) probe(hash uint64) probe {
-	p := probe{seg: s, hash: hash & (1<<hashBits - 1), tag: tag(hash), left: len(s.groups)}
-	if p.left > 0 {
-		p.group = int(hash) & (p.left - 1)
-		p.match = matchTags(s.groups[p.group][0], p.tag)
-	}
+func (d *directory) probe(hash uint64) probe {
+	first, i := d.home(hash)
+	p := probe{first: first, mask: d.mask, hash: hash & (1<<hashBits - 1), tag: tag(hash), i: i, left: d.mask}
+	p.match = matchTags(at(first, i)[0], p.tag)
 	return p
 }
 
 // next returns the group and the number of the next slot whose tag and hash
 // bits are those of the key.
-func (p *probe) next() (group, n int, ref slot, ok bool) {
-	for p.left > 0 {
-		g := &p.seg.groups[p.group]
+func (p *probe) next() (i uint64, n int, ref slot, ok bool) {
+	for {
+		g := at(p.first, p.i)
 		for p.match != 0 {
 			n := lowest(p.match)
 			p.match &= p.match - 1
 			if ref := slot(g[1+n]); ref != 0 && ref.hash() == p.hash {
-				return p.group, n, ref, true
+				return p.i, n, ref, true
 			}
 		}
+		if g[0]>>passedShift == 0 || p.left == 0 {
+			return 0, 0, 0, false
+		}
 		p.left--
-		if g[0]>>passedShift == 0 {
-			p.left = 0
-		}
-		if p.left > 0 {
-			p.group = (p.group + 1) & (len(p.seg.groups) - 1)
-			p.match = matchTags(p.seg.groups[p.group][0], p.tag)
-		}
+		p.i = (p.i + 1) & p.mask
+		p.match = matchTags(at(p.first, p.i)[0], p.tag)
 	}
-	return 0, 0, 0, false
 }

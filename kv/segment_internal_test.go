@@ -71,9 +71,10 @@ func TestSegmentAgainstAModel(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 2))
 	for _, groups := range []int{1, 2, 8, maxGroups} {
 		s := newSegment(groups, 0, 0)
+		d := newDirectory(s, 0)
 		model := map[slot]uint64{} // to hash
 		find := func(hash uint64, ref slot) bool {
-			for p := s.probe(hash); ; {
+			for p := d.probe(hash); ; {
 				group, n, got, ok := p.next()
 				if !ok || got == ref {
 					if ok && slot(s.groups[group][1+n]) != ref {
@@ -94,7 +95,7 @@ func TestSegmentAgainstAModel(t *testing.T) {
 				model[ref] = hash
 			default:
 				for ref, hash := range model {
-					for p := s.probe(hash); ; {
+					for p := d.probe(hash); ; {
 						group, n, got, _ := p.next()
 						if got == ref {
 							s.remove(group, n)
@@ -147,7 +148,7 @@ func TestPassedKeysAreCounted(t *testing.T) {
 		for i := range s.groups {
 			for n := range groupSlots {
 				if s.groups[i][1+n] != 0 {
-					s.remove(i, n)
+					s.remove(uint64(i), n)
 				}
 			}
 		}

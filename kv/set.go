@@ -64,7 +64,7 @@ func (s *Store) set(key string, value []byte, deadline int64, c conditions) (end
 	// What can be done before the lock is: the sum reads the whole value, and a
 	// big slab has to be cleared.
 	sum := rdb.EntrySum(key, value, deadline)
-	var big *slab
+	var big []byte
 	if size := rdb.EntrySize(len(key), len(value), deadline); size > bigEntryBytes && deadline >= 0 {
 		big = newBigSlab(size)
 	}
@@ -93,7 +93,7 @@ func (s *Store) set(key string, value []byte, deadline int64, c conditions) (end
 
 // put encodes an entry, logs it and shows it. The shard must be locked; at is
 // where the key stands in it.
-func (s *Store) put(sh *shard, h uint64, at *found, key string, value []byte, deadline int64, sum uint64, big *slab) (end int64, err error) {
+func (s *Store) put(sh *shard, h uint64, at *found, key string, value []byte, deadline int64, sum uint64, big []byte) (end int64, err error) {
 	r, err := sh.prepare(h, at, rdb.EntrySize(len(key), len(value), deadline), big)
 	if err != nil {
 		return 0, err

@@ -36,8 +36,9 @@ func (sh *shard) init(seed uint64) {
 // A found is where a key stands in a locked shard. The zero found means nowhere.
 type found struct {
 	entry
-	ref      slot // 0 when the key is not there
-	group, n int
+	ref slot   // 0 when the key is not there
+	i   uint64 // its group in the segment
+	n   int    // its slot in the group
 }
 
 func (f *found) ok() bool { return f.ref != 0 }
@@ -85,31 +86,39 @@ retry:
 // follow.
 func (sh *shard) locate(hash uint64, key string) found {
 	d, slabs := sh.dir.Load(), sh.slabs.Load()
-	for p := d.segments[d.index(hash)].probe(hash); ; {
-		group, n, ref, ok := p.next()
+	for p := d.probe(hash); ; {
+		i, n, ref, ok := p.next()
 		if !ok {
 			return found{}
 		}
 		if e := slabs.entryAt(ref); string(e.key) == key {
-			return found{entry: e, ref: ref, group: group, n: n}
+			return found{entry: e, ref: ref, i: i, n: n}
 		}
 	}
 }
 
 // locateRef returns where a slot stands that is exactly ref.
-func (sh *shard) locateRef(hash uint64, ref slot) (group, n int, ok bool) {
-	d := sh.dir.Load()
-	for p := d.segments[d.index(hash)].probe(hash); ; {
-		group, n, other, ok := p.next()
+func (sh *shard) locateRef(hash uint64, ref slot) (i uint64, n int, ok bool) {
+	for p := sh.dir.Load().probe(hash); ; {
+		i, n, other, ok := p.next()
 		if !ok || other == ref {
-			return group, n, ok
+			return i, n, ok
 		}
 	}
 }
 
+// replace lets a slot refer to another entry of the same key.
+func (sh *shard) replace(hash uint64, i uint64, n int, ref slot) {
+	if sh.mu.freezes > 0 {
+		sh.own(hash)
+	}
+	first, _ := sh.dir.Load().home(hash)
+	atomic.StoreUint64(&at(first, i)[1+n], uint64(ref))
+}
+
 // prepare makes sure that an entry of size bytes can be published, and returns
 // the room for it. It returns ErrFull, and has changed nothing that shows.
-func (sh *shard) prepare(hash uint64, at *found, size int, big *slab) (reservation, error) {
+func (sh *shard) prepare(hash uint64, at *found, size int, big []byte) (reservation, error) {
 	if !at.ok() {
 		if err := sh.makeRoom(hash); err != nil {
 			return reservation{}, err
@@ -131,7 +140,7 @@ func (sh *shard) publish(hash uint64, at *found, r reservation, deadline int64, 
 		return
 	}
 	m.sum -= at.sum()
-	sh.own(hash).replace(at.group, at.n, ref)
+	sh.replace(hash, at.i, at.n, ref)
 	if at.deadline != deadline {
 		m.deadlines.remove(at.deadline, hash)
 		m.deadlines.add(deadline, hash)
@@ -145,9 +154,9 @@ func (sh *shard) remove(hash uint64, at *found) {
 	m := &sh.mu
 	m.sum -= at.sum()
 	m.keys--
-	sh.own(hash).remove(at.group, at.n)
+	sh.own(hash).remove(at.i, at.n)
 	m.deadlines.remove(at.deadline, hash)
-	if c := m.arena.current; m.keys == 0 && (c == nil || len(c.data) > firstSlabBytes) {
+	if m.keys == 0 && len(m.arena.data) != firstSlabBytes {
 		// Nothing is left to compact, but the slab that is being filled and
 		// the segments would stay as large as the shard once was. The smallest
 		// ones do, or a key that comes and goes would make new ones each time.
