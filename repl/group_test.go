@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"slices"
@@ -198,3 +199,11 @@ func TestSetOnOneGetOnAnother(t *testing.T) {
 		}
 	})
 }
+
+// anyOf reports whether err is one of those.
+func anyOf(err error, those ...error) bool {
+	return slices.ContainsFunc(those, func(e error) bool { return errors.Is(err, e) })
+}
+
+// errEOF is how a link ends whose other end has closed it.
+var errEOF = io.ErrUnexpectedEOF
