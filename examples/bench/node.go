@@ -111,6 +111,8 @@ type Report struct {
 	Memory   Memory
 	Fulls    int64 // full copies that a replica has begun to take
 	Partials int64
+
+	LastError string // why the last link of a replica ended
 }
 
 // Report replies with how the node stands.
@@ -122,7 +124,7 @@ func (n *Node) Report(_ None, r *Report) error {
 	*r = Report{Keys: d.Keys, Sum: d.Sum, Memory: readMemory()}
 	if n.replica != nil {
 		up := n.replica.Status().Upstream
-		r.Fulls, r.Partials = up.Fulls, up.Partials
+		r.Fulls, r.Partials, r.LastError = up.Fulls, up.Partials, up.LastError
 	}
 	return nil
 }

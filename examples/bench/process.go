@@ -60,6 +60,7 @@ type member struct {
 	name   string
 	client *rpc.Client
 	end    func() error
+	broken int64 // times that a replica's link broke by itself, as far as told
 }
 
 // startMember starts a node. The caller must call stop.
