@@ -1,6 +1,7 @@
 package repl
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -81,7 +82,7 @@ func linkError(op string, p Peer, err error) error {
 	if err == nil || errors.As(err, &already) {
 		return err
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if late := errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded); late && !errors.Is(err, ErrTimeout) {
 		err = fmt.Errorf("%w: %w", ErrTimeout, err)
 	}
 	if err == io.EOF {

@@ -94,7 +94,7 @@ func (u *upstream) connect(ctx context.Context) (*link, error) {
 	}
 	l := newLink(conn, o.HandshakeTimeout, fromDialed)
 	l.peer = peer
-	stop := context.AfterFunc(ctx, func() { l.close(fmt.Errorf("%w: %w", ErrTimeout, ctx.Err())) })
+	stop := context.AfterFunc(ctx, func() { l.close(ctx.Err()) }) // linkError names it
 	err = u.greet(l)
 	if !stop() && err == nil {
 		err = ctx.Err()
