@@ -40,6 +40,10 @@ func (r Refusal) String() string {
 	return fmt.Sprintf("Refusal(%d)", uint8(r))
 }
 
+// MarshalText returns what String returns, so that counters by refusal read as
+// words in a status page.
+func (r Refusal) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
 // Continue decides whether a follower with lineage f whose log ends at end can
 // go on with the records of this log from there. If so it returns a reader at
 // that offset and Accepted, else no reader and the reason.
