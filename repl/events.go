@@ -8,10 +8,10 @@ import (
 
 // A Peer is the other end of a link.
 type Peer struct {
-	ID       NodeID
-	Name     string
-	Addr     string // remote address of the connection; where it was dialled, for an upstream
-	Upstream bool   // the peer is this node's upstream, not one of its followers
+	ID       NodeID `json:"id"`
+	Name     string `json:"name"`
+	Addr     string `json:"addr"`     // remote address of the connection; where it was dialled, for an upstream
+	Upstream bool   `json:"upstream"` // the peer is this node's upstream, not one of its followers
 }
 
 // Events are functions that a node calls when something happens to one of its
@@ -61,11 +61,14 @@ type FullSync struct {
 
 // Progress says how far a full copy is.
 type Progress struct {
-	Peer                Peer
-	Keys, KeysTotal     int64
-	Bytes, BytesTotal   int64 // of entries; totals are estimates
-	Shards, ShardsTotal int
-	LogBytes            int64 // of log that came beside the entries
+	Peer        Peer  `json:"-"`
+	Keys        int64 `json:"keys"`
+	KeysTotal   int64 `json:"keys_total"`  // an estimate
+	Bytes       int64 `json:"bytes"`       // of entries
+	BytesTotal  int64 `json:"bytes_total"` // an estimate
+	Shards      int   `json:"shards"`
+	ShardsTotal int   `json:"shards_total"`
+	LogBytes    int64 `json:"log_bytes"` // of log that came beside the entries
 }
 
 // Synced says that a full copy is complete.
