@@ -117,9 +117,9 @@ func (n *Node) Close() error {
 		f.link.close(ErrClosed)
 	}
 	n.mu.Unlock()
+	n.log.SetSettler(nil) // before those who wait are let go: their next write is not held up
 	n.cancel()
 	n.wg.Wait()
-	n.log.SetSettler(nil)
 	return nil
 }
 
