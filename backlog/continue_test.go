@@ -1,6 +1,7 @@
 package backlog_test
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/emberkv/ember/backlog"
@@ -110,5 +111,9 @@ func TestRefusalText(t *testing.T) {
 	}
 	if s := backlog.Refusal(200).String(); s != "Refusal(200)" {
 		t.Errorf("got %q", s)
+	}
+	b, err := json.Marshal(map[backlog.Refusal]int{backlog.Trimmed: 3})
+	if err != nil || string(b) != `{"trimmed":3}` {
+		t.Errorf("as JSON: %s, %v", b, err)
 	}
 }
