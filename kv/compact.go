@@ -92,16 +92,20 @@ func (sh *shard) compactStep() {
 	id, n := a.victim, 0
 	data := sh.slabs.Load().data[id][:a.slabs[id].used]
 	a.touched = touch(data[a.cursor:min(a.cursor+compactBytes, len(data))])
-	dir := sh.dir.Load()
 	for n < len(batch) && a.owed > 0 && a.cursor < len(data) {
 		e := parseEntry(data[a.cursor:])
 		h := hash.Bytes(sh.seed, e.key)
 		batch[n] = candidate{h, makeSlot(id, a.cursor, h), data[a.cursor : a.cursor+e.size]}
 		n++
-		first, i := dir.home(h)
-		atomic.LoadUint64(&at(first, i)[0]) // see touch
 		a.cursor += aligned(e.size)
 		a.owed -= aligned(e.size)
+	}
+	// Now for the groups, in a loop of its own, for the same reason as in touch: a
+	// processor looks a few hundred instructions ahead, not more.
+	dir := sh.dir.Load()
+	for i := range batch[:n] {
+		first, home := dir.home(batch[i].hash)
+		atomic.LoadUint64(&at(first, home)[0])
 	}
 	for _, c := range batch[:n] {
 		if !sh.move(c.hash, c.ref, c.bytes) {
