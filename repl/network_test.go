@@ -298,6 +298,7 @@ func TestReconnectStorm(t *testing.T) {
 		net := repl.NewMemory()
 		a := newLedger(nil)
 		fill(t, a, "k", 20)
+		slowly(a, 20*time.Millisecond)
 		m := master(t, a, net, "a", nil)
 		var replicas []*repl.Replica
 		for range 100 {

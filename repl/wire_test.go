@@ -39,7 +39,7 @@ const (
 // test looks at them.
 type peer struct {
 	net.Conn
-	out, in uint32 // sequence numbers
+	out uint32 // sequence number of the next frame
 }
 
 // frame returns the next frame, which counts whether it is sent or not.
