@@ -25,7 +25,7 @@ func bystander(t testing.TB, net repl.Transport, m *repl.Master, a *ledger, addr
 	return func() {
 		t.Helper()
 		fill(t, a, "later", 3)
-		synced(t, m, a, r)
+		caughtUp(t, r, b, a)
 		same(t, a, b)
 		if err := d.last(); err != nil {
 			t.Errorf("another follower was cut off: %v", err)
