@@ -238,6 +238,26 @@ func TestExpiryOnFollowers(t *testing.T) {
 	}
 }
 
+// A store that begins to follow stops deleting, though its timer is set.
+func TestExpiryStopsWhenFollowing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, nil)
+		set(t, s, "k", "v", kv.TTL(time.Second))
+		time.Sleep(time.Second / 2)
+		s.SetFollower(true)
+		end := s.Log().End()
+		time.Sleep(time.Hour)
+		if s.Log().End() != end || digest(t, s).Keys != 1 {
+			t.Error("a follower has deleted a key")
+		}
+		s.SetFollower(false)
+		time.Sleep(time.Second)
+		if digest(t, s).Keys != 0 {
+			t.Error("a store that writes again has not")
+		}
+	})
+}
+
 // While the gate lets nothing in, nothing is deleted; afterwards all is.
 func TestExpiryWaitsForTheGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

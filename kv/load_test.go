@@ -63,6 +63,7 @@ func TestInterruptedCopyGoesOn(t *testing.T) {
 	}
 	must(t, loader.Commit(l.footer))
 	writer.Wait()
+	s.SetFollower(true) // nothing is to expire before the comparison
 	follow(t, s, to).catchUp(t)
 	wantValue(t, to, "old", "")
 	wantSame(t, s, to)

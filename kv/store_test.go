@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/kv"
 	"github.com/emberkv/ember/rdb"
 )
@@ -258,6 +259,29 @@ func TestClear(t *testing.T) {
 		t.Errorf("contents after Clear: %v", got)
 	}
 	wantTrueDigest(t, s)
+}
+
+// Drop empties a store that is about to take a full copy.
+func TestDrop(t *testing.T) {
+	s := open(t, nil)
+	set(t, s, "k", "v")
+	kept, err := s.Get("k")
+	must(t, err)
+	before := s.Position()
+	r, err := s.Log().NewReader(0)
+	must(t, err)
+	must(t, s.Drop())
+	if now := s.Position(); now.Offset != 0 || now.History == before.History || s.Len() != 0 {
+		t.Errorf("%d keys at %v, was at %v", s.Len(), now, before)
+	}
+	if _, err := r.Next(1); err != backlog.ErrReset {
+		t.Errorf("reader of the log: %v", err)
+	}
+	if string(kept) != "v" {
+		t.Errorf("value has become %q", kept)
+	}
+	set(t, s, "k", "w")
+	wantValue(t, s, "k", "w")
 }
 
 func TestIterators(t *testing.T) {
