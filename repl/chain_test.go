@@ -131,7 +131,9 @@ func TestForkOfTheMaster(t *testing.T) {
 			a, b, c, e := newLedger(nil), newLedger(nil), newLedger(nil), newLedger(nil)
 			fill(t, a, "k", 30)
 			m := master(t, a, net.Host("a"), "a", nil)
-			r1 := replica(t, b, net.Host("b"), "a", nil)
+			var o repl.Options
+			d := keep(&o)
+			r1 := replica(t, b, net.Host("b"), "a", &o)
 			serve(t, r1, net.Host("b"), "b")
 			r2 := replica(t, c, net.Host("c"), "a", nil)
 			synced(t, m, a, r1, r2)
@@ -165,6 +167,14 @@ func TestForkOfTheMaster(t *testing.T) {
 			for i, r := range []*repl.Replica{r1, r2, r3} {
 				if s := r.Status().Upstream; s.Fulls != 1 {
 					t.Errorf("replica %d: %d full syncs for a fork", i, s.Fulls)
+				}
+			}
+			if len(d.ends) == 0 || len(d.ends) > 2 {
+				t.Errorf("%d links for two forks", len(d.ends))
+			}
+			for _, err := range d.ends {
+				if !errors.Is(err, repl.ErrForked) {
+					t.Errorf("a follower that streamed was told %v, want ErrForked", err)
 				}
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

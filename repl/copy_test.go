@@ -358,3 +358,39 @@ func TestSyncTimeoutOfAnOffer(t *testing.T) {
 		}
 	})
 }
+
+// TestWritesBesideACopy: every shard is written to between its capture and the
+// sending of its first block, and the log is written to between the making of the
+// footer and its sending. Each write is in the copy once, and the first copy is
+// right: rules A and B of PROTOCOL.md, and the hold before the footer.
+func TestWritesBesideACopy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repltest.NewNetwork(1)
+		net.SetDelay(time.Millisecond, 0)
+		net.All().SetBandwidth(100_000)
+		net.All().SetWindow(2 << 10)
+		a, b := newLedger(nil), newLedger(nil)
+		for i := range 100 {
+			a.put(fmt.Sprint("w", i), strings.Repeat("x", 500))
+		}
+		slowly(a, 3*time.Millisecond)
+		a.mu.Lock()
+		a.onEntry = func() { time.Sleep(time.Millisecond) }
+		a.mu.Unlock()
+		var mo, o repl.Options
+		md, d := keep(&mo), keep(&o)
+		m := master(t, a, net.Host("a"), "a", &mo)
+		stop := keepWriting(a, time.Millisecond, 5)
+		r := replica(t, b, net.Host("b"), "a", &o)
+		time.Sleep(3 * time.Second)
+		stop()
+		synced(t, m, a, r)
+		same(t, a, b)
+		if d.kinds() != "connected full synced" || md.last() != nil {
+			t.Errorf("%s; %v, %v", d.kinds(), md.last(), d.last())
+		}
+		if s := d.synced[0]; s.LogBytes < 1000 {
+			t.Errorf("only %d bytes of log came beside the copy", s.LogBytes)
+		}
+	})
+}

@@ -1,0 +1,90 @@
+package repl
+
+import (
+	"context"
+	"testing"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
+)
+
+// A logOnly is a machine with a log and nothing else.
+type logOnly struct{ log *backlog.Log }
+
+func (m logOnly) Log() *backlog.Log                         { return m.log }
+func (logOnly) Apply(backlog.Position, []byte) error        { return nil }
+func (logOnly) Dump(context.Context, rdb.BlockWriter) error { return nil }
+func (logOnly) Load(rdb.Header) (rdb.Loader, error)         { return nil, nil }
+
+// TestLogIsHeldBackDuringACopy: rules A and B of PROTOCOL.md, step by step.
+func TestLogIsHeldBackDuringACopy(t *testing.T) {
+	log := backlog.NewLog(nil)
+	write := func() int64 {
+		end, err := log.Append(sampleRecord("key", "value"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return end
+	}
+	c := &copying{}
+	c.mu.limits = make(map[int]int64)
+	check := func(when string, want int64) {
+		t.Helper()
+		if got := c.logLimit(log); got != want {
+			t.Errorf("%s: log may go up to %d, want %d", when, got, want)
+		}
+	}
+	check("at first", write())
+	c.hold(3, log)
+	held := log.End()
+	write()
+	check("while shard 3 is assigned", held)
+	c.hold(5, log)
+	check("while shard 5 is, too", held)
+	c.sentBlock(&blockBuffer{shard: 3, first: true}, held)
+	check("when the first block of 3 is sent", c.mu.limits[5])
+	if got := c.mu.limits[3]; got != held+logBeside {
+		t.Errorf("while shard 3 is under way log may go up to %d, want %d", got, held+logBeside)
+	}
+	c.sentBlock(&blockBuffer{shard: 5, first: true, last: true}, held)
+	c.sentBlock(&blockBuffer{shard: 3}, held)
+	check("when 5 is whole", write())
+	c.sentBlock(&blockBuffer{shard: 3, last: true}, held)
+	if len(c.mu.limits) != 0 {
+		t.Errorf("limits are left: %v", c.mu.limits)
+	}
+}
+
+// TestRetiredFeedCountsForNothing: an ack that was read before a newer link came,
+// and taken down after it.
+func TestRetiredFeedCountsForNothing(t *testing.T) {
+	m, err := NewMaster(logOnly{backlog.NewLog(nil)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	a := m.node.acks
+	feedOf := func() *feed {
+		return newFeed(m.node, &link{peer: Peer{ID: NodeID{1}}}, nil, 0)
+	}
+	old, newer := feedOf(), feedOf()
+	count := func() int {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.countLocked(100)
+	}
+	a.update(old, 100)
+	if count() != 1 || a.floor.Load() != 100 {
+		t.Fatalf("%d followers, floor %d", count(), a.floor.Load())
+	}
+	a.retire(old)
+	a.update(old, 200)
+	if count() != 0 || a.floor.Load() != noFloor {
+		t.Errorf("the old link's ack counts: %d followers, floor %d", count(), a.floor.Load())
+	}
+	a.update(newer, 100)
+	a.retire(old) // its feed ends only now
+	if count() != 1 {
+		t.Error("the end of the old link has taken the new one's ack along")
+	}
+}
