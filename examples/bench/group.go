@@ -97,14 +97,14 @@ func (g *group) check(ctx context.Context, cuts int64) (master Report, replicas 
 		case err != nil:
 			return master, nil, err
 		case r.Fulls != 1 || r.Partials < cuts:
-			return master, nil, fmt.Errorf("%s took %d full and %d partial syncs, want 1 and %d; the last link ended with: %s",
-				m.name, r.Fulls, r.Partials, cuts, r.LastError)
+			return master, nil, fmt.Errorf("%s took %d full and %d partial syncs, want 1 and %d; its last link ended with: %s (master: %s)",
+				m.name, r.Fulls, r.Partials, cuts, r.LastError, master.LastError)
 		case r.Keys != master.Keys || r.Sum != master.Sum:
 			return master, nil, fmt.Errorf("%s has %d keys with digest %016x, the master %d with %016x",
 				m.name, r.Keys, r.Sum, master.Keys, master.Sum)
 		case r.Partials > cuts+m.broken:
 			m.broken = r.Partials - cuts
-			fmt.Fprintf(os.Stderr, "bench: %s: %s lost its link and went on: %s\n", g.line, m.name, r.LastError)
+			fmt.Fprintf(os.Stderr, "bench: %s: %s lost its link and went on: %s (master: %s)\n", g.line, m.name, r.LastError, master.LastError)
 		}
 		replicas = append(replicas, r)
 	}

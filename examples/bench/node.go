@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/pprof"
+	"sync/atomic"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
@@ -29,6 +30,8 @@ type Node struct {
 	link    cuttable // of a replica
 	load    *openLoop
 	profile *os.File
+
+	lost atomic.Pointer[string] // why a master's link to a follower last ended
 }
 
 func newNode() *Node { return &Node{store: kv.New(nil)} }
@@ -44,6 +47,10 @@ type ServeArgs struct {
 // Serve makes the node a master and replies with its address.
 func (n *Node) Serve(a ServeArgs, addr *string) (err error) {
 	opts := &repl.Options{Name: "master"}
+	opts.Events.Disconnected = func(p repl.Peer, err error) {
+		why := fmt.Sprintf("%s: %v", p.Name, err)
+		n.lost.Store(&why)
+	}
 	if a.Replicas > 0 {
 		opts.Unacked = repl.Unacked{MaxUnacked: maxUnacked, AckReplicas: a.Replicas, AckTimeout: ackTimeout}
 	}
@@ -112,7 +119,7 @@ type Report struct {
 	Fulls    int64 // full copies that a replica has begun to take
 	Partials int64
 
-	LastError string // why the last link of a replica ended
+	LastError string // why a link last ended, as this node saw it
 }
 
 // Report replies with how the node stands.
@@ -122,6 +129,9 @@ func (n *Node) Report(_ None, r *Report) error {
 		return err
 	}
 	*r = Report{Keys: d.Keys, Sum: d.Sum, Memory: readMemory()}
+	if why := n.lost.Load(); why != nil {
+		r.LastError = *why
+	}
 	if n.replica != nil {
 		up := n.replica.Status().Upstream
 		r.Fulls, r.Partials, r.LastError = up.Fulls, up.Partials, up.LastError
