@@ -155,3 +155,76 @@ func verify(t *testing.T, r *backlog.Reader) (read int64, err error) {
 		}
 	}
 }
+
+// Readers that begin where the window is just being trimmed find a record or
+// learn that it has gone; readers that begin at a moving end begin there.
+func TestReadersBeginWhileWindowMoves(t *testing.T) {
+	l := backlog.NewLog(&backlog.Options{MaxBytes: 1000})
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(done)
+		record := framed(90, 0)
+		for range 50_000 {
+			mustAppend(t, l, record)
+		}
+	})
+	for _, from := range []func() int64{
+		func() int64 { return l.Window().First },
+		func() int64 { return max(l.End()-900, 0) },
+		l.End,
+	} {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				r, err := l.NewReader(from())
+				if err == nil {
+					_, err = r.Next(math.MaxInt64)
+				}
+				if err != nil && err != backlog.ErrTrimmed {
+					t.Errorf("got %v", err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// While a log forks and grows, Position names the history that its offset
+// belongs to.
+func TestPositionWhileForking(t *testing.T) {
+	const each = 100
+	l := backlog.NewLogAt(numbered(0), 0, nil)
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(done)
+		record := framed(each, 0)
+		for n := range uint64(20_000) {
+			mustAppend(t, l, record)
+			l.Fork(numbered(n + 1).Current)
+		}
+	})
+	for range 3 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				p := l.Position()
+				if n := int64(number(p.History)); p.Offset < n*each || p.Offset > (n+1)*each {
+					t.Errorf("history %d, which begins at %d, at %d", n, n*each, p.Offset)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}

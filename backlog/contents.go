@@ -64,11 +64,12 @@ func (h *contents) seek(offset int64) (*chunk, error) {
 			}
 			c = next
 		}
-		if c == nil || !c.dropped.Load() {
+		if c == nil || !c.dropped.Load() && c.base <= offset {
 			return c, nil
 		}
-		// The window moved past the walk. Each time round, first or head has
-		// come closer to offset, so this ends.
+		// The window moved, past the walk or before it began. First is
+		// stored before the rest, so it says so the next time round, or
+		// head has come closer to offset: this ends.
 	}
 }
 
@@ -149,8 +150,8 @@ func (h *contents) trim(maxBytes int64, age time.Duration, now time.Time) {
 		if h.end.Load()-c.base <= maxBytes && (age == 0 || now.Sub(c.lastAppend(next)) <= age) {
 			return
 		}
-		h.head.Store(next)
 		h.first.Store(next.base)
+		h.head.Store(next)
 		c.drop()
 	}
 }

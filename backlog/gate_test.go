@@ -2,6 +2,7 @@ package backlog_test
 
 import (
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -94,6 +95,29 @@ func TestGateIsFinal(t *testing.T) {
 	wg.Wait()
 	if got := l.End() / 50; got != accepted.Load() {
 		t.Errorf("%d records are in the log, %d were accepted", got, accepted.Load())
+	}
+}
+
+// SetGate waits for an append that the gate before it is letting in.
+func TestSetGateWaitsForAppend(t *testing.T) {
+	l := backlog.NewLog(nil)
+	asked, answer := make(chan bool), make(chan bool)
+	l.SetGate(func() error { asked <- true; <-answer; return nil })
+	var wg sync.WaitGroup
+	wg.Go(func() { mustAppend(t, l, framed(50, 0)) })
+	<-asked
+	var at int64
+	wg.Go(func() {
+		l.SetGate(func() error { return errClosed })
+		at = l.End()
+	})
+	for range 1000 {
+		runtime.Gosched() // so that the other one gets as far as it can
+	}
+	close(answer)
+	wg.Wait()
+	if at != 50 || l.End() != 50 {
+		t.Errorf("log ended at %d when the gate was closed, and then at %d", at, l.End())
 	}
 }
 

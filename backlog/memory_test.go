@@ -104,6 +104,31 @@ func TestReplacedReaderHoldsOneChunk(t *testing.T) {
 	runtime.KeepAlive(l)
 }
 
+// A log does not hold readers that it has woken, or that were closed.
+func TestLogLetsGoOfReaders(t *testing.T) {
+	l := backlog.NewLog(nil)
+	var readers []weak.Pointer[backlog.Reader]
+	for i := range 10 {
+		r, err := l.NewReader(l.End())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Ready()
+		if i%2 == 0 {
+			r.Close()
+		}
+		readers = append(readers, weak.Make(r))
+	}
+	mustAppend(t, l, framed(10, 0))
+	runtime.GC()
+	for i, w := range readers {
+		if w.Value() != nil {
+			t.Errorf("reader %d is held", i)
+		}
+	}
+	runtime.KeepAlive(l)
+}
+
 // Whatever the mixture of sizes, a log's memory stays near its window.
 func TestMemoryStaysNearWindow(t *testing.T) {
 	const window = 2 << 20

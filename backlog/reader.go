@@ -73,11 +73,11 @@ func (r *Reader) next(limit int64) (b []byte, err error) {
 			}
 		}
 		c := r.c
-		// The order matters: once next is seen, n is final.
-		next := c.next.Load()
 		end := c.end()
 		if r.at >= end {
-			r.c = next // nil if c was dropped meanwhile: seek again
+			// There is more, since limit is at most the log's end, and c's
+			// share of it was seen: it is in the next chunk.
+			r.c = c.next.Load() // nil if c was dropped meanwhile: seek again
 			continue
 		}
 		b = c.buf[r.at-c.base : min(end, limit)-c.base]

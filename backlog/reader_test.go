@@ -87,7 +87,10 @@ func TestWaitEndsWithContext(t *testing.T) {
 			t.Error("a closed reader was woken")
 		default:
 		}
-		<-r.Ready()
+		drain(t, r)
+		ready = r.Ready()
+		mustAppend(t, l, framed(10, 0))
+		<-ready
 	})
 }
 

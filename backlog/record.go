@@ -36,8 +36,8 @@ func CutRecord(b []byte) (payload, rest []byte, err error) {
 	}
 	length, n := binary.Uvarint(b)
 	switch {
-	case n <= 0 || n > MaxFrameOverhead:
-		return nil, nil, fmt.Errorf("%w: no length within %d bytes", ErrRecord, len(b))
+	case n <= 0:
+		return nil, nil, fmt.Errorf("%w: no length in %d bytes", ErrRecord, len(b))
 	case n > 1 && b[n-1] == 0:
 		return nil, nil, fmt.Errorf("%w: length %d is not in its shortest form", ErrRecord, length)
 	case length > MaxRecordBytes:

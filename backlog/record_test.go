@@ -56,14 +56,26 @@ func TestCutRecordRefuses(t *testing.T) {
 	}
 }
 
-// A record that no reader could cut must not get into a log.
-func TestAppendRecordPanicsBeyondLimit(t *testing.T) {
-	defer func() {
-		if recover() == nil {
-			t.Error("no panic")
-		}
+// A record that no reader could cut must not get into a log, and is not taken
+// from outside although it is all there.
+func TestRecordBeyondLimit(t *testing.T) {
+	b := make([]byte, backlog.MaxRecordBytes+1+backlog.MaxFrameOverhead)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic")
+			}
+		}()
+		backlog.AppendRecord(nil, b[:backlog.MaxRecordBytes+1])
 	}()
-	backlog.AppendRecord(nil, make([]byte, backlog.MaxRecordBytes+1))
+	binary.PutUvarint(b, backlog.MaxRecordBytes+1)
+	if _, _, err := backlog.CutRecord(b); !errors.Is(err, backlog.ErrRecord) {
+		t.Errorf("one byte more than the limit: %v", err)
+	}
+	binary.PutUvarint(b, backlog.MaxRecordBytes)
+	if payload, rest, err := backlog.CutRecord(b); len(payload) != backlog.MaxRecordBytes || len(rest) != 1 || err != nil {
+		t.Errorf("the limit: %d bytes, %v", len(payload), err)
+	}
 }
 
 func TestCutRecordAllocatesNothing(t *testing.T) {
