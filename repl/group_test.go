@@ -207,3 +207,25 @@ func anyOf(err error, those ...error) bool {
 
 // errEOF is how a link ends whose other end has closed it.
 var errEOF = io.ErrUnexpectedEOF
+
+// TestOverTCP is the same over sockets and real time.
+func TestOverTCP(t *testing.T) {
+	a, b := newLedger(nil), newLedger(nil)
+	fill(t, a, "before", 1000)
+	m, err := repl.NewMaster(a, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	ln, err := repl.TCP{}.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go m.Serve(ln)
+	r := replica(t, b, repl.TCP{}, ln.Addr().String(), nil)
+	synced(t, m, a, r)
+	a.put("big", strings.Repeat("x", 1<<20))
+	fill(t, a, "after", 1000)
+	synced(t, m, a, r)
+	same(t, a, b)
+}

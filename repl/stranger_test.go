@@ -121,6 +121,12 @@ func TestSilentStrangers(t *testing.T) {
 		for _, send := range []func(p *peer){
 			func(*peer) {},
 			func(p *peer) { p.Write(hello[:8]) },
+			func(p *peer) { // each part in time, the whole not
+				time.Sleep(4 * time.Second)
+				p.Write(hello[:8])
+				time.Sleep(2 * time.Second)
+				p.Write(hello[8:])
+			},
 			func(p *peer) {
 				for _, b := range hello {
 					if _, err := p.Write([]byte{b}); err != nil {
