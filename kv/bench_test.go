@@ -1,6 +1,7 @@
 package kv_test
 
 import (
+	"bytes"
 	"flag"
 	"math/rand/v2"
 	"runtime"
@@ -9,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/emberkv/ember/kv"
+	"github.com/emberkv/ember/rdb"
 )
 
 var benchKeys = flag.Int("kv.keys", 1_000_000, "keys in the store of the benchmarks")
@@ -228,4 +230,97 @@ func benchEnds(b *testing.B, op, prepare func(k *keyMaker, n int) error) {
 			}
 		})
 	}
+}
+
+// BenchmarkDump encodes the whole store; bytes are those of the entries.
+func BenchmarkDump(b *testing.B) {
+	s := filled(b)
+	h := dumpHeader(b, s)
+	b.SetBytes(h.Bytes)
+	for b.Loop() {
+		if err := s.Dump(b.Context(), &discard{shards: h.Shards}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(*benchKeys), "ns/key")
+}
+
+// A discard takes a dump and keeps nothing.
+type discard struct {
+	next   atomic.Int64
+	shards int
+}
+
+func (d *discard) Begin(rdb.Header) error      { return nil }
+func (d *discard) Next() (int, bool)           { i := int(d.next.Add(1)) - 1; return i, i < d.shards }
+func (d *discard) WriteBlock(*rdb.Block) error { return nil }
+func (d *discard) End(rdb.Footer) error        { return nil }
+
+// BenchmarkCopy makes a full copy of the store.
+func BenchmarkCopy(b *testing.B) {
+	s := filled(b)
+	b.SetBytes(dumpHeader(b, s).Bytes)
+	for b.Loop() {
+		to := kv.New(nil)
+		fullCopy(b, s, to)
+		if err := to.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(*benchKeys), "ns/key")
+}
+
+// BenchmarkRestore restores a store from memory.
+func BenchmarkRestore(b *testing.B) {
+	s := filled(b)
+	n, err := s.Snapshot()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer n.Close()
+	var saved bytes.Buffer
+	if _, err := n.WriteTo(&saved); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(saved.Len()))
+	to := kv.New(nil)
+	defer to.Close()
+	for b.Loop() {
+		if err := to.Restore(bytes.NewReader(saved.Bytes())); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(*benchKeys), "ns/key")
+}
+
+// BenchmarkSnapshot takes a cut, which holds up all writers.
+func BenchmarkSnapshot(b *testing.B) {
+	s := filled(b)
+	b.SetBytes(0)
+	for b.Loop() {
+		n, err := s.Snapshot()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := n.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkApply overwrites random keys by records, a thousand at a time.
+func BenchmarkApply(b *testing.B) {
+	s := filled(b)
+	k, r := newKeyMaker(), rand.New(rand.NewPCG(1, 2))
+	var records []byte
+	for range 1000 {
+		records = appendEntry(records, k.key(r.IntN(*benchKeys)), string(benchValue), 0)
+	}
+	b.SetBytes(int64(len(records)))
+	for b.Loop() {
+		if err := s.Apply(s.Position(), records); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/record")
 }

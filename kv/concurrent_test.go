@@ -3,6 +3,7 @@ package kv_test
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"runtime"
 	"strconv"
@@ -307,6 +308,109 @@ func TestNobodySeesHalfABatchByPosition(t *testing.T) {
 		see(digest(t, to))
 		done.Store(true)
 		watchers.Wait()
+	}
+}
+
+// oneShard returns a store with a table of a single shard that holds n keys with the
+// value "old".
+func oneShard(t *testing.T, n int) *kv.Store {
+	t.Helper()
+	s := open(t, nil)
+	b := newSnapshotMaker(s, 1)
+	for i := range n {
+		b.put(key(i), "old")
+	}
+	must(t, b.load(s))
+	return s
+}
+
+// An iteration shows a shard as it was when it came to it, whatever its body does, and a
+// snapshot that is closed in the middle of one goes on to its end.
+func TestIterationsAreUndisturbed(t *testing.T) {
+	const keys = 3000
+	for name, all := range map[string]func(s *kv.Store) (iter.Seq2[string, []byte], func()){
+		"store": func(s *kv.Store) (iter.Seq2[string, []byte], func()) { return s.All(), func() {} },
+		"snapshot": func(s *kv.Store) (iter.Seq2[string, []byte], func()) {
+			n, err := s.Snapshot()
+			must(t, err)
+			return n.All(), func() { must(t, n.Close()) }
+		},
+	} {
+		s := oneShard(t, keys)
+		if name == "snapshot" { // exact throughout, so there may be more shards
+			s = open(t, nil)
+			for i := range keys {
+				set(t, s, key(i), "old")
+			}
+		}
+		seq, end := all(s)
+		seen := 0
+		for k, v := range seq {
+			if string(v) != "old" {
+				t.Fatalf("%s: %q = %q", name, k, v)
+			}
+			if seen++; seen == 1 {
+				end()
+				for i := range keys {
+					set(t, s, key(i), "new")
+					set(t, s, key(keys+i), "new")
+				}
+			}
+			if seen%3 == 0 {
+				_, err := s.Delete(k)
+				must(t, err)
+			}
+		}
+		if seen != keys {
+			t.Errorf("%s: %d keys seen, want %d", name, seen, keys)
+		}
+		if v := kv.Views(s); v != 0 {
+			t.Errorf("%s: %d views are still in use", name, v)
+		}
+		wantTrueDigest(t, s)
+	}
+}
+
+// A write that meets an exchange of the contents is in the log and the table of after,
+// or in those of before; never in one of each.
+func TestWritesMeetARestore(t *testing.T) {
+	s := open(t, nil)
+	for i := range 100 {
+		set(t, s, key(i), "v")
+	}
+	n, err := s.Snapshot()
+	must(t, err)
+	defer n.Close()
+	var saved bytes.Buffer
+	_, err = n.WriteTo(&saved)
+	must(t, err)
+	for range 100 {
+		var writer sync.WaitGroup
+		var done atomic.Bool
+		writer.Go(func() {
+			for i := 0; !done.Load(); i++ {
+				must(t, s.Set("k", strconv.AppendInt(nil, int64(i), 10)))
+			}
+		})
+		must(t, s.Restore(bytes.NewReader(saved.Bytes())))
+		done.Store(true)
+		writer.Wait()
+		last := ""
+		r, err := s.Log().NewReader(s.Log().Window().First)
+		must(t, err)
+		for {
+			b, err := r.Next(s.Log().End())
+			must(t, err)
+			if b == nil {
+				break
+			}
+			for len(b) > 0 {
+				e, size, err := rdb.CutEntry(b)
+				must(t, err)
+				last, b = string(e.Value), b[size:]
+			}
+		}
+		wantValue(t, s, "k", last)
 	}
 }
 

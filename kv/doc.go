@@ -36,7 +36,7 @@
 // Overwritten and deleted entries leave dead bytes behind. Writers themselves empty
 // the slabs that have most of them, a few entries at a time; after any number of random
 // overwrites no more than a third of a store's slabs is dead. A [Snapshot] that is
-// open, and a dump, suspend that for the slabs that they hold.
+// open suspends that for the slabs that it holds.
 //
 // # Invariants
 //

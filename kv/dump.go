@@ -82,8 +82,9 @@ func (s *Store) dumpShard(t *table, i int, enc *encoder) error {
 	if err != nil {
 		return err
 	}
-	defer f.release()
-	return enc.encode(f, i, end)
+	entries := f.list()
+	f.release()
+	return enc.encode(entries, i, end)
 }
 
 // capture returns a view of a shard and the offset in the log for which it stands. All

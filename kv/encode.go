@@ -17,7 +17,7 @@ const giveWayAfter = 100 * time.Microsecond
 // clockBytes is how much is encoded between two looks at the clock.
 const clockBytes = 16 << 10
 
-// An encoder turns frozen views into blocks. It is for one goroutine.
+// An encoder turns the entries of shards into blocks. It is for one goroutine.
 type encoder struct {
 	write func(*rdb.Block) error // takes a block until it returns
 
@@ -27,11 +27,11 @@ type encoder struct {
 	since  time.Time
 }
 
-// encode writes the entries of a view as the blocks of a shard: each of about
+// encode writes entries as the blocks of a shard: each of about
 // rdb.DefaultBlockBytes, at least one.
-func (x *encoder) encode(f *frozen, shard int, at int64) (err error) {
-	x.block = rdb.Block{Shard: shard, First: true, At: at, Keys: int(f.keys)}
-	f.records(func(record []byte) bool {
+func (x *encoder) encode(entries *listing, shard int, at int64) (err error) {
+	x.block = rdb.Block{Shard: shard, First: true, At: at, Keys: int(entries.keys)}
+	entries.records(func(record []byte) bool {
 		// What does not fit begins another block. So one that exceeds the
 		// size has one by itself, whatever that size is.
 		if len(x.buf) > 0 && len(x.buf)+len(record) > rdb.DefaultBlockBytes {

@@ -25,3 +25,17 @@ func Views(s *Store) (n int) {
 	}
 	return n
 }
+
+// WorstDeadShare returns the largest share of dead bytes among the store's shards.
+func WorstDeadShare(s *Store) (worst float64) {
+	t := s.table.Load()
+	for i := range t.shards {
+		m := &t.shards[i].mu
+		m.Lock()
+		if m.arena.used > 0 {
+			worst = max(worst, float64(m.arena.dead)/float64(m.arena.used))
+		}
+		m.Unlock()
+	}
+	return worst
+}

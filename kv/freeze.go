@@ -3,7 +3,8 @@ package kv
 import "math/bits"
 
 // A frozen is a view of one shard as it was at one moment. It is read without a
-// lock, at any pace, while the shard goes on.
+// lock, at any pace, while the shard goes on. A shard that is dumped or iterated over is
+// listed and released; a snapshot holds its views until it is closed.
 //
 // To freeze is to note two pointers and to raise the shard's epoch. While a view
 // is in use, a writer that is about to change a segment or a directory of an older
@@ -62,14 +63,50 @@ func (sh *shard) ownDirectory(d *directory) *directory {
 	return d
 }
 
-// records calls yield with each entry's record, encoded as it is, until yield
-// returns false. They come in the order in which they lie in memory, so that
-// memory is read from front to back: a bit for each place in the slabs sorts
-// them for next to nothing.
-func (f *frozen) records(yield func(record []byte) bool) {
-	marks := f.marks()
+// A listing says where the entries of a view lie. It is made from the view at once, some
+// hundred microseconds for a large shard, and the view can be released then: what the
+// slabs hold does not change.
+type listing struct {
+	slabs *slabSet
+	keys  int64
+
+	// marks has for each slab a bit for each place at which a living entry begins.
+	// They sort the entries by their places for next to nothing.
+	marks [][]uint64
+}
+
+func (f *frozen) list() *listing {
+	l := &listing{slabs: f.slabs, keys: f.keys, marks: make([][]uint64, len(f.slabs.data))}
+	words := 0
+	for _, data := range f.slabs.data {
+		words += markWords(data)
+	}
+	all := make([]uint64, words)
 	for id, data := range f.slabs.data {
-		for i, word := range marks[id] {
+		n := markWords(data)
+		l.marks[id], all = all[:n:n], all[n:]
+	}
+	for _, s := range f.dir.distinct() {
+		s.each(func(_ uint64, ref slot) {
+			i := ref.offset() / entryAlign
+			l.marks[ref.slab()][i/64] |= 1 << (i % 64)
+		})
+	}
+	return l
+}
+
+// markWords returns how many words of 64 places a slab has. One that is larger
+// than the regular ones holds a single entry, at its front.
+func markWords(data []byte) int {
+	return (min(len(data), maxSlabBytes)/entryAlign + 63) / 64
+}
+
+// records calls yield with each entry's record, encoded as it is, until yield
+// returns false. They come in the order in which they lie in memory, so that memory is
+// read from front to back.
+func (l *listing) records(yield func(record []byte) bool) {
+	for id, data := range l.slabs.data {
+		for i, word := range l.marks[id] {
 			for ; word != 0; word &= word - 1 {
 				place := (i*64 + bits.TrailingZeros64(word)) * entryAlign
 				if !yield(recordAt(data[place:])) {
@@ -78,31 +115,4 @@ func (f *frozen) records(yield func(record []byte) bool) {
 			}
 		}
 	}
-}
-
-// marks returns for each slab a bit for each place at which a living entry begins.
-func (f *frozen) marks() [][]uint64 {
-	marks := make([][]uint64, len(f.slabs.data))
-	words := 0
-	for _, data := range f.slabs.data {
-		words += markWords(data)
-	}
-	all := make([]uint64, words)
-	for id, data := range f.slabs.data {
-		n := markWords(data)
-		marks[id], all = all[:n:n], all[n:]
-	}
-	for _, s := range f.dir.distinct() {
-		s.each(func(_ uint64, ref slot) {
-			i := ref.offset() / entryAlign
-			marks[ref.slab()][i/64] |= 1 << (i % 64)
-		})
-	}
-	return marks
-}
-
-// markWords returns how many words of 64 places a slab has. One that is larger
-// than the regular ones holds a single entry, at its front.
-func markWords(data []byte) int {
-	return (min(len(data), maxSlabBytes)/entryAlign + 63) / 64
 }

@@ -12,9 +12,8 @@ import (
 // The iteration is exact within each of the store's shards, as of the moment when
 // it comes to it, and nothing more: of writes that are made meanwhile it may show
 // some and not others. [Store.Snapshot] is exact throughout. No lock is held while
-// the loop's body runs; it may read and write the store, and take its time, but
-// while it is in a shard the shard's writers copy what they change. After Close
-// there is nothing to see.
+// the loop's body runs; it may read and write the store, and take its time. After
+// Close there is nothing to see.
 func (s *Store) All() iter.Seq2[string, []byte] { return s.Prefix("") }
 
 // Prefix is like All for the keys that begin with prefix. It looks at all of them.
@@ -25,26 +24,26 @@ func (s *Store) Prefix(prefix string) iter.Seq2[string, []byte] {
 			return
 		}
 		for i := range t.shards {
-			sh := &t.shards[i]
-			sh.mu.Lock()
-			f := sh.freeze()
-			sh.mu.Unlock()
-			if !s.visit(f, prefix, yield) {
+			if !s.visit(&t.shards[i], prefix, yield) {
 				return
 			}
 		}
 	}
 }
 
-// visit yields the visible entries of a view and releases it, even if yield
-// panics.
-func (s *Store) visit(f *frozen, prefix string, yield func(string, []byte) bool) (more bool) {
-	defer f.release()
-	if f.keys == 0 {
+// visit yields the visible entries of a shard.
+func (s *Store) visit(sh *shard, prefix string, yield func(string, []byte) bool) (more bool) {
+	sh.mu.Lock()
+	if sh.mu.keys == 0 {
+		sh.mu.Unlock()
 		return true
 	}
+	f := sh.freeze()
+	sh.mu.Unlock()
+	entries := f.list()
+	f.release()
 	more = true
-	f.records(func(record []byte) bool {
+	entries.records(func(record []byte) bool {
 		e := parseEntry(record)
 		if strings.HasPrefix(text(e.key), prefix) && !s.clock.reached(e.deadline) {
 			more = yield(text(e.key), e.value)

@@ -81,7 +81,7 @@ func (n *Snapshot) All() iter.Seq2[string, []byte] {
 		defer n.leave()
 		for _, f := range n.views {
 			more := true
-			f.records(func(record []byte) bool {
+			f.list().records(func(record []byte) bool {
 				e := parseEntry(record)
 				if e.deadline == 0 || e.deadline > n.now {
 					more = yield(text(e.key), e.value)
@@ -130,7 +130,7 @@ func (n *Snapshot) write(w io.Writer) error {
 			if i >= len(n.views) || failed() {
 				return nil
 			}
-			if err := enc.encode(n.views[i], i, n.digest.Position.Offset); err != nil {
+			if err := enc.encode(n.views[i].list(), i, n.digest.Position.Offset); err != nil {
 				return err
 			}
 		}
