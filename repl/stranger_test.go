@@ -138,11 +138,16 @@ func TestSilentStrangers(t *testing.T) {
 		} {
 			p := call(t, net, "a")
 			begun := time.Now()
-			go send(p)
+			sent := make(chan struct{})
+			go func() {
+				defer close(sent)
+				send(p)
+			}()
 			io.Copy(io.Discard, p)
 			if took := time.Since(begun); took != repl.DefaultHandshakeTimeout {
 				t.Errorf("closed after %v, want %v", took, repl.DefaultHandshakeTimeout)
 			}
+			<-sent
 		}
 		var flood []*peer
 		for range 200 {
