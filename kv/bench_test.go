@@ -312,13 +312,15 @@ func BenchmarkSnapshot(b *testing.B) {
 func BenchmarkApply(b *testing.B) {
 	s := filled(b)
 	k, r := newKeyMaker(), rand.New(rand.NewPCG(1, 2))
-	var records []byte
-	for range 1000 {
-		records = appendEntry(records, k.key(r.IntN(*benchKeys)), string(benchValue), 0)
+	batches := make([][]byte, 300) // too many for the caches
+	for i := range batches {
+		for range 1000 {
+			batches[i] = appendEntry(batches[i], k.key(r.IntN(*benchKeys)), string(benchValue), 0)
+		}
 	}
-	b.SetBytes(int64(len(records)))
-	for b.Loop() {
-		if err := s.Apply(s.Position(), records); err != nil {
+	b.SetBytes(int64(len(batches[0])))
+	for i := 0; b.Loop(); i++ {
+		if err := s.Apply(s.Position(), batches[i%len(batches)]); err != nil {
 			b.Fatal(err)
 		}
 	}
