@@ -57,7 +57,7 @@ func (h *contents) seek(offset int64) (*chunk, error) {
 		}
 		c := h.head.Load()
 		for c != nil {
-			// The order matters: once next is seen, the chunk's end is final.
+			// Next first: once it is seen, the chunk's end is final.
 			next := c.next.Load()
 			if offset < c.end() || next == nil {
 				break
