@@ -2,7 +2,9 @@ package repl
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
@@ -147,9 +149,34 @@ func (s *session) receive() error {
 			return err
 		}
 		if err := s.ack(); err != nil {
-			return err
+			return s.lastWord(err)
 		}
 	}
+}
+
+// lastWordPatience bounds the search for a refusal on a link that has failed.
+const lastWordPatience = time.Second
+
+// lastWord returns why the upstream has closed the link, if it said so, in place
+// of the error that writing to a closed link gives: the refusal may have arrived
+// and wait behind log that was not read yet. That log is sent again.
+func (s *session) lastWord(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return err // it lives, but takes nothing
+	}
+	r := s.link.r
+	r.timeout = lastWordPatience
+	r.beat = func([]byte) error { return nil }
+	for begun := time.Now(); time.Since(begun) < lastWordPatience; {
+		k, body, readErr := r.next()
+		switch {
+		case readErr != nil:
+			return err
+		case k == kindRefuse:
+			return parseRefuse(body)
+		}
+	}
+	return err
 }
 
 // handle does what a message says, if its kind belongs into the phase.

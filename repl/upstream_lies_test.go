@@ -335,3 +335,24 @@ func TestDamagedFramesFromAnUpstream(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusalIsReadAfterAFailedAck: the upstream refuses and closes, behind log
+// that is not read yet. The ack of it cannot be written, but the reason is told.
+func TestRefusalIsReadAfterAFailedAck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := deceive(t, phaseStreaming, func(v *victim, p *peer) {
+			at := v.at.Offset
+			for range 100 {
+				rec := record("key", string(make([]byte, 40_000)))
+				p.send(msgLog, logBody(at, rec))
+				p.send(msgHeartbeat, int64s(at, at, 1)) // wants an ack
+				at += int64(len(rec))
+			}
+			p.send(msgRefuse, []byte{9, 'x'})
+			p.Close()
+		})
+		if first := v.diary.ends[0]; !errors.Is(first, repl.ErrReplaced) {
+			t.Errorf("the link ended with %v, want the refusal", first)
+		}
+	})
+}
