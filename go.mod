@@ -2,6 +2,4 @@ module github.com/emberkv/ember
 
 go 1.25.0
 
-require (
-	github.com/google/btree v1.1.3
-)
+require github.com/google/btree v1.1.3

@@ -22,7 +22,7 @@ var allowed = map[string][]string{
 	"rdb":              {"backlog", "internal/hash"},
 	"kv":               {"backlog", "rdb", "internal/hash"},
 	"repl":             {"backlog", "rdb", "internal/pipe"},
-	"repl/repltest":    {"backlog", "rdb", "repl", "internal/pipe"},
+	"repl/repltest":    {"repl", "internal/hash", "internal/pipe"},
 	"internal/borders": {},
 }
 
