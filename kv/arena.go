@@ -69,6 +69,8 @@ type arena struct {
 	cursor int    // up to where
 	owed   int    // bytes of the victim that are due to be looked at
 
+	hopeless int64 // dead bytes below which there is no victim to be found
+
 	touched byte // keeps the compiler from leaving out touch
 }
 

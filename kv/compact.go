@@ -16,6 +16,10 @@ const (
 	// dead for it to be emptied. It bounds what a freed byte costs.
 	victimShare = 4
 
+	// searchShare is the share of an arena, one in so many, that has to die before a
+	// victim is looked for again where there was none.
+	searchShare = 64
+
 	// walkPerDeadByte is how many bytes of the victim are looked at for each
 	// byte that has died, so that a slab is emptied long before as many bytes
 	// have died elsewhere.
@@ -44,12 +48,16 @@ func (sh *shard) compact(died int) {
 		// the slab goes. The work begins so early that they fit under the
 		// bound: five eighths of a slab is more than a victim's living part
 		// and what dies meanwhile.
-		if deadShare*(a.dead+int64(len(a.data))*5/8) <= a.used {
+		if deadShare*(a.dead+int64(len(a.data))*5/8) <= a.used || a.dead < a.hopeless {
 			return
 		}
 		if a.victim = sh.chooseVictim(); a.victim == 0 {
+			// A view may hold all slabs, and there may be thousands: not every
+			// write is to look through them.
+			a.hopeless = a.dead + a.used/searchShare
 			return
 		}
+		a.hopeless = 0
 		a.cursor, a.owed = 0, 0
 	}
 	a.owed += walkPerDeadByte * died

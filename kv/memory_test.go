@@ -14,7 +14,7 @@ import (
 func TestDeadShareIsBounded(t *testing.T) {
 	keys, writes := 60_000, 600_000
 	if raceEnabled {
-		keys, writes = 20_000, 40_000
+		keys, writes = 12_000, 24_000
 	}
 	for name, size := range map[string]func(r *rand.Rand) int{
 		"equal sizes":  func(*rand.Rand) int { return 100 },
@@ -84,7 +84,7 @@ func TestDeletedKeysFreeTheirMemory(t *testing.T) {
 func TestSnapshotSuspendsCompaction(t *testing.T) {
 	keys := 20_000
 	if raceEnabled {
-		keys = 5000
+		keys = 3000
 	}
 	s := open(t, &kv.Options{LogBytes: -1})
 	r := rand.New(rand.NewPCG(5, 6))

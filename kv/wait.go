@@ -71,7 +71,9 @@ func (s *Store) reached(pos backlog.Position) (bool, error) {
 }
 
 // Waiters are those who wait for a position. While there are none a change costs
-// one load.
+// one load. A change is what a write, Apply, a full copy, SetFollower or SetClock does: a
+// log that is forked wakes nobody by itself, but the node that forks it goes on to one of
+// these, at the latest with the next heartbeat.
 type waiters struct {
 	waiting atomic.Bool
 	mu      struct {
