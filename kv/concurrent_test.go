@@ -270,7 +270,7 @@ func TestNobodySeesHalfABatchByPosition(t *testing.T) {
 	for i := range n {
 		records = append(records, appendEntry(nil, key(i), "value", 0)...)
 	}
-	for round := range 20 {
+	for round := range 10 {
 		before := to.Position()
 		set(t, s, "round", strconv.Itoa(round))
 		b := append(records, appendEntry(nil, "round", strconv.Itoa(round), 0)...)

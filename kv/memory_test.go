@@ -10,18 +10,31 @@ import (
 	"github.com/emberkv/ember/kv"
 )
 
+// fewShards returns an empty store with so many shards, rounded up to a power of two, and
+// no log. The bounds hold for shards of some hundred entries and more.
+func fewShards(t *testing.T, n int) *kv.Store {
+	t.Helper()
+	s := open(t, &kv.Options{LogBytes: -1})
+	shards := 1
+	for shards < min(n, 128) {
+		shards *= 2
+	}
+	must(t, newSnapshotMaker(s, shards).load(s))
+	return s
+}
+
 // After any number of random overwrites no more than a third of the slabs is dead.
 func TestDeadShareIsBounded(t *testing.T) {
 	keys, writes := 60_000, 600_000
 	if raceEnabled {
-		keys, writes = 12_000, 24_000
+		keys, writes = 8000, 32_000
 	}
 	for name, size := range map[string]func(r *rand.Rand) int{
 		"equal sizes":  func(*rand.Rand) int { return 100 },
 		"random sizes": func(r *rand.Rand) int { return r.IntN(400) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := open(t, &kv.Options{LogBytes: -1})
+			s := fewShards(t, max(1, keys/500))
 			r := rand.New(rand.NewPCG(5, 6))
 			value := []byte(strings.Repeat("v", 400))
 			for i := range keys {
@@ -84,9 +97,9 @@ func TestDeletedKeysFreeTheirMemory(t *testing.T) {
 func TestSnapshotSuspendsCompaction(t *testing.T) {
 	keys := 20_000
 	if raceEnabled {
-		keys = 3000
+		keys = 4000
 	}
-	s := open(t, &kv.Options{LogBytes: -1})
+	s := fewShards(t, keys/1000)
 	r := rand.New(rand.NewPCG(5, 6))
 	value := []byte(strings.Repeat("v", 100))
 	overwrite := func() {

@@ -51,7 +51,7 @@ func runModel(t *testing.T, seed uint64) {
 	keys := []int{3, 100, 3000}[seed%3]
 	steps := 6000
 	if raceEnabled {
-		steps = 2500
+		steps = 1500
 	}
 	for range steps {
 		k := key(r.IntN(keys))

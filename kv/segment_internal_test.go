@@ -84,7 +84,7 @@ func TestSegmentAgainstAModel(t *testing.T) {
 				}
 			}
 		}
-		for i := range 40 * groups * groupSlots {
+		for i := range 12 * groups * groupSlots {
 			hash := r.Uint64() & 0xff_ff0f_ffff // crowded homes
 			ref := makeSlot(uint32(1+i), 8, hash)
 			// Up and down between empty and full.

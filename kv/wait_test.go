@@ -108,7 +108,7 @@ func TestWaitAcrossHistories(t *testing.T) {
 func TestWaitCoversWritesUnderWay(t *testing.T) {
 	s := open(t, &kv.Options{LogBytes: -1})
 	big := make([]byte, 16<<20)
-	for round := range 5 {
+	for round := range 3 {
 		must(t, s.Set("k", big))
 		before := s.Position()
 		var writer sync.WaitGroup
