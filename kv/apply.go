@@ -7,10 +7,6 @@ import (
 	"github.com/emberkv/ember/backlog"
 )
 
-// keptOperations bounds the room for decoded records that a store keeps from one
-// Apply to the next: half a megabyte.
-const keptOperations = 8 << 10
-
 // warmAhead is how many records' cache lines are asked for before the first of
 // them is applied.
 const warmAhead = 16
@@ -33,24 +29,23 @@ func (s *Store) Apply(at backlog.Position, records []byte) error {
 	case t == nil:
 		return ErrClosed
 	case s.apply.failed != nil:
-		return fmt.Errorf("%w: %w", ErrDamaged, s.apply.failed)
+		return s.damaged()
 	case at != here:
 		return fmt.Errorf("%w: records at %s, log ends at %s", backlog.ErrPosition, at, here)
 	}
-	ops, err := decode(s.apply.ops[:0], at.Offset, records, t.seed)
-	if err != nil || len(ops) == 0 {
-		return err
-	}
-	s.applying.Store(at.Offset)
-	if err = s.log.AppendAt(at, records); err == nil {
-		if err = t.applyAll(ops); err != nil {
-			s.apply.failed = err
-		}
-	}
-	s.applying.Store(idle)
-	clear(ops) // they refer to the caller's records
-	if cap(ops) <= keptOperations {
-		s.apply.ops = ops[:0]
+	begun := false
+	ops, err := carryOut(s.apply.ops, at.Offset, records, t.seed, func() error {
+		s.applying.Store(at.Offset)
+		begun = true
+		return s.log.AppendAt(at, records)
+	}, t.applyAll)
+	s.apply.ops = ops
+	if err != nil && begun && s.log.End() != at.Offset {
+		// The log has more than the table. What was logged last is never waited
+		// for with success, nor handed on.
+		s.apply.failed = err
+	} else {
+		s.applying.Store(idle)
 	}
 	s.waiters.wake()
 	return err

@@ -22,7 +22,7 @@ func (s *Store) Add(key string, delta int64) (int64, error) {
 	}
 	sum, end, err := s.add(key, delta)
 	if err != nil {
-		return 0, err
+		return 0, s.unchanged(err)
 	}
 	return sum, s.settle(end)
 }

@@ -19,7 +19,7 @@ type Digest struct {
 
 // Digest returns the digest of the store's contents. It is kept up to date by
 // every write, so this takes microseconds, during which writers wait. It returns
-// [ErrClosed].
+// [ErrClosed] and [ErrDamaged].
 func (s *Store) Digest() (Digest, error) {
 	// Records that are logged and not applied would be in the position and not
 	// in the sum.
@@ -30,7 +30,7 @@ func (s *Store) Digest() (Digest, error) {
 		return Digest{}, ErrClosed
 	}
 	defer t.unlock()
-	return s.digestLocked(t), nil
+	return s.digestLocked(t), s.damaged()
 }
 
 // digestLocked is Digest for the holder of the apply lock and of all shards'.

@@ -2,6 +2,7 @@ package kv
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 
@@ -97,7 +98,7 @@ func (s *Store) capture(t *table, sh *shard) (f *frozen, end int64, err error) {
 	defer s.apply.Unlock()
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if err := s.still(t); err != nil {
+	if err := errors.Join(s.still(t), s.damaged()); err != nil {
 		return nil, 0, err
 	}
 	return sh.freeze(), s.log.End(), nil
@@ -114,9 +115,12 @@ func (s *Store) endDump(t *table, w rdb.BlockWriter) error {
 		s.apply.Unlock()
 		return s.still(t)
 	}
-	d := s.digestLocked(t)
+	d, err := s.digestLocked(t), s.damaged()
 	t.unlock()
 	s.apply.Unlock()
+	if err != nil {
+		return err
+	}
 	return w.End(rdb.Footer{Position: d.Position, Keys: d.Keys, Sum: d.Sum})
 }
 

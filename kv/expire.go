@@ -156,6 +156,7 @@ func (x *expirer) expireAll() error {
 				break
 			}
 		}
+		s.waiters.wake()
 	}
 	return nil
 }

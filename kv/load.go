@@ -152,26 +152,22 @@ func (l *loader) Records(at int64, records []byte) error {
 	if end := l.log.End(); at != end {
 		return l.fail(fmt.Errorf("%w: records at %d, log ends at %d", backlog.ErrPosition, at, end))
 	}
-	ops, err := decode(l.ops[:0], at, records, l.table.seed)
+	var err error
+	l.ops, err = carryOut(l.ops, at, records, l.table.seed, func() error {
+		// Every record becomes part of the log, whatever its effect here:
+		// others will follow this store.
+		_, err := l.log.Append(records)
+		return err
+	}, func(ops []operation) error {
+		for i := range ops {
+			if err := l.take(&ops[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return l.fail(err)
-	}
-	if len(ops) == 0 {
-		return nil
-	}
-	// Every record becomes part of the log, whatever its effect here: others
-	// will follow this store.
-	if _, err := l.log.Append(records); err != nil {
-		return l.fail(err)
-	}
-	for i := range ops {
-		if err := l.take(&ops[i]); err != nil {
-			return l.fail(err)
-		}
-	}
-	clear(ops)
-	if cap(ops) <= keptOperations {
-		l.ops = ops[:0]
 	}
 	return nil
 }
@@ -283,6 +279,7 @@ func (s *Store) exchange(t *table, log func() (*backlog.Log, error)) error {
 	s.log.Adopt(with)
 	s.table.Store(t)
 	s.apply.failed = nil
+	s.applying.Store(idle)
 	old.unlock()
 	s.expirer.restart()
 	s.waiters.wake()

@@ -81,12 +81,14 @@ func (l *loader) insert(b *rdb.Block) error {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	ls := &l.shards[b.Shard]
-	ops, err := decode(nil, ls.at, ls.aside, l.table.seed)
-	for i := range ops {
-		if err = sh.applyAny(&ops[i]); err != nil {
-			break
+	_, err := carryOut(nil, ls.at, ls.aside, l.table.seed, func() error { return nil }, func(ops []operation) error {
+		for i := range ops {
+			if err := sh.applyAny(&ops[i]); err != nil {
+				return err
+			}
 		}
-	}
+		return nil
+	})
 	l.aside.Add(-int64(len(ls.aside)))
 	ls.aside, ls.phase = nil, loaded
 	return err

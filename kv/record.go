@@ -57,20 +57,72 @@ type operation struct {
 	end      int64  // offset in the log after it
 }
 
-// decode decodes whole records that begin at offset at, appends them to ops, and
-// returns a [*RecordError] if there is anything else among them. It hashes each
-// key with seed: all at once, before any lock is taken, because hashing one record
-// while the next one's cache line comes in is free.
-func decode(ops []operation, at int64, records []byte, seed uint64) ([]operation, error) {
+// maxOperations bounds how many records are decoded before they are carried out. An
+// operation is many times the size of the smallest record: without a bound a sender
+// could make a receiver hold some forty times what it sent.
+const maxOperations = 8 << 10
+
+// carryOut decodes whole records that begin at offset at, a bounded number at a
+// time into the room of ops, and calls apply with each run of them. Before the
+// first it calls begin, when it is known that all of records decode. It returns the
+// room for the next call, and a [*RecordError] or what begin or apply returned.
+func carryOut(ops []operation, at int64, records []byte, seed uint64, begin func() error, apply func([]operation) error) ([]operation, error) {
+	ops, rest, err := decode(ops[:0], at, records, seed)
+	if err != nil {
+		return ops, err
+	}
+	at += int64(len(records) - len(rest))
+	if err := validate(at, rest); err != nil {
+		return ops, err
+	}
+	if err := begin(); err != nil {
+		return ops, err
+	}
+	for {
+		err := apply(ops)
+		clear(ops) // they refer to the caller's records
+		if err != nil || len(rest) == 0 {
+			return ops[:0], err
+		}
+		left := len(rest)
+		if ops, rest, err = decode(ops[:0], at, rest, seed); err != nil {
+			return ops, err
+		}
+		at += int64(left - len(rest))
+	}
+}
+
+// validate returns what decode would, of all of records, and keeps nothing.
+func validate(at int64, records []byte) error {
 	for len(records) > 0 {
 		payload, rest, err := backlog.CutRecord(records)
+		if err == nil {
+			_, err = decodePayload(payload)
+		}
 		if err != nil {
-			return nil, &RecordError{at, err}
+			return &RecordError{at, err}
+		}
+		at += int64(len(records) - len(rest))
+		records = rest
+	}
+	return nil
+}
+
+// decode decodes whole records that begin at offset at and appends them to ops, up
+// to maxOperations. It returns what is left of records, and a [*RecordError] if
+// there is anything else among them. It hashes each key with seed: all at once,
+// before any lock is taken, because hashing one record while the next one's cache
+// line comes in is free.
+func decode(ops []operation, at int64, records []byte, seed uint64) (_ []operation, rest []byte, err error) {
+	for len(records) > 0 && len(ops) < maxOperations {
+		payload, rest, err := backlog.CutRecord(records)
+		if err != nil {
+			return ops, records, &RecordError{at, err}
 		}
 		size := len(records) - len(rest)
 		op, err := decodePayload(payload)
 		if err != nil {
-			return nil, &RecordError{at, err}
+			return ops, records, &RecordError{at, err}
 		}
 		at += int64(size)
 		op.record, op.end = records[:size:size], at
@@ -78,7 +130,7 @@ func decode(ops []operation, at int64, records []byte, seed uint64) ([]operation
 		ops = append(ops, op)
 		records = rest
 	}
-	return ops, nil
+	return ops, records, nil
 }
 
 func decodePayload(b []byte) (operation, error) {

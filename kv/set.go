@@ -31,7 +31,7 @@ func (s *Store) Set(key string, value []byte, opts ...SetOption) error {
 	}
 	end, err := s.set(key, value, deadline, c)
 	if err != nil || end == 0 {
-		return err
+		return s.unchanged(err)
 	}
 	if deadline > 0 {
 		s.expirer.wake(deadline)

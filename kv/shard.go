@@ -170,6 +170,9 @@ func (sh *shard) remove(hash uint64, at *found) {
 // clear takes away all entries at once.
 func (sh *shard) clear() {
 	m := &sh.mu
+	if m.keys == 0 && m.arena.used == 0 {
+		return // one of many clears in a row
+	}
 	// A set that readers have not seen: find tells sets apart by their address.
 	sh.dir.Store(noKeys)
 	sh.slabs.Store(newSlabSet())

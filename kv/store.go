@@ -13,8 +13,8 @@ import (
 // A Store holds keys with their values in memory, and the log of the changes to
 // them. All methods may be called concurrently, but for those that say otherwise.
 //
-// Reads take no lock, allocate nothing and never wait. A value that a read
-// returns is a slice of the store's memory: it must not be modified, it does not
+// Get, Append, Has and TTL take no lock, allocate nothing and never wait. A value
+// that a read returns is a slice of the store's memory: it must not be modified, it does not
 // change, and it stays valid for as long as it is held, even after Close. It keeps
 // alive the slab that it lies in, at most 512 KiB or its own size; copy what is kept
 // for long.
@@ -143,6 +143,28 @@ func (s *Store) lockAll() *table {
 func (s *Store) settle(end int64) error {
 	s.waiters.wake()
 	return s.log.Settle(end)
+}
+
+// unchanged ends a write that has changed nothing, because of err or because there
+// was nothing to change. On a store that takes no writes the gate's error comes
+// first: what is not so here may be so on the node that does.
+func (s *Store) unchanged(err error) error {
+	if s.table.Load() == nil {
+		return ErrClosed
+	}
+	if closed := s.log.Closed(); closed != nil {
+		return closed
+	}
+	return err
+}
+
+// damaged returns ErrDamaged when the log has more than the table. The apply lock
+// must be held.
+func (s *Store) damaged() error {
+	if s.apply.failed != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, s.apply.failed)
+	}
+	return nil
 }
 
 // checkKey returns ErrEmptyKey or ErrTooLarge for a key that no store holds.

@@ -13,7 +13,7 @@ import (
 func (s *Store) Delete(key string) (bool, error) {
 	existed, end, err := s.deleteKey(key)
 	if end == 0 {
-		return false, err
+		return false, s.unchanged(err)
 	}
 	return existed, s.settle(end)
 }
@@ -47,7 +47,7 @@ func (s *Store) CompareAndSwap(key string, old, new []byte) (bool, error) {
 	}
 	end, err := s.compareAndSwap(key, old, new)
 	if end == 0 {
-		return false, err
+		return false, s.unchanged(err)
 	}
 	return true, s.settle(end)
 }
@@ -76,7 +76,7 @@ func (s *Store) Expire(key string, d time.Duration) (bool, error) {
 	}
 	end, err := s.redate(key, now+ms)
 	if end == 0 {
-		return false, err
+		return false, s.unchanged(err)
 	}
 	s.expirer.wake(now + ms)
 	return true, s.settle(end)
@@ -87,7 +87,7 @@ func (s *Store) Expire(key string, d time.Duration) (bool, error) {
 func (s *Store) Persist(key string) (bool, error) {
 	end, err := s.redate(key, 0)
 	if end == 0 {
-		return false, err
+		return false, s.unchanged(err)
 	}
 	return true, s.settle(end)
 }
@@ -123,7 +123,7 @@ func (s *Store) redate(key string, deadline int64) (end int64, err error) {
 func (s *Store) Clear() error {
 	end, err := s.clear()
 	if end == 0 {
-		return err
+		return s.unchanged(err)
 	}
 	return s.settle(end)
 }
