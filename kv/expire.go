@@ -267,6 +267,11 @@ func (s *Store) SetFollower(following bool) {
 	s.waiters.wake()
 }
 
+// Clock returns the clock by which the store's deadlines pass, in Unix
+// milliseconds: the wall clock, or on a store that follows or has followed another
+// that of the node that wrote, as far as it is known.
+func (s *Store) Clock() int64 { return s.clock.now() }
+
 // SetClock gives the clock of the node that writes, in Unix milliseconds. The
 // store's clock goes on from there, and stays there when following ends. It is
 // ignored unless the store follows. A reading less than a second behind what the

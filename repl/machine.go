@@ -38,6 +38,12 @@ type Clocked interface {
 
 	// SetClock gives the clock of the node that writes, in Unix milliseconds.
 	SetClock(unixMilli int64)
+
+	// Clock returns what the machine goes by now, in Unix milliseconds: its own
+	// clock, or that of the node that writes, as far as it is known. It is
+	// handed on to followers. A machine that was promoted may go on with the
+	// clock of the writer before it.
+	Clock() int64
 }
 
 // Counted is implemented by a machine that can say how many entries it holds.

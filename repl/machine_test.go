@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/rdb"
@@ -38,6 +39,15 @@ func newLedger(opts *backlog.Options) *ledger {
 func (l *ledger) Log() *backlog.Log { return l.log }
 
 func (l *ledger) SetFollower(bool) {}
+func (l *ledger) Clock() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.clock != 0 {
+		return l.clock
+	}
+	return time.Now().UnixMilli()
+}
+
 func (l *ledger) SetClock(ms int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

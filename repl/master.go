@@ -13,8 +13,10 @@ import (
 type Master struct{ node *Node }
 
 // NewMaster makes m the master of a group. From now on m takes writes, whether
-// or not anybody follows; followers come through [Master.Serve]. The error is
-// an [*OptionError].
+// or not anybody follows; followers come through [Master.Serve]. A machine that
+// was a replica's begins a new history at the end of its log: followers go on
+// with it from there, and the old master, should it come back as a follower with
+// more than that, does not. The error is an [*OptionError].
 func NewMaster(m Machine, opts *Options) (*Master, error) {
 	n, err := newNode(m, RoleMaster, opts)
 	if err != nil {
@@ -22,6 +24,11 @@ func NewMaster(m Machine, opts *Options) (*Master, error) {
 	}
 	if c, ok := m.(Clocked); ok {
 		c.SetFollower(false)
+	}
+	if n.log.Closed() != nil {
+		// It has followed. What is written from now on is not in the history of
+		// the node that it followed, which may be writing there still.
+		n.log.Fork(backlog.NewHistory())
 	}
 	n.log.SetGate(nil)
 	if n.opts.MaxUnacked > 0 {

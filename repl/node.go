@@ -159,6 +159,9 @@ func (n *Node) agree(h *hello) error {
 
 // clock returns the clock of the node that writes, in Unix milliseconds.
 func (n *Node) clock() int64 {
+	if c, ok := n.machine.(Clocked); ok {
+		return c.Clock()
+	}
 	if n.up != nil {
 		return n.up.clock()
 	}

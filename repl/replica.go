@@ -117,8 +117,8 @@ func seeds(id NodeID) (a, b uint64) {
 func (r *Replica) Serve(ln net.Listener) error { return r.node.Serve(ln) }
 
 // WaitSynced blocks until the replica streams and has caught up with what the
-// upstream had when the link came up. It returns early with ctx.Err or
-// [ErrClosed].
+// upstream had when the link came up. It returns early with [ErrClosed], or with
+// ctx.Err and the error that ended the last link, if one did.
 func (r *Replica) WaitSynced(ctx context.Context) error {
 	return r.node.up.waitSynced(ctx)
 }

@@ -2,6 +2,7 @@ package repl
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -133,7 +134,7 @@ func (u *upstream) caughtUp() {
 func (u *upstream) waitSynced(ctx context.Context) error {
 	for {
 		u.mu.Lock()
-		synced, changed := u.mu.synced, u.mu.changed
+		synced, changed, last := u.mu.synced, u.mu.changed, u.mu.lastErr
 		u.mu.Unlock()
 		if synced {
 			return nil
@@ -141,6 +142,9 @@ func (u *upstream) waitSynced(ctx context.Context) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
+			if last != nil {
+				return fmt.Errorf("%w; the last link ended: %w", ctx.Err(), last)
+			}
 			return ctx.Err()
 		case <-u.node.ctx.Done():
 			return ErrClosed
