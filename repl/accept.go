@@ -118,6 +118,9 @@ func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
 	if err == nil {
 		err = n.agree(h)
 	}
+	if err == nil {
+		err = canRead(h)
+	}
 	if err == nil && n.up != nil && !n.up.hasData() {
 		err = ErrNotReady
 	}

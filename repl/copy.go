@@ -35,14 +35,18 @@ type copying struct {
 
 	mu struct {
 		sync.Mutex
-		// limits holds, for each shard that is assigned and not yet sent whole,
-		// the offset beyond which no log may be sent (rules A and B); and for
-		// finale the end of the log when the last shard was queued.
-		limits map[int]int64
+		// holds has, for each shard that is assigned and has not begun, the
+		// log's end at the assignment: no log goes out beyond it (rule A). And
+		// for finale the log's end when the last shard was queued.
+		holds map[int]int64
+		// under has, for each shard that is under way, where the log stood when
+		// it began (rule B). It bounds when no more is sent, not up to where:
+		// log goes out in whole runs.
+		under map[int]int64
 	}
 }
 
-// finale stands for the footer among the shards of limits.
+// finale stands for the footer among the shards of holds.
 const finale = -1
 
 // queuedBlocks bounds what a pass encodes ahead of its slowest member.
@@ -51,15 +55,21 @@ const queuedBlocks = 4
 // hasRoom reports whether the next shard may be meant for c, too.
 func (c *copying) hasRoom() bool { return len(c.queue) <= queuedBlocks/2 }
 
-// logLimit returns the offset up to which log may be sent now. The log's end is
-// read under the lock that assign takes: an assignment that comes later notes
-// an end that is no lower.
-func (c *copying) logLimit(log *backlog.Log) int64 {
+// logLimit returns the offset up to which log may be sent now that it was sent up
+// to at: an offset between two records, or at. The log's end is read under the
+// lock that hold takes: an assignment that comes later notes an end that is no
+// lower.
+func (c *copying) logLimit(log *backlog.Log, at int64) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	limit := log.End()
-	for _, l := range c.mu.limits {
+	for _, l := range c.mu.holds {
 		limit = min(limit, l)
+	}
+	for _, begun := range c.mu.under {
+		if at-begun >= logBeside {
+			limit = min(limit, at)
+		}
 	}
 	return limit
 }
@@ -69,18 +79,19 @@ func (c *copying) logLimit(log *backlog.Log) int64 {
 func (c *copying) hold(shard int, log *backlog.Log) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.mu.limits[shard] = log.End()
+	c.mu.holds[shard] = log.End()
 }
 
-// sentBlock moves or lifts the limit of a block's shard.
+// sentBlock takes down that a block was sent when the log stood at at.
 func (c *copying) sentBlock(b *blockBuffer, at int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case b.last:
-		delete(c.mu.limits, b.shard)
-	case b.first:
-		c.mu.limits[b.shard] = at + logBeside
+	if b.first {
+		delete(c.mu.holds, b.shard)
+		c.mu.under[b.shard] = at
+	}
+	if b.last {
+		delete(c.mu.under, b.shard)
 	}
 }
 
@@ -94,7 +105,7 @@ func (f *feed) offerCopy() error {
 		return err
 	}
 	f.copy = &copying{feed: f, header: header, offered: time.Now(), queue: make(chan *blockBuffer, queuedBlocks)}
-	f.copy.mu.limits = make(map[int]int64)
+	f.copy.mu.holds, f.copy.mu.under = make(map[int]int64), make(map[int]int64)
 	f.link.told = header.Position.History
 	f.setState(FollowerOffered)
 	f.n.count(func(c *Counters) { c.Refusals[f.refusal]++ })
@@ -127,9 +138,11 @@ func (f *feed) beginCopy(s *syncStart) error {
 	f.willSend(from.Offset)
 	f.mu.Lock()
 	f.mu.state, f.mu.inLine = FollowerCopying, c
+	share := int64(c.missing) // a resumed copy brings only what is missing
 	f.mu.progress = Progress{
-		Peer: f.link.peer, KeysTotal: c.header.Keys, BytesTotal: c.header.Bytes,
-		ShardsTotal: c.header.Shards, Shards: c.header.Shards - c.missing,
+		Peer: f.link.peer, ShardsTotal: c.missing,
+		KeysTotal:  c.header.Keys * share / int64(c.header.Shards),
+		BytesTotal: c.header.Bytes * share / int64(c.header.Shards),
 	}
 	f.mu.Unlock()
 	f.n.count(func(c *Counters) { c.FullSyncs++ })
@@ -150,7 +163,7 @@ func (f *feed) stepCopy() (bool, error) {
 	}
 	begin := f.reader.Offset()
 	for f.reader.Offset()-begin < logPerBlock {
-		sent, err := f.sendLog(f.copy.logLimit(f.n.log))
+		sent, err := f.sendLog(f.copy.logLimit(f.n.log, f.reader.Offset()))
 		if err != nil {
 			return false, err
 		}

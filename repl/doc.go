@@ -48,7 +48,7 @@
 // run in virtual time inside testing/synctest, over [Memory] or the faulty
 // network of package repltest.
 //
-// The invariants of a full copy are rules A and B of PROTOCOL.md. copying.limits
+// The invariants of a full copy are rules A and B of PROTOCOL.md. copying.holds
 // keeps them: while a shard is assigned and its first block not sent, no log
 // goes out beyond the log's end at the assignment, which is at or below what
 // the block will stand for.

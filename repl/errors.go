@@ -55,7 +55,7 @@ var (
 	// ErrNotReady means that the upstream is a replica without data as yet.
 	ErrNotReady = errors.New("repl: upstream has no data yet")
 
-	// ErrBusy means that the upstream has too many links or handshakes.
+	// ErrBusy means that the upstream says it has no room for another follower.
 	ErrBusy = errors.New("repl: upstream is busy")
 
 	// ErrEmptyMaster means that the upstream is empty and of another history,

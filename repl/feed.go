@@ -234,7 +234,7 @@ func (f *feed) wait() error {
 	case f.copy.begun:
 		blocks = f.copy.queue
 		// With the log held back at a limit, only a block can free it.
-		if f.reader.Offset() < f.copy.logLimit(f.n.log) || f.reader.Offset() == f.n.log.End() {
+		if f.reader.Offset() < f.copy.logLimit(f.n.log, f.reader.Offset()) || f.reader.Offset() == f.n.log.End() {
 			ready = f.reader.Ready()
 		}
 	}

@@ -183,18 +183,19 @@ func (r *frameReader) readFrame() (kind, byte, []byte, error) {
 	if _, err := io.ReadFull(r.br, h); err != nil {
 		return 0, 0, nil, err
 	}
-	k, flags, length := kind(h[0]), h[1], int(binary.LittleEndian.Uint32(h[4:]))
+	k, flags, announced := kind(h[0]), h[1], binary.LittleEndian.Uint32(h[4:])
 	limit := min(r.limit(k), maxFrameBody)
 	switch seq := binary.LittleEndian.Uint32(h[8:]); {
 	case !k.known() || flags&^flagMore != 0 || h[2]|h[3] != 0:
 		return 0, 0, nil, fmt.Errorf("%w: frame header % x", ErrProtocol, h)
 	case !r.takes.has(k):
 		return 0, 0, nil, fmt.Errorf("%w: %v out of place", ErrProtocol, k)
-	case length > limit:
-		return 0, 0, nil, fmt.Errorf("%w: %v of %d bytes, limit %d", ErrLimit, k, length, limit)
+	case announced > uint32(limit): // not as an int, which may have 32 bits
+		return 0, 0, nil, fmt.Errorf("%w: %v of %d bytes, limit %d", ErrLimit, k, announced, limit)
 	case seq != r.seq:
 		return 0, 0, nil, fmt.Errorf("%w: frame %d where %d was due", ErrProtocol, seq, r.seq)
 	}
+	length := int(announced)
 	body := r.room(k, length)
 	if _, err := io.ReadFull(r.br, body); err != nil {
 		if err == io.EOF {

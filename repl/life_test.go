@@ -140,7 +140,7 @@ func TestRunAgain(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := r.WaitSynced(ctx); err != context.DeadlineExceeded {
+		if err := r.WaitSynced(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("WaitSynced without Run: %v", err)
 		}
 	})

@@ -27,10 +27,10 @@ func TestLogIsHeldBackDuringACopy(t *testing.T) {
 		return end
 	}
 	c := &copying{}
-	c.mu.limits = make(map[int]int64)
+	c.mu.holds, c.mu.under = make(map[int]int64), make(map[int]int64)
 	check := func(when string, want int64) {
 		t.Helper()
-		if got := c.logLimit(log); got != want {
+		if got := c.logLimit(log, log.End()); got != want {
 			t.Errorf("%s: log may go up to %d, want %d", when, got, want)
 		}
 	}
@@ -42,16 +42,22 @@ func TestLogIsHeldBackDuringACopy(t *testing.T) {
 	c.hold(5, log)
 	check("while shard 5 is, too", held)
 	c.sentBlock(&blockBuffer{shard: 3, first: true}, held)
-	check("when the first block of 3 is sent", c.mu.limits[5])
-	if got := c.mu.limits[3]; got != held+logBeside {
-		t.Errorf("while shard 3 is under way log may go up to %d, want %d", got, held+logBeside)
-	}
+	check("when the first block of 3 is sent", c.mu.holds[5])
 	c.sentBlock(&blockBuffer{shard: 5, first: true, last: true}, held)
 	c.sentBlock(&blockBuffer{shard: 3}, held)
 	check("when 5 is whole", write())
+	end := log.End()
+	for _, at := range []int64{held, held + logBeside - 1} {
+		if got := c.logLimit(log, at); got != end {
+			t.Errorf("with shard 3 under way since %d and the log sent up to %d, it may go up to %d, want %d", held, at, got, end)
+		}
+	}
+	if got := c.logLimit(log, held+logBeside); got != min(end, held+logBeside) {
+		t.Errorf("with 32 MiB sent beside shard 3, log may go up to %d", got)
+	}
 	c.sentBlock(&blockBuffer{shard: 3, last: true}, held)
-	if len(c.mu.limits) != 0 {
-		t.Errorf("limits are left: %v", c.mu.limits)
+	if n := len(c.mu.holds) + len(c.mu.under); n != 0 {
+		t.Errorf("%d limits are left", n)
 	}
 }
 

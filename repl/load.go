@@ -20,6 +20,7 @@ type loading struct {
 	done   rdb.ShardSet
 
 	progress   Progress
+	open       map[int]Progress // keys and bytes of the shards under way
 	lastReport time.Time
 }
 
@@ -30,6 +31,11 @@ func (l *loading) interrupted() {
 	}
 	l.from, l.done = l.loader.Interrupted()
 	l.broken = true
+	for _, lost := range l.open {
+		l.progress.Keys -= lost.Keys
+		l.progress.Bytes -= lost.Bytes
+	}
+	clear(l.open)
 	l.progress.Shards = 0
 	for i := range l.header.Shards {
 		if l.done.Has(i) {
@@ -141,7 +147,7 @@ func (s *session) beginCopy(body []byte) error {
 			l.loader.Abort()
 			l.loader = nil
 		}
-		l.progress = Progress{ShardsTotal: l.header.Shards}
+		l.progress, l.open = Progress{ShardsTotal: l.header.Shards}, make(map[int]Progress)
 		if l.loader, err = s.up.node.machine.Load(l.header); err != nil {
 			return linkError("load", s.link.peer, err)
 		}
@@ -173,14 +179,23 @@ func (s *session) loadBlock(body []byte) error {
 		return linkError("load", s.link.peer, err)
 	}
 	s.up.working()
-	p := &l.progress
-	p.Keys += int64(b.Count)
-	p.Bytes += int64(len(b.Data))
-	if b.Last {
-		p.Shards++
-	}
+	l.account(b)
 	s.report()
 	return nil
+}
+
+// account adds a block to the progress.
+func (l *loading) account(b *rdb.Block) {
+	p, shard := &l.progress, l.open[b.Shard]
+	p.Keys += int64(b.Count)
+	p.Bytes += int64(len(b.Data))
+	shard.Keys += int64(b.Count)
+	shard.Bytes += int64(len(b.Data))
+	l.open[b.Shard] = shard
+	if b.Last {
+		p.Shards++
+		delete(l.open, b.Shard)
+	}
 }
 
 // report publishes the progress.

@@ -145,12 +145,20 @@ func (n *Node) hello() *hello {
 // agree checks what both ends can check: that the peer h may be talked to.
 func (n *Node) agree(h *hello) error {
 	switch {
-	case h.recordVersion < rdb.RecordVersion:
-		return &VersionError{whatRecord, 1, int(h.recordVersion), rdb.RecordVersion, rdb.RecordVersion}
 	case h.group != n.opts.Group:
 		return fmt.Errorf("%w: %q there, %q here", ErrGroup, h.group, n.opts.Group)
 	case h.id == n.opts.ID:
 		return fmt.Errorf("%w: %s", ErrSelf, h.id)
+	}
+	return nil
+}
+
+// canRead checks what only an upstream has to know: that the follower h can read
+// the records that it will be sent.
+func canRead(h *hello) error {
+	switch {
+	case h.recordVersion < rdb.RecordVersion:
+		return &VersionError{whatRecord, 1, int(h.recordVersion), rdb.RecordVersion, rdb.RecordVersion}
 	case h.maxRecord < backlog.MaxRecordBytes:
 		return fmt.Errorf("%w: peer takes records of %d bytes, limit is %d", ErrLimit, h.maxRecord, backlog.MaxRecordBytes)
 	}

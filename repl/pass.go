@@ -21,14 +21,15 @@ import (
 type passes struct {
 	node *Node
 	free chan *blockBuffer
-	room chan struct{} // capacity 1: a queue has been emptied, or a member has left
 
 	mu struct {
 		sync.Mutex
 		running bool
 		waiting []*copying
 		members []*copying
-		cursor  int // the shard after the one handed out last
+		cursor  int           // the shard after the one handed out last
+		idle    int           // goroutines that wait for changed
+		changed chan struct{} // closed and renewed when there may be something to hand out
 	}
 }
 
@@ -52,14 +53,22 @@ const freeBuffers = 16
 const keptBufferBytes = 4 * rdb.DefaultBlockBytes
 
 func newPasses(n *Node) *passes {
-	return &passes{node: n, free: make(chan *blockBuffer, freeBuffers), room: make(chan struct{}, 1)}
+	p := &passes{node: n, free: make(chan *blockBuffer, freeBuffers)}
+	p.mu.changed = make(chan struct{})
+	return p
 }
 
-// poke tells a pass that has nobody to dump for to look again.
+// poke tells those who wait for something to hand out to look again.
 func (p *passes) poke() {
-	select {
-	case p.room <- struct{}{}:
-	default:
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pokeLocked()
+}
+
+func (p *passes) pokeLocked() {
+	if p.mu.idle > 0 {
+		close(p.mu.changed)
+		p.mu.changed = make(chan struct{})
 	}
 }
 
@@ -208,6 +217,9 @@ func (w *pass) Next() (int, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.gatherLocked()
+	// Whatever this goroutine leaves with, the others look at it again: none
+	// may wait for what another has just taken or brought to its end.
+	defer w.pokeLocked()
 	for {
 		w.admitLocked()
 		w.dropMisfitsLocked()
@@ -219,7 +231,7 @@ func (w *pass) Next() (int, bool) {
 		}
 		// Everything is under way for somebody, or all queues are filled. The
 		// goroutine that is at work goes on alone; the last one waits.
-		if len(w.jobs) > 0 || !w.idleLocked() {
+		if len(w.jobs) > 0 || !w.waitLocked(nil) {
 			return 0, false
 		}
 	}
@@ -243,15 +255,7 @@ func (w *pass) gatherLocked() {
 	grace := time.NewTimer(max(minGrace, w.took/graceShare))
 	defer grace.Stop()
 	for over := false; !over && !w.allHaveRoomLocked(); {
-		w.mu.Unlock()
-		select {
-		case <-w.room:
-		case <-grace.C:
-			over = true
-		case <-w.node.ctx.Done():
-			over = true
-		}
-		w.mu.Lock()
+		over = !w.waitLocked(grace.C)
 	}
 }
 
@@ -313,17 +317,24 @@ func (w *pass) assignLocked() (int, bool) {
 	return 0, false
 }
 
-// idleLocked waits, without the lock, until a member's queue may have room or
-// one has left. It returns false when the node is closing.
-func (w *pass) idleLocked() bool {
+// waitLocked waits, without the lock, until there may be something to hand out:
+// a queue has been emptied, a member has come or left, a shard is assigned or
+// done. It returns false when enough is ready or the node is closing.
+func (w *pass) waitLocked(enough <-chan time.Time) bool {
+	changed := w.mu.changed
+	w.mu.idle++
 	w.mu.Unlock()
-	defer w.mu.Lock()
+	defer func() {
+		w.mu.Lock()
+		w.mu.idle--
+	}()
 	select {
-	case <-w.room:
+	case <-changed:
 		return true
+	case <-enough:
 	case <-w.node.ctx.Done():
-		return false
 	}
+	return false
 }
 
 // WriteBlock encodes b once and queues it for every member that takes its
@@ -384,6 +395,7 @@ func (w *pass) push(c *copying, buf *blockBuffer) {
 func (w *pass) finish(shard int, j *job) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	defer w.pokeLocked()
 	delete(w.jobs, shard)
 	w.took = time.Since(j.began)
 	for _, c := range j.members {

@@ -16,13 +16,14 @@ type session struct {
 	up   *upstream
 	link *link
 
-	phase  phase
-	at     backlog.Position // streaming: the end of what was received and applied
-	goal   int64            // the upstream's end when the link came up
-	echo   uint64           // newest heartbeat
-	acked  int64            // what the last ack said
-	echoed uint64
-	buf    []byte
+	phase     phase
+	at        backlog.Position // streaming: the end of what was received and applied
+	goal      int64            // the upstream's end when the link came up
+	echo      uint64           // newest heartbeat
+	acked     int64            // what the last ack said
+	ackedRead int64            // how much had been read then
+	echoed    uint64
+	buf       []byte
 }
 
 // A phase says which messages a session takes.
@@ -35,9 +36,8 @@ const (
 	phaseStreaming              // log
 )
 
-// ackEvery is how much log is applied without an ack while more is waiting to
-// be read.
-const ackEvery = 1 << 20
+// ackEvery is how many bytes are read without an ack while more are waiting.
+const ackEvery = 256 << 10
 
 // session runs one connection from the dial to its end, and says why it ended.
 func (u *upstream) session(ctx context.Context) error {
@@ -305,21 +305,22 @@ func (s *session) apply(body []byte) error {
 	return nil
 }
 
-// ack answers the newest heartbeat, and says what was applied when nothing more
-// is waiting to be read or much has been applied.
+// ack answers a heartbeat, and says what was applied when nothing more is waiting
+// to be read. When much has been read it acks in any case: heartbeats wait behind
+// the data in the connection's buffers, for seconds if it is slow, and the
+// upstream must not take that for silence.
 func (s *session) ack() error {
 	a := ack{echo: s.echo, received: s.at.Offset, applied: s.at.Offset}
 	if s.phase != phaseStreaming {
 		a = ack{echo: s.echo, loading: true}
 	}
-	moved := a.applied - s.acked
-	if s.echo == s.echoed && (moved == 0 || a.loading) {
+	switch {
+	case s.echo != s.echoed:
+	case s.link.r.read-s.ackedRead >= ackEvery:
+	case a.loading || a.applied == s.acked || !s.link.r.idle():
 		return nil
 	}
-	if s.echo == s.echoed && moved < ackEvery && !s.link.r.idle() {
-		return nil
-	}
-	s.acked, s.echoed = a.applied, s.echo
+	s.acked, s.ackedRead, s.echoed = a.applied, s.link.r.read, s.echo
 	s.buf = a.append(s.buf[:0])
 	return s.link.w.write(kindAck, s.buf, nil)
 }
