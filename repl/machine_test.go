@@ -153,8 +153,9 @@ func (l *ledger) Dump(ctx context.Context, w rdb.BlockWriter) error {
 		}
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return w.End(rdb.Footer{Position: l.log.Position(), Keys: int64(len(l.entries)), Sum: sum(l.entries)})
+	f := rdb.Footer{Position: l.log.Position(), Keys: int64(len(l.entries)), Sum: sum(l.entries)}
+	l.mu.Unlock() // before End, which may wait for a slow follower
+	return w.End(f)
 }
 
 // dumpShard writes a shard in blocks of at most three entries.

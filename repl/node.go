@@ -110,11 +110,12 @@ func (n *Node) Close() error {
 	for ln := range n.mu.listeners {
 		ln.Close()
 	}
-	for conn := range n.mu.conns {
-		conn.Close()
-	}
+	// Links before connections: the first to close one decides over the reason.
 	for _, f := range n.mu.feeds {
 		f.link.close(ErrClosed)
+	}
+	for conn := range n.mu.conns {
+		conn.Close()
 	}
 	n.mu.Unlock()
 	n.log.SetSettler(nil) // before those who wait are let go: their next write is not held up

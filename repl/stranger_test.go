@@ -196,6 +196,7 @@ func TestWrongUpstreams(t *testing.T) {
 	refuses := func(code byte, rest string) func(*peer) {
 		return func(p *peer) {
 			p.readMagic()
+			p.await(msgHello)
 			p.Write([]byte(wireMagic))
 			p.send(msgRefuse, append([]byte{code}, rest...))
 		}
