@@ -100,7 +100,7 @@ func BenchmarkGet(b *testing.B) {
 
 func BenchmarkGetMissing(b *testing.B) {
 	both(b, func(k *keyMaker, r *rand.Rand) {
-		if _, err := benchStore.Get(k.key(1e11 + r.IntN(*benchKeys))); err != kv.ErrNotFound {
+		if _, err := benchStore.Get(k.key(1e9 + r.IntN(*benchKeys))); err != kv.ErrNotFound {
 			b.Error(err)
 		}
 	})

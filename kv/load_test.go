@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -206,7 +207,7 @@ func TestLoadRefuses(t *testing.T) {
 		"after the log":      {func(b *snapshotMaker) { b.blocks[0].At++ }, kv.ErrBlock},
 		"more keys":          {func(b *snapshotMaker) { b.blocks[0].Keys++ }, kv.ErrBlock},
 		"fewer keys":         {func(b *snapshotMaker) { b.blocks[0].Keys-- }, kv.ErrBlock},
-		"huge number":        {func(b *snapshotMaker) { b.blocks[0].Keys = 1 << 60 }, kv.ErrBlock},
+		"huge number":        {func(b *snapshotMaker) { b.blocks[0].Keys = math.MaxInt }, kv.ErrBlock},
 		"negative number":    {func(b *snapshotMaker) { b.blocks[0].Keys = -1 }, kv.ErrBlock},
 		"negative count":     {func(b *snapshotMaker) { b.blocks[0].Count = -1 }, kv.ErrBlock},
 		"wrong count":        {func(b *snapshotMaker) { b.blocks[0].Count++; b.blocks[0].Keys++ }, kv.ErrBlock},

@@ -113,6 +113,7 @@ func (g *group) attach(ctx context.Context) error {
 	go g.master.Serve(ln)
 
 	w := startWriter(g.store)
+	defer w.stop() // for the ways out in between; it may be called twice
 	start := time.Now()
 	bars := newBars("replica-1", "replica-2")
 	for _, name := range []string{"replica-1", "replica-2"} {

@@ -66,8 +66,8 @@ func (b *bars) done() {
 func line(name string, p repl.Progress) string {
 	const width = 30
 	full := width * p.Shards / max(p.ShardsTotal, 1)
-	return fmt.Sprintf("   %-10s [%s%s] %6d of %6d keys, %s",
-		name, strings.Repeat("#", full), strings.Repeat(".", width-full), p.Keys, p.KeysTotal, size(p.Bytes))
+	return fmt.Sprintf("   %-10s [%s%s] %6d keys, %8s of about %s",
+		name, strings.Repeat("#", full), strings.Repeat(".", width-full), p.Keys, size(p.Bytes), size(max(p.Bytes, p.BytesTotal)))
 }
 
 // phases collects what each part of the run took.

@@ -21,9 +21,13 @@ func toolchainRoot() string {
 // readTree returns the contents of the regular files below dir by their paths,
 // and how many bytes they are.
 func readTree(dir string) (map[string][]byte, int64, error) {
+	dir, err := filepath.EvalSymlinks(dir) // WalkDir does not follow a link at the root
+	if err != nil {
+		return nil, 0, err
+	}
 	files := make(map[string][]byte)
 	var total int64
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}

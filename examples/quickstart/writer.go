@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/emberkv/ember/kv"
@@ -9,6 +10,7 @@ import (
 
 // A writer sets small keys, some 20,000 a second, until it is stopped.
 type writer struct {
+	once    sync.Once
 	quit    chan struct{}
 	done    chan struct{}
 	writes  int
@@ -44,9 +46,10 @@ func (w *writer) run(s *kv.Store) {
 	}
 }
 
-// stop ends the writer and returns how many writes it made.
+// stop ends the writer and returns how many writes it made. It may be called
+// twice.
 func (w *writer) stop() (int, error) {
-	close(w.quit)
+	w.once.Do(func() { close(w.quit) })
 	<-w.done
 	return w.writes, w.err
 }
