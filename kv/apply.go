@@ -77,12 +77,34 @@ func (t *table) applyAll(ops []operation) error {
 	return nil
 }
 
-// warm asks for the cache lines that ops will need: the groups of their keys. On a
-// store much larger than the caches each is a miss, and misses that do not wait
-// for each other overlap.
-func (t *table) warm(ops []operation) {
+// warm asks for the cache lines that ops will need: the groups of their keys, and
+// then the entries that stand there now. On a store much larger than the caches each
+// is a miss, and misses that do not wait for each other overlap. What it finds may be
+// out of date by the time the operation is carried out; nothing depends on it.
+func (t *table) warm(ops []operation) (sum byte) {
 	for i := range ops {
 		first, home := t.shard(ops[i].hash).dir.Load().home(ops[i].hash)
 		atomic.LoadUint64(&at(first, home)[0])
 	}
+	for i := range ops {
+		sum += t.shard(ops[i].hash).glance(ops[i].hash)
+	}
+	return sum
+}
+
+// glance reads the first byte of the entry that a key most likely has. It takes no
+// lock; see find, of which it is the first step.
+func (sh *shard) glance(hash uint64) byte {
+	slabs := sh.slabs.Load()
+	first, i := sh.dir.Load().home(hash)
+	g := at(first, i)
+	match := matchTags(atomic.LoadUint64(&g[0]), tag(hash))
+	if match == 0 {
+		return 0
+	}
+	ref := slot(atomic.LoadUint64(&g[1+lowest(match)]))
+	if ref == 0 || sh.slabs.Load() != slabs {
+		return 0
+	}
+	return slabs.data[ref.slab()][ref.offset()]
 }
