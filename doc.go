@@ -32,22 +32,31 @@
 //
 // # What it promises
 //
-// Each promise names the tests that break when it does.
+// Each promise names tests that break when it does. The numbers are those of the
+// project's list; P5 to P7, bounded loss at a failover, one writer an epoch and crash
+// safety, belong to parts that do not exist yet.
 //
 //   - P1 Prefix. A replica's state is the state after some prefix of its master's
 //     history: no gap, nothing that no master accepted
-//     (repl: TestCutAtEveryByte; kv: TestLoad).
+//     (repl: TestCutAtEveryByte, TestHundredCuts, TestManglingLinks; kv: TestModel).
 //   - P2 Forward. Within a history a replica's offset never goes back. A full copy
-//     is exchanged for the old state at once; until then the old state serves.
+//     is exchanged for the old state at once; until then the old state serves
+//     (repl: TestOldDataAreServedUntilTheSwap; kv: TestInterruptedCopyGoesOn).
 //   - P3 Same place, same data. Two nodes at the same position hold the same keys.
-//     A full copy is compared by count and digest before it is put to use.
-//   - P4 Wait. When Master.Wait returns n, n replicas had applied the position.
+//     A full copy is compared by count and digest before it is put to use, and a
+//     store that stops following begins a new history (kv: TestCopyFromAFollower,
+//     TestLoadRefuses; repl: TestUpstreamsThatLie, TestMasterOnFollowersStoreForks).
+//   - P4 Wait. When Master.Wait returns n, n replicas had applied the position
+//     (repl: TestWaitCountsNodesThatApplied, TestLateAck, TestAcksThatLie).
 //   - P8 Bounded resources. A follower costs its upstream one chunk of the log and
 //     a few frames, however slow it is. No length that a peer sends is believed
 //     before the bytes are there; before the handshake is over a peer can make a
-//     node hold 1 KiB, for 5 seconds.
-//   - P9 Healing. When a network heals, all nodes converge without help.
-//   - P10 Clean end. After Close no goroutine, connection or timer is left.
+//     node hold 1 KiB, for 5 seconds (repl: TestSlowReader, TestLengthsThatLie,
+//     TestStrangerHoldsLittle, TestSilentStrangers; kv: TestSmallRecordsAreNotMultiplied).
+//   - P9 Healing. When a network heals, all nodes converge without help
+//     (repl: TestSwizzle, TestHalfOpen, TestCopyOverSlowLink).
+//   - P10 Clean end. After Close no goroutine, connection or timer is left
+//     (repl: TestCloseInEveryPhase; every test in virtual time).
 //
 // # What it does not promise
 //

@@ -6,7 +6,7 @@
 //	err := s.Set("user:1", []byte("Ada"), kv.TTL(time.Hour))
 //	name, err := s.Get("user:1")
 //
-// Reads take no lock, allocate nothing, and return slices of the store's memory,
+// Get takes no lock, allocates nothing, and returns a slice of the store's memory,
 // which must not be modified. Every write is atomic; when it returns, it is in the
 // log and visible.
 //
@@ -36,7 +36,23 @@
 // Overwritten and deleted entries leave dead bytes behind. Writers themselves empty
 // the slabs that have most of them, a few entries at a time; after any number of random
 // overwrites no more than a third of a store's slabs is dead. A [Snapshot] that is
-// open suspends that for the slabs that it holds.
+// open suspends that for the slabs that it holds. Segments are not merged: when most
+// keys of a large store have gone, theirs stay until their shard is empty.
+//
+// # Records
+//
+// What the log holds, and so what followers are sent, is a sequence of records, each
+// framed by its length (see package backlog). The first byte of a payload is the kind:
+//
+//	1 put              uvarint length of the key, key, value
+//	2 put, deadline    the same, with the deadline before the key
+//	3 delete           key
+//	4 expired          key: deleted because its deadline passed
+//	5 deadline         8 bytes, 0 for none; key
+//	6 clear            nothing
+//
+// Deadlines are 8 bytes of Unix milliseconds, little endian. Records are effects: one
+// that is applied again, with all that followed it, changes nothing.
 //
 // # Invariants
 //

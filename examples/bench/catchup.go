@@ -11,7 +11,8 @@ import (
 // just been cut off may wait longer before it tries again.
 const betweenCuts = 1100 * time.Millisecond
 
-// catchUpBlip breaks the link for as long as it takes to write 1000 keys.
+// catchUpBlip breaks the connection, as Redis' CLIENT KILL does, and writes 1000
+// keys. The replica may dial again at once.
 func catchUpBlip(ctx context.Context, b *bench, name string) error {
 	return catchUp(ctx, b, name, 1000, 0)
 }
@@ -51,8 +52,11 @@ func catchUp(ctx context.Context, b *bench, name string, missed int, away time.D
 }
 
 func (g *group) measureCatchUp(ctx context.Context, s *series, r *member, args LoadArgs, away time.Duration) error {
-	begin := time.Now()
-	if err := r.do(ctx, "Cut", None{}); err != nil {
+	begin, how := time.Now(), "Cut"
+	if away == 0 {
+		how = "Break"
+	}
+	if err := r.do(ctx, how, None{}); err != nil {
 		return err
 	}
 	var pos backlog.Position
@@ -68,7 +72,8 @@ func (g *group) measureCatchUp(ctx context.Context, s *series, r *member, args L
 	inMilliseconds := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 	if away == 0 {
 		s.add(rowFromBreak, milliseconds, inMilliseconds(level.Sub(begin)))
+	} else {
+		s.add(rowFromReturn, milliseconds, inMilliseconds(level.Sub(back)))
 	}
-	s.add(rowFromReturn, milliseconds, inMilliseconds(level.Sub(back)))
 	return nil
 }

@@ -99,6 +99,13 @@ func (n *Node) WaitLevel(pos backlog.Position, _ *None) error {
 	return n.store.Wait(ctx, pos)
 }
 
+// Break breaks a replica's link, which may be dialled again at once.
+func (n *Node) Break(None, *None) error {
+	n.link.cut()
+	n.link.heal()
+	return nil
+}
+
 // Cut breaks a replica's link and keeps it broken.
 func (n *Node) Cut(None, *None) error {
 	n.link.cut()
