@@ -9,8 +9,9 @@ type BlockWriter interface {
 	// Begin is called once, first.
 	Begin(Header) error
 
-	// Next returns the shard that is to be dumped next. The machine must not
-	// have captured it yet. False means that no more are wanted.
+	// Next returns the shard that is to be dumped next, to be captured after the
+	// call; it may be one that was dumped before. False means that no more are
+	// wanted. Next may wait.
 	Next() (shard int, ok bool)
 
 	// WriteBlock takes a block of a shard that Next returned. The block's Data
@@ -18,7 +19,8 @@ type BlockWriter interface {
 	WriteBlock(*Block) error
 
 	// End is called once, when Next has returned false and every block has been
-	// written.
+	// written. Like WriteBlock it may wait for a slow taker, so no lock that
+	// writers need may be held.
 	End(Footer) error
 }
 
