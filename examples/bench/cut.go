@@ -50,8 +50,16 @@ func (c *cuttable) isDown() bool {
 // cut closes every connection and refuses new ones.
 func (c *cuttable) cut() {
 	c.mu.Lock()
+	c.mu.down = true
+	c.mu.Unlock()
+	c.sever()
+}
+
+// sever closes every connection.
+func (c *cuttable) sever() {
+	c.mu.Lock()
 	conns := c.mu.conns
-	c.mu.down, c.mu.conns = true, nil
+	c.mu.conns = nil
 	c.mu.Unlock()
 	for _, conn := range conns {
 		conn.Close()

@@ -101,8 +101,7 @@ func (n *Node) WaitLevel(pos backlog.Position, _ *None) error {
 
 // Break breaks a replica's link, which may be dialled again at once.
 func (n *Node) Break(None, *None) error {
-	n.link.cut()
-	n.link.heal()
+	n.link.sever()
 	return nil
 }
 
