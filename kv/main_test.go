@@ -2,44 +2,17 @@ package kv_test
 
 import (
 	"bytes"
-	"fmt"
 	"io"
-	"os"
-	"runtime"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/leakcheck"
 	"github.com/emberkv/ember/kv"
 	"github.com/emberkv/ember/rdb"
 )
 
-// TestMain fails when a goroutine of the package is left behind.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if left := leftGoroutines(5 * time.Second); left != "" && code == 0 {
-		fmt.Fprintf(os.Stderr, "goroutines left behind:\n%s\n", left)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// leftGoroutines waits for goroutines that are about to end, and returns the others.
-func leftGoroutines(patience time.Duration) string {
-	buf := make([]byte, 1<<20)
-	for start := time.Now(); ; runtime.Gosched() {
-		var left []string
-		for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-			if strings.Contains(stack, "ember/kv.") && !strings.Contains(stack, "leftGoroutines") {
-				left = append(left, stack)
-			}
-		}
-		if len(left) == 0 || time.Since(start) > patience {
-			return strings.Join(left, "\n\n")
-		}
-	}
-}
+// TestMain fails the run when a goroutine of this package outlives the tests.
+func TestMain(m *testing.M) { leakcheck.Main(m) }
 
 // open returns a store that is closed when the test ends.
 func open(tb testing.TB, opts *kv.Options) *kv.Store {

@@ -15,15 +15,16 @@ const module = "github.com/emberkv/ember"
 // allowed lists, for each package of the module, which others of the module it
 // may import directly. Examples may import what they like.
 var allowed = map[string][]string{
-	"":                 {},
-	"internal/hash":    {},
-	"internal/pipe":    {},
-	"backlog":          {},
-	"rdb":              {"backlog", "internal/hash"},
-	"kv":               {"backlog", "rdb", "internal/hash"},
-	"repl":             {"backlog", "rdb", "internal/pipe"},
-	"repl/repltest":    {"repl", "internal/hash", "internal/pipe"},
-	"internal/borders": {},
+	"":                   {},
+	"internal/hash":      {},
+	"internal/pipe":      {},
+	"backlog":            {},
+	"rdb":                {"backlog", "internal/hash"},
+	"kv":                 {"backlog", "rdb", "internal/hash"},
+	"repl":               {"backlog", "rdb", "internal/pipe"},
+	"repl/repltest":      {"repl", "internal/hash", "internal/pipe"},
+	"internal/borders":   {},
+	"internal/leakcheck": {},
 }
 
 // dependencies are the modules that the root module may use outside its tests.
