@@ -9,19 +9,9 @@ import (
 	"github.com/emberkv/ember/rdb"
 )
 
-// The kinds of record, the first byte of a payload. A record says what became of
-// a key, not what was asked for, so that one that is applied again, with all that
-// followed it, changes nothing.
-//
-//	1 put              uvarint length of the key, key, value      rdb.KindPut
-//	2 put, deadline    the same, deadline before the key          rdb.KindPutDeadline
-//	3 delete           key
-//	4 expired          key: deleted because its deadline passed
-//	5 deadline         8 bytes, 0 for none; key
-//	6 clear            nothing
-//
-// Deadlines are Unix milliseconds, little endian. The bytes of a put are those of
-// the entry in memory and in a snapshot.
+// The kinds of record beside rdb.KindPut and rdb.KindPutDeadline. The package's
+// documentation has the table of all, with their layout. A record says what became of a
+// key, not what was asked for.
 const (
 	kindDelete   = 3
 	kindExpired  = 4
