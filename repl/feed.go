@@ -98,15 +98,19 @@ func (f *feed) run() error {
 // closed: of two links only the newer one counts.
 func (n *Node) enlist(f *feed) error {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	if n.mu.closed {
+		n.mu.Unlock()
 		return ErrClosed
 	}
-	if old := n.mu.feeds[f.link.peer.ID]; old != nil {
-		n.acks.retire(old)
-		old.link.close(ErrReplaced)
+	old := n.mu.feeds[f.link.peer.ID]
+	if old != nil {
+		n.acks.retire(old) // before the new one counts
 	}
 	n.mu.feeds[f.link.peer.ID] = f
+	n.mu.Unlock()
+	if old != nil {
+		old.link.close(ErrReplaced) // a TLS connection says goodbye: not under the lock
+	}
 	return nil
 }
 

@@ -3,7 +3,9 @@ package repl
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -106,18 +108,21 @@ func (n *Node) start(f func()) bool {
 // replica's refuses them. Close may be called more than once.
 func (n *Node) Close() error {
 	n.mu.Lock()
-	n.mu.closed = true
-	for ln := range n.mu.listeners {
+	n.mu.closed = true // from here on nothing is added to what is taken down below
+	listeners := slices.Collect(maps.Keys(n.mu.listeners))
+	feeds := slices.Collect(maps.Values(n.mu.feeds))
+	conns := slices.Collect(maps.Keys(n.mu.conns))
+	n.mu.Unlock()
+	for _, ln := range listeners {
 		ln.Close()
 	}
 	// Links before connections: the first to close one decides over the reason.
-	for _, f := range n.mu.feeds {
+	for _, f := range feeds {
 		f.link.close(ErrClosed)
 	}
-	for conn := range n.mu.conns {
+	for _, conn := range conns {
 		conn.Close()
 	}
-	n.mu.Unlock()
 	n.log.SetSettler(nil) // before those who wait are let go: their next write is not held up
 	n.cancel()
 	n.wg.Wait()

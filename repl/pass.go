@@ -273,7 +273,8 @@ func (w *pass) dropMisfitsLocked() {
 	for _, c := range w.mu.members {
 		if !w.fits(c) {
 			w.removeLocked(c)
-			c.feed.link.close(linkError("dump", c.feed.link.peer, errTable))
+			// Not under the lock: to close a connection may be to write on it.
+			w.node.start(func() { c.feed.link.close(linkError("dump", c.feed.link.peer, errTable)) })
 		}
 	}
 }
