@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
@@ -45,20 +46,26 @@ func (n *Node) Serve(ln net.Listener) error {
 }
 
 func (n *Node) addListener(ln net.Listener) bool {
+	addr := ln.Addr().String()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.mu.closed {
 		return false
 	}
 	n.mu.listeners[ln] = struct{}{}
+	n.mu.addrs = append(n.mu.addrs, addr)
 	n.wg.Add(1)
 	return true
 }
 
 func (n *Node) removeListener(ln net.Listener) {
+	addr := ln.Addr().String()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.mu.listeners, ln)
+	if i := slices.Index(n.mu.addrs, addr); i >= 0 {
+		n.mu.addrs = slices.Delete(n.mu.addrs, i, i+1)
+	}
 	n.wg.Done()
 }
 
@@ -154,6 +161,7 @@ func readHello(l *link, want kind) (*hello, error) {
 	if l.with, err = parseHello(body); err != nil {
 		return nil, err
 	}
-	l.peer.ID, l.peer.Name = l.with.id, l.with.name
+	l.peer.ID, l.peer.Name, l.peer.Priority = l.with.id, l.with.name, int(l.with.priority)
+	l.peer.Listen = reachable(l.with.announce, l.conn)
 	return l.with, nil
 }

@@ -56,7 +56,7 @@
 // # Reading order
 //
 // machine.go (what is replicated), options.go, node.go (the seat), master.go and
-// replica.go (the handles); then the way down: accept.go, feed.go, copy.go,
+// replica.go (the handles), announce.go; then the way down: accept.go, feed.go, copy.go,
 // pass.go, acks.go; and up: upstream.go, session.go, load.go. Below both: link.go,
 // frame.go, message.go, transport.go, memory.go. PROTOCOL.md is the wire.
 package repl

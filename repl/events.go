@@ -11,6 +11,8 @@ type Peer struct {
 	ID       NodeID `json:"id"`
 	Name     string `json:"name"`
 	Addr     string `json:"addr"`     // remote address of the connection; where it was dialled, for an upstream
+	Listen   string `json:"listen"`   // where it may be reached, as far as it has said; see Options.Announce
+	Priority int    `json:"priority"` // see Options.Priority; 0 means never
 	Upstream bool   `json:"upstream"` // the peer is this node's upstream, not one of its followers
 }
 

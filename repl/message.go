@@ -99,11 +99,12 @@ type hello struct {
 	maxRecord              uint32
 	id                     NodeID
 	end                    int64
-	name, group            string
+	priority               uint16
+	name, group, announce  string
 	lineage                backlog.Lineage
 }
 
-const helloFixedBytes = 1 + 1 + 2 + 4 + 4 + 16 + 8
+const helloFixedBytes = 1 + 1 + 2 + 4 + 4 + 16 + 8 + 2
 
 func (h *hello) append(b []byte) []byte {
 	b = append(b, h.versionMin, h.versionMax)
@@ -112,8 +113,10 @@ func (h *hello) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint32(b, h.maxRecord)
 	b = append(b, h.id[:]...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.end))
-	b = append(append(b, byte(len(h.name))), h.name...)
-	b = append(append(b, byte(len(h.group))), h.group...)
+	b = binary.LittleEndian.AppendUint16(b, h.priority)
+	for _, s := range [...]string{h.name, h.group, h.announce} {
+		b = append(append(b, byte(len(s))), s...)
+	}
 	b, _ = h.lineage.AppendBinary(b)
 	return b
 }
@@ -139,17 +142,18 @@ func parseHello(b []byte) (*hello, error) {
 	h.maxRecord = binary.LittleEndian.Uint32(b[8:])
 	copy(h.id[:], b[12:])
 	h.end = int64(binary.LittleEndian.Uint64(b[28:]))
+	h.priority = binary.LittleEndian.Uint16(b[36:])
 	b = b[helloFixedBytes:]
-	var err1, err2, err3 error
-	h.name, b, err1 = cutName(b)
-	h.group, b, err2 = cutName(b)
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, err
+	var err error
+	for _, s := range [...]*string{&h.name, &h.group, &h.announce} {
+		if *s, b, err = cutName(b); err != nil {
+			return nil, err
+		}
 	}
-	h.lineage, b, err3 = backlog.CutLineage(b, h.end)
+	h.lineage, b, err = backlog.CutLineage(b, h.end)
 	switch {
-	case err3 != nil:
-		return nil, fmt.Errorf("%w: %w", ErrProtocol, err3)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrProtocol, err)
 	case len(b) != 0:
 		return nil, fmt.Errorf("%w: %d bytes behind a hello", ErrProtocol, len(b))
 	case h.heartbeat < minHeartbeat || h.heartbeat > maxHeartbeat || h.id == NodeID{}:
@@ -158,6 +162,8 @@ func parseHello(b []byte) (*hello, error) {
 	return h, nil
 }
 
+// cutName reads a name, a group or an announced address: one byte with its
+// length, at most 64, and as many bytes.
 func cutName(b []byte) (string, []byte, error) {
 	if len(b) == 0 || int(b[0]) > MaxNameBytes || len(b) <= int(b[0]) {
 		return "", nil, fmt.Errorf("%w: name in %d bytes", ErrProtocol, len(b))

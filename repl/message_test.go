@@ -46,6 +46,7 @@ func TestMessagesRoundTrip(t *testing.T) {
 func TestLargestHelloFits(t *testing.T) {
 	h := sampleHello()
 	h.name, h.group = strings.Repeat("n", MaxNameBytes), strings.Repeat("g", MaxNameBytes)
+	h.announce, h.priority = strings.Repeat("a", MaxAnnounceBytes), MaxPriority
 	h.lineage.Earlier = nil
 	for i := range backlog.MaxForks {
 		h.lineage.Earlier = append(h.lineage.Earlier, backlog.Fork{History: backlog.History{9, byte(i)}, End: int64(900 - i)})

@@ -55,6 +55,7 @@ type Node struct {
 		sync.Mutex
 		closed     bool
 		listeners  map[net.Listener]struct{}
+		addrs      []string              // of the listeners, in the order of Serve
 		conns      map[net.Conn]struct{} // accepted, whatever their state
 		handshakes int                   // of conns, at most maxHandshakes
 		feeds      map[NodeID]*feed      // one for each follower
@@ -140,6 +141,7 @@ func (n *Node) hello() *hello {
 		heartbeat:     n.opts.Heartbeat,
 		maxRecord:     backlog.MaxRecordBytes,
 		id:            n.opts.ID, name: n.opts.Name, group: n.opts.Group,
+		announce: n.announced(), priority: uint16(max(n.opts.Priority, 0)),
 		end: pos.Offset, lineage: n.log.Lineage(),
 	}
 	if h.lineage.Validate(h.end) != nil {

@@ -26,10 +26,12 @@ func (id NodeID) MarshalText() ([]byte, error) { return []byte(id.String()), nil
 
 // Limits of Options.
 const (
-	MaxNameBytes  = 64 // of a node's and a group's name
-	minHeartbeat  = time.Millisecond
-	maxHeartbeat  = time.Hour
-	maxHandshakes = 64
+	MaxNameBytes     = 64 // of a node's and a group's name
+	MaxAnnounceBytes = 64 // of Options.Announce
+	MaxPriority      = 65535
+	minHeartbeat     = time.Millisecond
+	maxHeartbeat     = time.Hour
+	maxHandshakes    = 64
 )
 
 // Options configure a node. A nil pointer and the zero value of each field mean
@@ -46,6 +48,19 @@ type Options struct {
 
 	// Group must be the same at both ends of a link, at most 64 bytes.
 	Group string
+
+	// Announce is the address at which peers may reach a listener of this node,
+	// at most 64 bytes. The default is the address of the first listener that is
+	// served, or none if that is longer. An unspecified host, as in
+	// "0.0.0.0:7000", is replaced by each peer with the one that it sees at the
+	// other end of the connection. It is told in the handshake: a replica that
+	// is to be found by way of its upstream calls Serve before Run.
+	Announce string
+
+	// Priority says which replica should rather become master: the one with
+	// the lowest. The default is 100, the most 65535. A negative one means never,
+	// and is shown as 0, which is what Redis calls it.
+	Priority int
 
 	// Transport dials upstreams. The default is TCP. Listeners are handed to
 	// Serve and may be of any kind.
@@ -122,6 +137,7 @@ type Unacked struct {
 
 // Defaults of Options.
 const (
+	DefaultPriority         = 100
 	DefaultHeartbeat        = time.Second
 	DefaultHandshakeTimeout = 5 * time.Second
 	DefaultMaxSyncs         = 8
@@ -148,6 +164,7 @@ func (o *Options) normalize() (*Options, error) {
 	if n.Logger == nil {
 		n.Logger = slog.New(slog.DiscardHandler)
 	}
+	setDefault(&n.Priority, DefaultPriority)
 	setDefault(&n.Heartbeat, DefaultHeartbeat)
 	setDefault(&n.Timeout, 3*n.Heartbeat)
 	setDefault(&n.HandshakeTimeout, DefaultHandshakeTimeout)
@@ -174,6 +191,8 @@ func (o *Options) check() error {
 	}{
 		{"Name", o.Name, len(o.Name) <= MaxNameBytes, "at most 64 bytes"},
 		{"Group", o.Group, len(o.Group) <= MaxNameBytes, "at most 64 bytes"},
+		{"Announce", o.Announce, len(o.Announce) <= MaxAnnounceBytes, "at most 64 bytes"},
+		{"Priority", o.Priority, o.Priority <= MaxPriority, "at most 65535"},
 		{"Heartbeat", o.Heartbeat, o.Heartbeat >= minHeartbeat && o.Heartbeat <= maxHeartbeat, "1ms to 1h"},
 		{"Timeout", o.Timeout, o.Timeout >= 3*o.Heartbeat, "at least three times Heartbeat"},
 		{"HandshakeTimeout", o.HandshakeTimeout, o.HandshakeTimeout > 0, "more than 0"},

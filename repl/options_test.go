@@ -23,6 +23,8 @@ func TestOptionsAreChecked(t *testing.T) {
 	}{
 		{"Name", func(o *repl.Options) { o.Name = long }, long},
 		{"Group", func(o *repl.Options) { o.Group = long }, long},
+		{"Announce", func(o *repl.Options) { o.Announce = long }, long},
+		{"Priority", func(o *repl.Options) { o.Priority = repl.MaxPriority + 1 }, repl.MaxPriority + 1},
 		{"Heartbeat", func(o *repl.Options) { o.Heartbeat = -1 }, time.Duration(-1)},
 		{"Heartbeat", func(o *repl.Options) { o.Heartbeat = time.Millisecond - 1 }, time.Millisecond - 1},
 		{"Heartbeat", func(o *repl.Options) { o.Heartbeat = time.Hour + 1 }, time.Hour + 1},
@@ -48,7 +50,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 	longest := strings.Repeat("x", repl.MaxNameBytes)
 	for name, o := range map[string]*repl.Options{
-		"nil": nil, "zero": {}, "longest names": {Name: longest, Group: longest},
+		"nil": nil, "zero": {}, "longest names": {Name: longest, Group: longest, Announce: longest, Priority: repl.MaxPriority},
 		"limits": {Liveness: repl.Liveness{Heartbeat: time.Hour, Timeout: 3 * time.Hour}},
 	} {
 		m, err := repl.NewMaster(newLedger(nil), o)

@@ -13,6 +13,8 @@ type Status struct {
 	ID       NodeID           `json:"id"`
 	Name     string           `json:"name"`
 	Group    string           `json:"group,omitempty"`
+	Announce string           `json:"announce"` // where peers are told to reach this node; empty for nowhere
+	Priority int              `json:"priority"` // for becoming master, the lowest first; 0 for never
 	Role     Role             `json:"role"`
 	Position backlog.Position `json:"position"` // end of the log
 	Lineage  backlog.Lineage  `json:"lineage"`
@@ -115,6 +117,7 @@ type UpstreamStatus struct {
 func (n *Node) Status() Status {
 	s := Status{
 		ID: n.opts.ID, Name: n.opts.Name, Group: n.opts.Group, Role: n.role,
+		Announce: n.announced(), Priority: max(n.opts.Priority, 0),
 		Position: n.log.Position(), Lineage: n.log.Lineage(), Window: n.log.Window(),
 	}
 	n.mu.Lock()

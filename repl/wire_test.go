@@ -118,7 +118,8 @@ type identity struct {
 	maxRecord              uint32
 	id                     repl.NodeID
 	end                    int64
-	name, group            string
+	priority               uint16
+	name, group, announce  string
 	lineage                backlog.Lineage
 }
 
@@ -145,8 +146,10 @@ func (i identity) body() []byte {
 	b = le.AppendUint32(b, i.maxRecord)
 	b = append(b, i.id[:]...)
 	b = le.AppendUint64(b, uint64(i.end))
-	b = append(append(b, byte(len(i.name))), i.name...)
-	b = append(append(b, byte(len(i.group))), i.group...)
+	b = le.AppendUint16(b, i.priority)
+	for _, s := range []string{i.name, i.group, i.announce} {
+		b = append(append(b, byte(len(s))), s...)
+	}
 	b, _ = i.lineage.AppendBinary(b)
 	return b
 }

@@ -1,0 +1,54 @@
+package repl
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+)
+
+// reachable returns the address at which the node that announced addr on conn may
+// be reached: addr, but with the connection's remote host in place of a host
+// that is missing or unspecified, as in "0.0.0.0:7000" and "[::]:7000". A node
+// that listens on every interface cannot know by which of them its peers see it.
+// What is not a host and a port is some transport's own and stays as it is.
+func reachable(addr string, conn net.Conn) string {
+	host, port := splitAddr(addr)
+	if port == 0 || !unspecified(host) {
+		return addr
+	}
+	theirs, remotePort := splitAddr(conn.RemoteAddr().String())
+	if remotePort == 0 {
+		return addr
+	}
+	return net.JoinHostPort(theirs, strconv.Itoa(port))
+}
+
+func unspecified(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
+}
+
+// splitAddr returns addr's host and port. The port is 0, and the host all of
+// addr, when that is not a host and a port: a socket's path, or a name.
+func splitAddr(addr string) (host string, port int) {
+	h, p, err := net.SplitHostPort(addr)
+	n, perr := strconv.ParseUint(p, 10, 16)
+	if err != nil || perr != nil || n == 0 {
+		return addr, 0
+	}
+	return h, int(n)
+}
+
+// announced returns what the node tells peers of where it listens: what the
+// program has set, or the address of the first listener that is served now.
+func (n *Node) announced() string {
+	if n.opts.Announce != "" {
+		return n.opts.Announce
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.mu.addrs) == 0 || len(n.mu.addrs[0]) > MaxAnnounceBytes {
+		return ""
+	}
+	return n.mu.addrs[0]
+}
