@@ -27,8 +27,17 @@ func (l Lineage) NextFork(end int64) (int64, bool) {
 
 // Extend takes over the lineage of a log that this one follows. The log must
 // end where both agree: it returns [ErrPosition], and changes nothing, unless
-// its end is on theirs. Records stay and readers go on.
+// its end is on theirs. Records stay and readers go on; those that wait are woken:
+// their followers should hear of a new history.
 func (l *Log) Extend(theirs Lineage) error {
+	if err := l.extend(theirs); err != nil {
+		return err
+	}
+	l.wake()
+	return nil
+}
+
+func (l *Log) extend(theirs Lineage) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.held.Load()
@@ -38,6 +47,9 @@ func (l *Log) Extend(theirs Lineage) error {
 	}
 	if common, ok := mine.Common(end, theirs, end); !ok || common < end {
 		return fmt.Errorf("%w: log at %s-%d is not on the lineage of %s", ErrPosition, mine.Current, end, theirs.Current)
+	}
+	if mine.Current == theirs.Current && slices.Equal(mine.Earlier, theirs.Earlier) {
+		return nil
 	}
 	theirs.Earlier = slices.Clone(theirs.Earlier)
 	h.lineage.Store(&theirs)

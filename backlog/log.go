@@ -157,13 +157,15 @@ func (l *Log) Window() Window {
 // Fork ends the current history at the log's end and begins next, which must
 // be new, there. The records stay, readers go on, and what is appended from now
 // on belongs to next. It returns the position of the fork in the new history.
+// Readers that wait are woken: their followers should hear of it.
 func (l *Log) Fork(next History) Position {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	h := l.held.Load()
 	end := h.end.Load()
 	lin := h.lineage.Load().Fork(next, end)
 	h.lineage.Store(&lin)
+	l.mu.Unlock()
+	l.wake()
 	return Position{History: next, Offset: end}
 }
 

@@ -16,6 +16,10 @@ type Reader struct {
 	at   int64     // offset of the next byte; always between two records
 	c    *chunk    // holds at, or ends there; nil before the first record
 
+	// lineage is the log's as of the last Next or Ready, so that the latter
+	// notices a fork, which brings no records.
+	lineage *Lineage
+
 	ready  chan struct{} // capacity 1: a token for each time it was woken
 	parked bool          // in log.sleep.readers; guarded by log.sleep.mu
 }
@@ -37,7 +41,7 @@ func (l *Log) readerOf(h *contents, offset int64) (*Reader, error) {
 	if c != nil && offset < c.end() && !onBoundary(c.buf[:c.n.Load()], int(offset-c.base)) {
 		return nil, ErrBoundary
 	}
-	return &Reader{log: l, held: h, at: offset, c: c, ready: make(chan struct{}, 1)}, nil
+	return &Reader{log: l, held: h, at: offset, c: c, lineage: h.lineage.Load(), ready: make(chan struct{}, 1)}, nil
 }
 
 // Offset returns where the next record that Next returns begins.
@@ -53,6 +57,7 @@ func (r *Reader) Offset() int64 { return r.at }
 // was outrun and [ErrReset] when the log was replaced; the reader is of no use
 // then.
 func (r *Reader) Next(limit int64) ([]byte, error) {
+	r.lineage = r.held.lineage.Load()
 	b, err := r.next(limit)
 	// Checked last, so that no caller of Adopt sees a record of what it
 	// replaced come out after it has returned.
@@ -91,9 +96,10 @@ func (r *Reader) next(limit int64) (b []byte, err error) {
 func (r *Reader) reset() bool { return r.log.held.Load() != r.held }
 
 // Ready returns a channel that delivers one value when the log holds something
-// behind the reader's offset, or was replaced; at once if it already does. Call
-// it again before each wait. A caller that has selected something else in the
-// meantime may find a value that is out of date: Next then returns nil.
+// behind the reader's offset, was replaced, or has got another lineage since the
+// last Next; at once if it already has. Call it again before each wait. A caller
+// that has selected something else in the meantime may find a value that is out of
+// date: Next then returns nil, as it does when there was only a fork.
 func (r *Reader) Ready() <-chan struct{} {
 	l := r.log
 	l.sleep.mu.Lock()
@@ -103,9 +109,12 @@ func (r *Reader) Ready() <-chan struct{} {
 		l.sleepers.Store(int64(len(l.sleep.readers)))
 	}
 	l.sleep.mu.Unlock()
-	// An append that came before the store above did not see us; its records
-	// are seen here. One that comes after it wakes us.
-	if r.held.end.Load() > r.at || r.reset() {
+	// An append or a fork that came before the store above did not see us; what
+	// it did is seen here. One that comes after it wakes us.
+	lineage := r.held.lineage.Load()
+	forked := lineage != r.lineage
+	r.lineage = lineage // one value for each change
+	if forked || r.held.end.Load() > r.at || r.reset() {
 		select {
 		case r.ready <- struct{}{}:
 		default:
