@@ -2,6 +2,8 @@ package backlog_test
 
 import (
 	"encoding/json"
+	"errors"
+	"maps"
 	"testing"
 
 	"github.com/emberkv/ember/backlog"
@@ -112,8 +114,18 @@ func TestRefusalText(t *testing.T) {
 	if s := backlog.Refusal(200).String(); s != "Refusal(200)" {
 		t.Errorf("got %q", s)
 	}
-	b, err := json.Marshal(map[backlog.Refusal]int{backlog.Trimmed: 3})
-	if err != nil || string(b) != `{"trimmed":3}` {
-		t.Errorf("as JSON: %s, %v", b, err)
+	counts := map[backlog.Refusal]int{backlog.Accepted: 1, backlog.AheadOfFork: 2, backlog.Trimmed: 3, 200: 4}
+	b, err := json.Marshal(counts)
+	if want := `{"Refusal(200)":4,"accepted":1,"ahead of the fork":2,"trimmed":3}`; err != nil || string(b) != want {
+		t.Errorf("as JSON: %s, %v, want %s", b, err, want)
+	}
+	var back map[backlog.Refusal]int
+	if err := json.Unmarshal(b, &back); err != nil || !maps.Equal(back, counts) {
+		t.Errorf("read again: %v, %v", back, err)
+	}
+	for _, s := range []string{"", "TRIMMED", "Refusal", "Refusal()", "Refusal(3)", "Refusal(0200)", "Refusal(256)", "Refusal(200", "Refusal(-1)"} {
+		if r := backlog.Accepted; !errors.Is(r.UnmarshalText([]byte(s)), backlog.ErrText) || r != backlog.Accepted {
+			t.Errorf("%q was read as %q", s, r)
+		}
 	}
 }

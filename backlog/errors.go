@@ -29,6 +29,6 @@ var (
 	ErrRecord = errors.New("backlog: malformed record")
 
 	// ErrText is returned when a text or a binary form does not decode to a
-	// [History], a [Position] or a [Lineage].
-	ErrText = errors.New("backlog: malformed position")
+	// [History], a [Position], a [Lineage] or a [Refusal].
+	ErrText = errors.New("backlog: malformed text")
 )

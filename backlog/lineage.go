@@ -11,15 +11,15 @@ const MaxForks = 32
 
 // A Fork is an earlier history and where it was left.
 type Fork struct {
-	History History
-	End     int64 // offset of the first byte that belongs to the next history
+	History History `json:"history"`
+	End     int64   `json:"end"` // offset of the first byte that belongs to the next history
 }
 
 // A Lineage says how a log came to be: the history it is in, and those before
 // it. The first byte of the current history is at Earlier[0].End, or at 0.
 type Lineage struct {
-	Current History
-	Earlier []Fork // newest first, at most MaxForks, ends never rising
+	Current History `json:"current"`
+	Earlier []Fork  `json:"earlier,omitempty"` // newest first, at most MaxForks, ends never rising
 }
 
 // Fork returns the lineage of a log that leaves l's current history at offset

@@ -136,10 +136,10 @@ func (l *Log) Lineage() Lineage { return *l.held.Load().lineage.Load() }
 
 // Window says what a log holds.
 type Window struct {
-	First int64         `json:"first"` // offset of the oldest record held
-	End   int64         `json:"end"`   // offset after the newest record
-	Max   int64         `json:"max"`   // bytes that it may hold, negative for none
-	Age   time.Duration `json:"age"`   // at least how far back it reaches; 0 when it holds nothing
+	First int64         `json:"first"`  // offset of the oldest record held
+	End   int64         `json:"end"`    // offset after the newest record
+	Max   int64         `json:"max"`    // bytes that it may hold, negative for none
+	Age   time.Duration `json:"age_ns"` // at least how far back it reaches; 0 when it holds nothing
 }
 
 // Window returns what the log holds now.

@@ -1,6 +1,10 @@
 package backlog
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // A Refusal says why a follower cannot go on from where it stands and needs a
 // full copy. The zero Refusal is none: it may go on.
@@ -43,6 +47,25 @@ func (r Refusal) String() string {
 // MarshalText returns what String returns, so that counters by refusal read as
 // words in a status page.
 func (r Refusal) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads what [Refusal.MarshalText] wrote. It returns [ErrText] for
+// anything else.
+func (r *Refusal) UnmarshalText(text []byte) error {
+	for i, word := range refusals {
+		if word == string(text) {
+			*r = Refusal(i)
+			return nil
+		}
+	}
+	// What a later version calls by a name, this one calls by its number.
+	digits, ok := strings.CutPrefix(string(text), "Refusal(")
+	n, err := strconv.ParseUint(strings.TrimSuffix(digits, ")"), 10, 8)
+	if !ok || err != nil || Refusal(n).String() != string(text) {
+		return fmt.Errorf("%w: refusal %.40q", ErrText, text)
+	}
+	*r = Refusal(n)
+	return nil
+}
 
 // Continue decides whether a follower with lineage f whose log ends at end can
 // go on with the records of this log from there. If so it returns a reader at
