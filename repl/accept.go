@@ -73,10 +73,14 @@ func (n *Node) removeListener(ln net.Listener) {
 // newest loses, so that a flood keeps nobody out who was there before.
 func (n *Node) accept(conn net.Conn) {
 	n.mu.Lock()
-	ok := !n.mu.closed && n.mu.handshakes < maxHandshakes
-	if ok {
+	crowded := n.mu.handshakes >= maxHandshakes
+	ok := !n.mu.closed && !crowded
+	switch {
+	case ok:
 		n.mu.handshakes++
 		n.mu.conns[conn] = struct{}{}
+	case crowded:
+		n.mu.counters.Unheard++
 	}
 	n.mu.Unlock()
 	if !ok || !n.start(func() { n.serve(conn) }) {
@@ -102,6 +106,9 @@ func (n *Node) serve(conn net.Conn) {
 		err = linkError("handshake", l.peer, l.because(err))
 		n.count(func(c *Counters) { c.Handshakes++ })
 		n.opts.Logger.Info("connection refused", "peer", l.peer.Addr, "err", err)
+		if f := n.opts.Events.Refused; f != nil {
+			f(l.peer, err)
+		}
 	}
 	l.close(err)
 	n.mu.Lock()

@@ -136,14 +136,15 @@ func (f *feed) beginCopy(s *syncStart) error {
 	}
 	c.begun = true
 	f.willSend(from.Offset)
+	f.beginSync(SyncStatus{Reason: f.refusal, From: from, Resumed: resumed})
+	share := int64(c.missing) // a resumed copy brings only what is missing
+	f.account().advance(func(p *Progress) {
+		p.ShardsTotal = c.missing
+		p.KeysTotal = c.header.Keys * share / int64(c.header.Shards)
+		p.BytesTotal = c.header.Bytes * share / int64(c.header.Shards)
+	})
 	f.mu.Lock()
 	f.mu.state, f.mu.inLine = FollowerCopying, c
-	share := int64(c.missing) // a resumed copy brings only what is missing
-	f.mu.progress = Progress{
-		Peer: f.link.peer, ShardsTotal: c.missing,
-		KeysTotal:  c.header.Keys * share / int64(c.header.Shards),
-		BytesTotal: c.header.Bytes * share / int64(c.header.Shards),
-	}
 	f.mu.Unlock()
 	f.n.count(func(c *Counters) { c.FullSyncs++ })
 	f.n.opts.Logger.Info("full sync", "peer", f.link.peer.Name, "reason", f.refusal, "resumed", resumed, "shards", c.missing)
@@ -172,9 +173,7 @@ func (f *feed) stepCopy() (bool, error) {
 		}
 	}
 	if n := f.reader.Offset() - begin; n > 0 {
-		f.mu.Lock()
-		f.mu.progress.LogBytes += n
-		f.mu.Unlock()
+		f.report(func(p *Progress) { p.LogBytes += n })
 	}
 	select {
 	case buf := <-f.copy.queue:
@@ -193,47 +192,36 @@ func (f *feed) sendBlock(buf *blockBuffer) error {
 	if err == nil {
 		f.copy.sentBlock(buf, f.reader.Offset())
 	}
-	report := f.account(buf)
+	keys, bytes, last := int64(buf.count), int64(buf.bytes), buf.last
 	f.n.passes.release(buf)
 	f.n.passes.poke()
-	if err == nil && report != nil {
-		call(f.n.opts.Events.Progress, *report)
+	if err != nil {
+		return err
 	}
-	return err
-}
-
-// account adds a block to the progress and returns it when it is time to
-// report it.
-func (f *feed) account(buf *blockBuffer) *Progress {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.mu.written = f.link.w.written
-	p := &f.mu.progress
-	p.Keys += int64(buf.count)
-	p.Bytes += int64(buf.bytes)
-	if buf.last {
-		p.Shards++
-	}
-	return due(p, &f.mu.lastReport)
+	f.mu.Unlock()
+	f.report(func(p *Progress) {
+		p.Keys += keys
+		p.Bytes += bytes
+		if last {
+			p.Shards++
+		}
+	})
+	return nil
 }
 
-// progressEvery bounds how often Progress is called.
-const progressEvery = 20 * time.Millisecond
-
-// due returns a copy of p when the last report is long enough ago, or all
-// shards are there.
-func due(p *Progress, last *time.Time) *Progress {
-	if p.Shards < p.ShardsTotal && time.Since(*last) < progressEvery {
-		return nil
+// report changes the progress by change, and tells the program when it is time to.
+func (f *feed) report(change func(*Progress)) {
+	if p := f.account().advance(change); p != nil {
+		call(f.n.opts.Events.Progress, *p)
 	}
-	*last = time.Now()
-	report := *p
-	return &report
 }
 
 // endCopy sends the log up to the footer's offset, then the footer, and goes
 // over to streaming.
 func (f *feed) endCopy(footer *rdb.Footer) error {
+	begin := f.reader.Offset()
 	for f.reader.Offset() < footer.Position.Offset {
 		sent, err := f.sendLog(footer.Position.Offset)
 		if err != nil {
@@ -251,15 +239,17 @@ func (f *feed) endCopy(footer *rdb.Footer) error {
 	}
 	f.copy = nil
 	f.mu.Lock()
-	f.mu.state, f.mu.inLine = FollowerStreaming, nil
-	p := f.mu.progress
+	f.mu.state, f.mu.inLine, f.mu.goal = FollowerStreaming, nil, footer.Position.Offset
 	f.mu.Unlock()
 	if err := f.link.w.write(kindSyncEnd, rdb.AppendFooter(nil, *footer), nil); err != nil {
 		return err
 	}
+	f.account().advance(func(p *Progress) { p.LogBytes += footer.Position.Offset - begin })
+	call(f.n.opts.Events.Progress, f.account().progress())
+	done := f.account().status()
 	call(f.n.opts.Events.Synced, Synced{
 		Peer: f.link.peer, Position: footer.Position, Keys: footer.Keys,
-		Bytes: p.Bytes, LogBytes: p.LogBytes, Took: time.Since(f.began),
+		Bytes: done.Bytes, LogBytes: done.LogBytes, Took: done.Took,
 	})
 	return nil
 }

@@ -158,8 +158,8 @@ func TestOldDataAreServedUntilTheSwap(t *testing.T) {
 		}()
 		net.HealAll()
 		time.Sleep(200 * time.Millisecond)
-		if s := r.Status().Upstream; s.State != repl.LinkCopying || s.LastSync != backlog.Trimmed {
-			t.Errorf("%v because %v; want copying, trimmed", s.State, s.LastSync)
+		if s := r.Status().Upstream; s.State != repl.LinkCopying || s.LastFull.Reason != backlog.Trimmed {
+			t.Errorf("%v because %v; want copying, trimmed", s.State, s.LastFull)
 		}
 		synced(t, m, a, r)
 		close(stop)

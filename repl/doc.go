@@ -40,8 +40,8 @@
 // writes, feed.listen reads), one for a pass of full copies while there is one,
 // and one for the link to its upstream. Close ends them all and waits.
 //
-// Lock order: passes.mu, then copying.mu, then the log's own. Node.mu, acks.mu, feed.mu and
-// upstream.mu are leaves, but that enlist takes acks.mu under Node.mu. No lock is
+// Lock order: passes.mu, then copying.mu, then the log's own. Node.mu, acks.mu, feed.mu,
+// upstream.mu and syncRecord.mu are leaves, but that enlist takes acks.mu under Node.mu. No lock is
 // held while a goroutine reads, writes, waits or calls the program.
 //
 // Everything waits on channels, timers and connections only, so whole groups
@@ -57,6 +57,7 @@
 //
 // machine.go (what is replicated), options.go, node.go (the seat), master.go and
 // replica.go (the handles), announce.go; then the way down: accept.go, feed.go, copy.go,
-// pass.go, acks.go; and up: upstream.go, session.go, load.go. Below both: link.go,
-// frame.go, message.go, transport.go, memory.go. PROTOCOL.md is the wire.
+// pass.go, acks.go; and up: upstream.go, session.go, load.go. What a program sees of
+// them: events.go, sync.go, status.go. Below both: link.go, frame.go, message.go,
+// transport.go, memory.go. PROTOCOL.md is the wire.
 package repl

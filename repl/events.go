@@ -17,10 +17,23 @@ type Peer struct {
 }
 
 // Events are functions that a node calls when something happens to one of its
-// links; each may be nil. For one link they are called one after the other, in
-// the order Connected, then PartialSync or FullSync with its Progress and
-// Synced, then Disconnected; for different links concurrently. A function must
-// return soon: its link waits for it. It may call Status, but not Close.
+// links; each may be nil. Both ends of a link have the same ones, in this order:
+//
+//	Connected
+//	  PartialSync CaughtUp                    either the follower goes on from where it stands,
+//	  FullSync Progress... Synced CaughtUp    or it takes a full copy
+//	Disconnected
+//
+// A link may end at any step, and then only Disconnected comes, with the reason.
+// Beside that an upstream calls Refused for those that it turns away in the
+// handshake; and a follower calls, for each attempt that gets nowhere,
+// Disconnected alone, and before each further attempt Retry.
+//
+// For one link the functions are called one after the other; for different links
+// concurrently, so that when a follower comes by a newer connection, Connected of
+// that and Disconnected of the old one, with [ErrReplaced], come in any order. A
+// function must return soon: its link waits for it. It may call Status, but not
+// Close.
 type Events struct {
 	// Connected is called when the handshake is over.
 	Connected func(Peer)
@@ -29,20 +42,34 @@ type Events struct {
 	PartialSync func(PartialSync)
 
 	// FullSync is called when a full copy begins, with the reason why a
-	// partial resync was not possible.
+	// partial resync was not possible. A follower that waits for its turn has
+	// it called when it is told to wait.
 	FullSync func(FullSync)
 
-	// Progress is called during a full copy, at most some fifty times a second
-	// and once at its end.
+	// Progress is called during a full copy, at most some fifty times a second,
+	// and once when all of it is there.
 	Progress func(Progress)
 
-	// Synced is called when a full copy is complete and in use.
+	// Synced is called when a full copy is complete: by the follower when it is
+	// in use, by the upstream when all is sent.
 	Synced func(Synced)
+
+	// CaughtUp is called once for each link, when the follower has applied what
+	// the upstream had when it began to stream.
+	CaughtUp func(CaughtUp)
 
 	// Disconnected is called when a link that was connected is closed, with
 	// the reason. It is also called, with a Peer of which only Addr is known,
-	// when an upstream cannot be reached at all.
+	// when an upstream cannot be reached at all, or refuses the handshake.
 	Disconnected func(Peer, error)
+
+	// Retry is called before a follower waits to dial its upstream again.
+	Retry func(Retry)
+
+	// Refused is called when somebody has dialled this node and the handshake
+	// has failed, for the reason given. Of the Peer Addr is known, the rest only
+	// if it has said so. Strangers can cause it as often as they can connect.
+	Refused func(Peer, error)
 }
 
 // A PartialSync says that a follower goes on from where it stands.
@@ -78,9 +105,27 @@ type Synced struct {
 	Peer     Peer
 	Position backlog.Position
 	Keys     int64
-	Bytes    int64 // of entries
-	LogBytes int64 // of log that came beside them
-	Took     time.Duration
+	Bytes    int64         // of entries
+	LogBytes int64         // of log that came beside them
+	Took     time.Duration // since the copy began, the pauses of a resumed one included
+}
+
+// CaughtUp says that a follower has applied what the upstream had when it began
+// to stream.
+type CaughtUp struct {
+	Peer     Peer
+	Position backlog.Position // of the follower
+	Bytes    int64            // of log that came on this link until then
+	Took     time.Duration    // since Connected
+}
+
+// Retry says that a link has ended and when it will be tried again.
+type Retry struct {
+	Addr     string        // of the upstream
+	Err      error         // why the last attempt, or the last link, ended
+	Attempts int64         // so far
+	Outage   time.Duration // since there was a link that worked
+	Pause    time.Duration // until the next attempt; 0 after a link that worked
 }
 
 func call[T any](f func(T), v T) {

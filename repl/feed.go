@@ -27,6 +27,9 @@ type feed struct {
 	copy    *copying
 	started chan *syncStart // from listen: the follower's answer to FullSync
 
+	from     int64      // where the log on this link began; of run
+	caughtUp chan int64 // from listen, once: the follower has caught up, at this offset
+
 	beats  *time.Ticker
 	seq    atomic.Uint64 // of the newest heartbeat
 	began  time.Time
@@ -37,21 +40,25 @@ type feed struct {
 
 	mu struct {
 		sync.Mutex
-		sentAt     time.Time // when heartbeat seq was sent
-		rtt        time.Duration
-		last       ack
-		lastAt     time.Time
-		state      FollowerState
-		sent       int64    // offset up to which the log was sent, or is being sent
-		written    int64    // bytes on the connection
-		inLine     *copying // from joining the passes to the end of the copy
-		progress   Progress
-		lastReport time.Time
+		sentAt  time.Time // when heartbeat seq was sent
+		rtt     time.Duration
+		last    ack
+		lastAt  time.Time
+		state   FollowerState
+		sent    int64       // offset up to which the log was sent, or is being sent
+		written int64       // bytes on the connection
+		inLine  *copying    // from joining the passes to the end of the copy
+		sync    *syncRecord // what the follower is given; nil before that is known
+		goal    int64       // while streaming: what the follower has to apply to have caught up
+		reached bool        // it has
 	}
 }
 
 func newFeed(n *Node, l *link, reader *backlog.Reader, refusal backlog.Refusal) *feed {
-	return &feed{n: n, link: l, reader: reader, refusal: refusal, started: make(chan *syncStart, 1), began: time.Now()}
+	return &feed{
+		n: n, link: l, reader: reader, refusal: refusal, began: time.Now(),
+		started: make(chan *syncStart, 1), caughtUp: make(chan int64, 1),
+	}
 }
 
 // run serves the follower until the link ends, and returns why it did.
@@ -79,6 +86,7 @@ func (f *feed) run() error {
 	<-listening
 	err = linkError("serve", f.link.peer, f.link.because(err))
 
+	f.account().end(err)
 	f.beats.Stop()
 	if f.copy != nil {
 		f.n.passes.leave(f.copy)
@@ -155,11 +163,46 @@ func (f *feed) sendContinue() error {
 	from := backlog.Position{History: f.n.log.Position().History, Offset: f.reader.Offset()}
 	lacking := f.n.log.End() - from.Offset
 	f.willSend(from.Offset)
-	f.setState(FollowerStreaming)
+	f.beginSync(SyncStatus{From: from, LogBytes: lacking})
+	f.mu.Lock()
+	f.mu.state, f.mu.goal = FollowerStreaming, from.Offset+lacking
+	f.mu.Unlock()
 	f.n.count(func(c *Counters) { c.PartialSyncs++ })
 	call(f.n.opts.Events.PartialSync, PartialSync{Peer: f.link.peer, From: from, Bytes: lacking})
 	var at [8]byte
 	return f.link.w.write(kindContinue, appendOffset(at[:0], from.Offset), nil)
+}
+
+// beginSync begins the account of a sync, which s describes.
+func (f *feed) beginSync(s SyncStatus) {
+	s.Peer = f.link.peer
+	record := newSync(s)
+	f.from = s.From.Offset
+	f.mu.Lock()
+	f.mu.sync = record
+	f.mu.Unlock()
+	f.n.mu.Lock()
+	defer f.n.mu.Unlock()
+	if s.Reason == backlog.Accepted {
+		f.n.mu.lastPartial = record
+	} else {
+		f.n.mu.lastFull = record
+	}
+}
+
+// account returns the account of the sync on this link; nil before there is one.
+func (f *feed) account() *syncRecord {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mu.sync
+}
+
+// reportCaughtUp tells the program that the follower has caught up.
+func (f *feed) reportCaughtUp(at int64) {
+	call(f.n.opts.Events.CaughtUp, CaughtUp{
+		Peer: f.link.peer, Position: backlog.Position{History: f.link.told, Offset: at},
+		Bytes: at - f.from, Took: time.Since(f.began),
+	})
 }
 
 // step sends what is at hand: log first, then what the pass has for a copy. It
@@ -248,6 +291,8 @@ func (f *feed) wait() error {
 		return f.sendBlock(buf)
 	case s := <-f.started:
 		return f.beginCopy(s)
+	case at := <-f.caughtUp:
+		f.reportCaughtUp(at)
 	case <-f.beats.C:
 		if f.copy != nil && !f.copy.begun && time.Since(f.copy.offered) > f.n.opts.SyncTimeout {
 			return fmt.Errorf("%w: no answer to FullSync", ErrTimeout)
@@ -266,9 +311,11 @@ func (f *feed) beatIfDue() error {
 	select {
 	case <-f.beats.C:
 		return f.beat()
+	case at := <-f.caughtUp:
+		f.reportCaughtUp(at)
 	default:
-		return nil
 	}
+	return nil
 }
 
 func (f *feed) beat() error {
@@ -337,9 +384,15 @@ func (f *feed) acked(body []byte) error {
 		}
 		f.mu.last, f.mu.lastAt = a, time.Now()
 	}
+	reached := err == nil && !a.loading && !f.mu.reached && a.applied >= f.mu.goal
+	f.mu.reached = f.mu.reached || reached
 	f.mu.Unlock()
 	if err != nil || a.loading {
 		return err
+	}
+	if reached {
+		f.account().end(nil)
+		f.caughtUp <- a.applied
 	}
 	f.online.Store(true)
 	f.n.acks.update(f, a.applied)

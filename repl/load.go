@@ -13,15 +13,14 @@ import (
 type loading struct {
 	loader rdb.Loader
 	header rdb.Header
-	began  time.Time
+	sync   *syncRecord // set with the loader
 
 	broken bool // no connection feeds it; from and done say where to go on
 	from   backlog.Position
 	done   rdb.ShardSet
 
-	progress   Progress
-	open       map[int]Progress // keys and bytes of the shards under way
-	lastReport time.Time
+	progress Progress
+	open     map[int]Progress // keys and bytes of the shards under way
 }
 
 // interrupted forgets the shards that are not complete.
@@ -42,6 +41,7 @@ func (l *loading) interrupted() {
 			l.progress.Shards++
 		}
 	}
+	l.sync.advance(func(p *Progress) { *p = l.progress })
 }
 
 // resumes reports whether the copy can go on with what header describes.
@@ -64,7 +64,6 @@ func (s *session) considerCopy(body []byte) error {
 	if len(body) == 0 {
 		return fmt.Errorf("%w: empty FullSync", ErrProtocol)
 	}
-	reason := backlog.Refusal(body[0])
 	header, err := rdb.ParseHeader(body[1:])
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrProtocol, err)
@@ -73,9 +72,7 @@ func (s *session) considerCopy(body []byte) error {
 		s.link.refuse(err)
 		return err
 	}
-	s.up.mu.Lock()
-	s.up.mu.lastSync = reason
-	s.up.mu.Unlock()
+	s.reason = backlog.Refusal(body[0])
 	if s.up.load != nil && !s.up.load.resumes(header) {
 		s.up.dropLoad()
 	}
@@ -88,7 +85,7 @@ func (s *session) considerCopy(body []byte) error {
 		l.header = header // says where the log begins if the upstream cannot resume
 	}
 	if s.up.load == nil {
-		s.up.load = &loading{header: header, began: time.Now()}
+		s.up.load = &loading{header: header}
 	}
 	s.phase = phaseAgreement
 	return s.link.w.write(kindSyncStart, ask.append(nil), nil)
@@ -155,15 +152,18 @@ func (s *session) beginCopy(body []byte) error {
 	l.broken = false
 	l.progress.Peer = s.link.peer
 	l.progress.KeysTotal, l.progress.BytesTotal = l.header.Keys, l.header.Bytes
-	s.phase = phaseLoading
-	s.at = from
+	if !resumed {
+		l.sync = newSync(SyncStatus{Peer: s.link.peer, Reason: s.reason, From: from})
+	}
+	l.sync.goOn(resumed, l.progress)
+	s.phase, s.sync = phaseLoading, l.sync
+	s.at, s.from = from, from.Offset
 	s.up.mu.Lock()
 	s.up.mu.fulls++
-	s.up.mu.state, s.up.mu.progress = LinkCopying, l.progress
-	reason := s.up.mu.lastSync
+	s.up.mu.state, s.up.mu.lastFull = LinkCopying, l.sync
 	s.up.mu.Unlock()
 	call(s.up.node.opts.Events.FullSync, FullSync{
-		Peer: s.link.peer, Reason: reason, Keys: l.header.Keys, Bytes: l.header.Bytes, Resumed: resumed,
+		Peer: s.link.peer, Reason: s.reason, Keys: l.header.Keys, Bytes: l.header.Bytes, Resumed: resumed,
 	})
 	return nil
 }
@@ -202,9 +202,9 @@ func (l *loading) account(b *rdb.Block) {
 func (s *session) report() {
 	l := s.up.load
 	s.up.mu.Lock()
-	s.up.mu.progress, s.up.mu.read, s.up.mu.lastIO = l.progress, s.link.r.read, time.Now()
+	s.up.mu.read, s.up.mu.lastIO = s.link.r.read, time.Now()
 	s.up.mu.Unlock()
-	if p := due(&l.progress, &l.lastReport); p != nil {
+	if p := l.sync.advance(func(p *Progress) { *p = l.progress }); p != nil {
 		call(s.up.node.opts.Events.Progress, *p)
 	}
 }
@@ -244,10 +244,11 @@ func (s *session) endCopy(body []byte) error {
 	s.up.load = nil
 	s.at = s.up.node.log.Position()
 	s.goal = s.at.Offset
+	l.sync.advance(func(p *Progress) { *p = l.progress })
 	call(s.up.node.opts.Events.Progress, l.progress)
 	call(s.up.node.opts.Events.Synced, Synced{
 		Peer: s.link.peer, Position: s.at, Keys: footer.Keys,
-		Bytes: l.progress.Bytes, LogBytes: l.progress.LogBytes, Took: time.Since(l.began),
+		Bytes: l.progress.Bytes, LogBytes: l.progress.LogBytes, Took: l.sync.status().Took,
 	})
 	s.up.working()
 	return s.stream()

@@ -23,16 +23,16 @@ const (
 	RoleReplica
 )
 
+var roles = [...]string{"master", "replica"}
+
 // String returns "master" or "replica".
-func (r Role) String() string {
-	if r == RoleReplica {
-		return "replica"
-	}
-	return "master"
-}
+func (r Role) String() string { return word(roles[:], r) }
 
 // MarshalText returns what String returns.
 func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote, or returns [backlog.ErrText].
+func (r *Role) UnmarshalText(text []byte) error { return unword(roles[:], r, text) }
 
 // A Node is a machine's seat in its group. It owns the listeners and the links
 // to followers, whatever its role. Programs get one from [NewMaster] or
@@ -53,13 +53,14 @@ type Node struct {
 
 	mu struct {
 		sync.Mutex
-		closed     bool
-		listeners  map[net.Listener]struct{}
-		addrs      []string              // of the listeners, in the order of Serve
-		conns      map[net.Conn]struct{} // accepted, whatever their state
-		handshakes int                   // of conns, at most maxHandshakes
-		feeds      map[NodeID]*feed      // one for each follower
-		counters   Counters
+		closed                bool
+		listeners             map[net.Listener]struct{}
+		addrs                 []string              // of the listeners, in the order of Serve
+		conns                 map[net.Conn]struct{} // accepted, whatever their state
+		handshakes            int                   // of conns, at most maxHandshakes
+		feeds                 map[NodeID]*feed      // one for each follower
+		counters              Counters
+		lastPartial, lastFull *syncRecord // given to followers; nil before the first
 	}
 }
 

@@ -3,8 +3,11 @@ package repl
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/emberkv/ember/backlog"
 )
 
 // A NodeID names a node for as long as its [Node] lives. Addresses may change,
@@ -23,6 +26,19 @@ func (id NodeID) String() string { return hex.EncodeToString(id[:]) }
 
 // MarshalText returns the digits of String.
 func (id NodeID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote, or returns [backlog.ErrText].
+func (id *NodeID) UnmarshalText(text []byte) error {
+	var read NodeID
+	if len(text) != 2*len(read) {
+		return fmt.Errorf("%w: node id %.40q", backlog.ErrText, text)
+	}
+	if _, err := hex.Decode(read[:], text); err != nil {
+		return fmt.Errorf("%w: node id %.40q", backlog.ErrText, text)
+	}
+	*id = read
+	return nil
+}
 
 // Limits of Options.
 const (

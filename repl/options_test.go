@@ -166,7 +166,7 @@ func TestStatusTells(t *testing.T) {
 			t.Errorf("the follower: %+v", f)
 		}
 		if rs.State != repl.LinkStreaming || !rs.Synced || rs.Behind != 0 || rs.LastIO < 0 || rs.LastIO > time.Second || rs.Down != 0 ||
-			rs.Peer.Name != "top" || !rs.Peer.Upstream || rs.Attempts != 1 || rs.Read == 0 || rs.LastSync != backlog.Empty {
+			rs.Peer.Name != "top" || !rs.Peer.Upstream || rs.Attempts != 1 || rs.Read == 0 || rs.LastFull.Reason != backlog.Empty {
 			t.Errorf("the upstream: %+v", rs)
 		}
 		for _, s := range []repl.Status{ms, r.Status()} {

@@ -77,7 +77,7 @@ func (r *Replica) follow(ctx context.Context) error {
 		if up.lastWorked().Sub(began) >= minReconnect {
 			pause = 0 // there is no outage yet, only a link that broke
 		}
-		r.node.opts.Logger.Info("link down", "upstream", up.addr, "err", err, "retry", pause)
+		up.retry(err, pause)
 		t := time.NewTimer(pause)
 		select {
 		case <-t.C:

@@ -17,6 +17,10 @@ type session struct {
 	link *link
 
 	phase     phase
+	reason    backlog.Refusal  // agreeing: why a full copy is needed
+	sync      *syncRecord      // what this link brings; nil before that is agreed
+	began     time.Time        // of the link
+	from      int64            // where the log on it began
 	at        backlog.Position // streaming: the end of what was received and applied
 	goal      int64            // the upstream's end when the link came up
 	echo      uint64           // newest heartbeat
@@ -56,7 +60,7 @@ func (u *upstream) session(ctx context.Context) error {
 	call(o.Events.Connected, l.peer)
 
 	since := u.lastWorked()
-	s := &session{up: u, link: l, goal: l.with.end}
+	s := &session{up: u, link: l, began: time.Now(), goal: l.with.end}
 	l.r.beat = func(body []byte) error {
 		// Answered at once: a large message may take longer than the upstream
 		// waits for a sign of life.
@@ -68,6 +72,7 @@ func (u *upstream) session(ctx context.Context) error {
 	err = s.receive()
 	l.close(err)
 	err = linkError("follow", l.peer, l.because(err))
+	s.sync.end(err)
 	if u.load != nil {
 		u.load.interrupted()
 	} else if s.phase == phaseLoading {
@@ -83,7 +88,7 @@ func (u *upstream) session(ctx context.Context) error {
 // connect dials and shakes hands.
 func (u *upstream) connect(ctx context.Context) (*link, error) {
 	u.mu.Lock()
-	u.mu.state = LinkConnecting
+	u.mu.state, u.mu.retryAt = LinkConnecting, time.Time{}
 	u.mu.attempts++
 	u.mu.Unlock()
 	o := u.node.opts
@@ -238,10 +243,14 @@ func (s *session) resume(body []byte) error {
 		return err
 	}
 	s.up.dropLoad()
+	lacking := max(s.goal-at, 0)
+	s.sync = newSync(SyncStatus{Peer: s.link.peer, From: s.at, LogBytes: lacking})
+	s.from = at
 	s.up.mu.Lock()
 	s.up.mu.partials++
+	s.up.mu.lastPartial = s.sync
 	s.up.mu.Unlock()
-	call(s.up.node.opts.Events.PartialSync, PartialSync{Peer: s.link.peer, From: s.at, Bytes: max(s.goal-at, 0)})
+	call(s.up.node.opts.Events.PartialSync, PartialSync{Peer: s.link.peer, From: s.at, Bytes: lacking})
 	return s.stream()
 }
 
@@ -267,8 +276,11 @@ func (s *session) stream() error {
 }
 
 func (s *session) checkSynced() {
-	if s.at.Offset >= s.goal {
-		s.up.caughtUp()
+	if s.at.Offset >= s.goal && s.up.caughtUp() {
+		s.sync.end(nil)
+		call(s.up.node.opts.Events.CaughtUp, CaughtUp{
+			Peer: s.link.peer, Position: s.at, Bytes: s.at.Offset - s.from, Took: time.Since(s.began),
+		})
 	}
 }
 

@@ -8,7 +8,10 @@ import (
 	"github.com/emberkv/ember/backlog"
 )
 
-// A Status is what a node knows of itself and its links at one moment.
+// A Status is what a node knows of itself and its links at one moment. It
+// marshals to JSON and can be read back from it: states are words, durations are
+// whole nanoseconds and say so in their names, times are RFC 3339. As text in
+// the field names of Redis it is had from [Status.Info].
 type Status struct {
 	ID       NodeID           `json:"id"`
 	Name     string           `json:"name"`
@@ -20,16 +23,24 @@ type Status struct {
 	Lineage  backlog.Lineage  `json:"lineage"`
 	Window   backlog.Window   `json:"window"`
 
+	MaxUnacked int64 `json:"max_unacked"` // of the options; 0 when no write waits
+
 	Upstream  *UpstreamStatus  `json:"upstream,omitempty"` // nil on a master
 	Followers []FollowerStatus `json:"followers"`          // by name
 	Counters  Counters         `json:"counters"`
+
+	// The newest syncs given to followers, whether or not those are still
+	// there; nil before the first.
+	LastPartial *SyncStatus `json:"last_partial,omitempty"`
+	LastFull    *SyncStatus `json:"last_full,omitempty"`
 }
 
 // Counters count what has happened since the node was made.
 type Counters struct {
 	PartialSyncs int64 `json:"partial_syncs"` // granted to followers
 	FullSyncs    int64 `json:"full_syncs"`    // begun for followers
-	Handshakes   int64 `json:"handshakes"`    // of followers that failed
+	Handshakes   int64 `json:"handshakes"`    // with those who dialled this node that failed
+	Unheard      int64 `json:"unheard"`       // connections closed because too many others were in their handshake
 
 	// Refusals counts why followers could not go on from where they stood.
 	Refusals map[backlog.Refusal]int64 `json:"refusals"`
@@ -50,25 +61,29 @@ const (
 var followerStates = [...]string{"offered", "copying", "streaming"}
 
 // String returns "offered", "copying" or "streaming".
-func (s FollowerState) String() string { return followerStates[s] }
+func (s FollowerState) String() string { return word(followerStates[:], s) }
 
 // MarshalText returns what String returns.
 func (s FollowerState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote, or returns [backlog.ErrText].
+func (s *FollowerState) UnmarshalText(text []byte) error { return unword(followerStates[:], s, text) }
 
 // A FollowerStatus describes a follower that is connected.
 type FollowerStatus struct {
 	Peer     Peer          `json:"peer"`
 	State    FollowerState `json:"state"`
-	Online   bool          `json:"online"`   // it streams and has said so
-	Sent     int64         `json:"sent"`     // offset up to which the log was sent
-	Received int64         `json:"received"` // offset that the follower has acked as received
-	Applied  int64         `json:"applied"`  // and as applied
-	Behind   int64         `json:"behind"`   // bytes of log that it has not applied
-	LastAck  time.Duration `json:"last_ack"` // since the last ack, -1 for none yet
-	RTT      time.Duration `json:"rtt"`      // of the last heartbeat and its ack
-	Place    int           `json:"place"`    // in the line for a full copy, from 1; 0 when not in line
-	Progress Progress      `json:"progress"` // of the last full copy on this link
-	Written  int64         `json:"written"`  // bytes sent on this link
+	Online   bool          `json:"online"`         // it streams and has said so
+	Sent     int64         `json:"sent"`           // offset up to which the log was sent
+	Received int64         `json:"received"`       // offset that the follower has acked as received
+	Applied  int64         `json:"applied"`        // and as applied
+	Behind   int64         `json:"behind"`         // bytes of log that it has not applied
+	LastAck  time.Duration `json:"last_ack_ns"`    // since the last ack, -1 for none yet
+	RTT      time.Duration `json:"rtt_ns"`         // of the last heartbeat and its ack, 0 before that
+	Place    int           `json:"place"`          // in the line for a full copy, from 1; 0 when not in line
+	Sync     *SyncStatus   `json:"sync,omitempty"` // how it was brought up on this link; nil before that is agreed
+	Progress Progress      `json:"progress"`       // of the full copy on this link, zero if there was none
+	Written  int64         `json:"written"`        // bytes sent on this link
 }
 
 // A LinkState says how a replica stands to its upstream.
@@ -88,28 +103,33 @@ const (
 var linkStates = [...]string{"down", "connecting", "copying", "streaming"}
 
 // String returns "down", "connecting", "copying" or "streaming".
-func (s LinkState) String() string { return linkStates[s] }
+func (s LinkState) String() string { return word(linkStates[:], s) }
 
 // MarshalText returns what String returns.
 func (s LinkState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText reads what MarshalText wrote, or returns [backlog.ErrText].
+func (s *LinkState) UnmarshalText(text []byte) error { return unword(linkStates[:], s, text) }
+
 // An UpstreamStatus describes a replica's link to the node that it follows.
 type UpstreamStatus struct {
-	Addr      string          `json:"addr"`
-	Peer      Peer            `json:"peer"` // of the present link, or the last one
-	State     LinkState       `json:"state"`
-	Synced    bool            `json:"synced"`     // it streams and has caught up since the link came up
-	Behind    int64           `json:"behind"`     // bytes of log that the upstream has said to have more
-	LastIO    time.Duration   `json:"last_io"`    // since the last frame, -1 for none yet
-	Down      time.Duration   `json:"down"`       // since the link went down; 0 when it is up
-	LastError string          `json:"last_error"` // why the last link ended
-	LastSync  backlog.Refusal `json:"last_sync"`  // why the last full copy was needed
-	Partials  int64           `json:"partial_syncs"`
-	Fulls     int64           `json:"full_syncs"` // begun, resumed ones included
-	Attempts  int64           `json:"attempts"`   // connections tried
-	Progress  Progress        `json:"progress"`   // of the last full copy
-	Read      int64           `json:"read"`       // bytes received on the present link
-	ClockSkew time.Duration   `json:"clock_skew"` // the writer's clock less ours
+	Addr        string        `json:"addr"`
+	Peer        Peer          `json:"peer"` // of the present link, or the last one
+	State       LinkState     `json:"state"`
+	Synced      bool          `json:"synced"`      // it streams and has caught up since the link came up
+	Behind      int64         `json:"behind"`      // bytes of log that the upstream has said to have more
+	LastIO      time.Duration `json:"last_io_ns"`  // since the last frame, -1 for none yet
+	Down        time.Duration `json:"down_ns"`     // since the replica ceased to stream; 0 while it does, -1 if it never has
+	LastError   string        `json:"last_error"`  // why the last link or attempt ended; empty before that
+	NextTry     time.Duration `json:"next_try_ns"` // until the upstream is dialled again; 0 while the link is up or being tried
+	Partials    int64         `json:"partial_syncs"`
+	Fulls       int64         `json:"full_syncs"`             // begun, resumed ones included
+	Attempts    int64         `json:"attempts"`               // connections tried
+	LastPartial *SyncStatus   `json:"last_partial,omitempty"` // nil before the first
+	LastFull    *SyncStatus   `json:"last_full,omitempty"`
+	Progress    Progress      `json:"progress"`      // of the full copy under way, or the last one
+	Read        int64         `json:"read"`          // bytes received on the present link
+	ClockSkew   time.Duration `json:"clock_skew_ns"` // the writer's clock less ours, less what its last word took to come; to a millisecond
 }
 
 // Status returns the node's state now. It may be called at any time, also after
@@ -117,7 +137,8 @@ type UpstreamStatus struct {
 func (n *Node) Status() Status {
 	s := Status{
 		ID: n.opts.ID, Name: n.opts.Name, Group: n.opts.Group, Role: n.role,
-		Announce: n.announced(), Priority: max(n.opts.Priority, 0),
+		MaxUnacked: n.opts.MaxUnacked,
+		Announce:   n.announced(), Priority: max(n.opts.Priority, 0),
 		Position: n.log.Position(), Lineage: n.log.Lineage(), Window: n.log.Window(),
 	}
 	n.mu.Lock()
@@ -126,11 +147,13 @@ func (n *Node) Status() Status {
 	for r, c := range n.mu.counters.Refusals {
 		s.Counters.Refusals[r] = c
 	}
+	partial, full := n.mu.lastPartial, n.mu.lastFull
 	feeds := make([]*feed, 0, len(n.mu.feeds))
 	for _, f := range n.mu.feeds {
 		feeds = append(feeds, f)
 	}
 	n.mu.Unlock()
+	s.LastPartial, s.LastFull = partial.status(), full.status()
 	s.Followers = make([]FollowerStatus, 0, len(feeds))
 	for _, f := range feeds {
 		s.Followers = append(s.Followers, f.status(s.Position.Offset))
@@ -145,13 +168,14 @@ func (n *Node) Status() Status {
 }
 
 func (f *feed) status(end int64) FollowerStatus {
-	place := f.place()
+	place, account := f.place(), f.account()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := FollowerStatus{
 		Peer: f.link.peer, State: f.mu.state, Online: f.online.Load(), Sent: f.mu.sent,
 		Received: f.mu.last.received, Applied: f.mu.last.applied,
-		LastAck: -1, RTT: f.mu.rtt, Place: place, Progress: f.mu.progress, Written: f.mu.written,
+		LastAck: -1, RTT: f.mu.rtt, Place: place, Written: f.mu.written,
+		Sync: account.status(), Progress: account.progress(),
 	}
 	if !f.mu.lastAt.IsZero() {
 		s.LastAck = time.Since(f.mu.lastAt)

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/emberkv/ember/backlog"
 )
 
 // An upstream is a replica's side of the link to the node that it follows: what
@@ -21,23 +19,24 @@ type upstream struct {
 
 	mu struct {
 		sync.Mutex
-		state     LinkState
-		peer      Peer
-		synced    bool
-		ready     bool          // holds data of the group: one sync was completed, or it came with a history
-		changed   chan struct{} // closed and renewed when synced becomes true
-		downSince time.Time
-		lastIO    time.Time
-		lastErr   error
-		lastSync  backlog.Refusal
-		partials  int64
-		fulls     int64
-		attempts  int64
-		theirEnd  int64 // of the upstream's log, as last heard
-		read      int64
-		progress  Progress
-		clockAt   time.Time // when clock was heard
-		clock     int64     // the writer's, in Unix milliseconds
+		state                 LinkState
+		peer                  Peer
+		synced                bool
+		ready                 bool          // holds data of the group: one sync was completed, or it came with a history
+		changed               chan struct{} // closed and renewed when synced becomes true
+		downSince             time.Time
+		lostAt                time.Time // when the replica last ceased to stream; zero before it ever did
+		retryAt               time.Time // when the next try is due; zero while there is one
+		lastIO                time.Time
+		lastErr               error
+		lastPartial, lastFull *syncRecord // nil before the first
+		partials              int64
+		fulls                 int64
+		attempts              int64
+		theirEnd              int64 // of the upstream's log, as last heard
+		read                  int64
+		clockAt               time.Time // when clock was heard
+		clock                 int64     // the writer's, in Unix milliseconds
 	}
 }
 
@@ -116,19 +115,37 @@ func (u *upstream) setState(s LinkState) {
 func (u *upstream) down(err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.mu.state == LinkStreaming {
+		u.mu.lostAt = time.Now()
+	}
 	u.mu.state, u.mu.synced, u.mu.lastErr = LinkDown, false, err
 }
 
+// retry tells the program that the link ended for reason err, and is tried again
+// after pause.
+func (u *upstream) retry(err error, pause time.Duration) {
+	outage := u.outage()
+	u.mu.Lock()
+	u.mu.retryAt = time.Now().Add(pause)
+	attempts := u.mu.attempts
+	u.mu.Unlock()
+	o := u.node.opts
+	o.Logger.Info("link down", "upstream", u.addr, "err", err, "retry", pause)
+	call(o.Events.Retry, Retry{Addr: u.addr, Err: err, Attempts: attempts, Outage: outage, Pause: pause})
+}
+
 // caughtUp takes down that the replica has what the upstream had when the link
-// came up.
-func (u *upstream) caughtUp() {
+// came up. It reports whether that is news.
+func (u *upstream) caughtUp() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if !u.mu.synced {
-		u.mu.synced, u.mu.ready = true, true
-		close(u.mu.changed)
-		u.mu.changed = make(chan struct{})
+	if u.mu.synced {
+		return false
 	}
+	u.mu.synced, u.mu.ready = true, true
+	close(u.mu.changed)
+	u.mu.changed = make(chan struct{})
+	return true
 }
 
 func (u *upstream) waitSynced(ctx context.Context) error {
@@ -158,17 +175,23 @@ func (u *upstream) status(end int64) *UpstreamStatus {
 	m := &u.mu
 	s := &UpstreamStatus{
 		Addr: u.addr, Peer: m.peer, State: m.state, Synced: m.synced, LastIO: -1,
-		LastSync: m.lastSync, Partials: m.partials, Fulls: m.fulls, Attempts: m.attempts,
-		Progress: m.progress, Read: m.read,
+		Partials: m.partials, Fulls: m.fulls, Attempts: m.attempts,
+		LastPartial: m.lastPartial.status(), LastFull: m.lastFull.status(),
+		Progress: m.lastFull.progress(), Read: m.read,
 	}
-	if m.state == LinkStreaming {
+	switch {
+	case m.state == LinkStreaming:
 		s.Behind = max(m.theirEnd-end, 0)
+	case m.lostAt.IsZero():
+		s.Down = -1
+	default:
+		s.Down = time.Since(m.lostAt)
 	}
 	if !m.lastIO.IsZero() {
 		s.LastIO = time.Since(m.lastIO)
 	}
-	if m.state == LinkDown || m.state == LinkConnecting {
-		s.Down = time.Since(m.downSince)
+	if !m.retryAt.IsZero() {
+		s.NextTry = max(time.Until(m.retryAt), 0)
 	}
 	if m.lastErr != nil {
 		s.LastError = m.lastErr.Error()
