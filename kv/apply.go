@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/hash"
 )
 
 // warmAhead is how many records' cache lines are asked for before the first of
@@ -57,24 +58,80 @@ func (t *table) applyAll(ops []operation) error {
 		if i%warmAhead == 0 {
 			t.warm(ops[i:min(i+warmAhead, len(ops))])
 		}
-		op := &ops[i]
-		if op.kind == kindClear {
-			t.lock()
-			for i := range t.shards {
-				t.shards[i].clear()
-			}
-			t.unlock()
-			continue
-		}
-		sh := t.shard(op.hash)
-		sh.mu.Lock()
-		err := sh.apply(op)
-		sh.mu.Unlock()
-		if err != nil {
+		if err := t.applyOne(&ops[i]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// applyOne applies an operation. It returns ErrFull.
+func (t *table) applyOne(op *operation) error {
+	switch op.kind {
+	case kindClear:
+		t.lock()
+		defer t.unlock()
+		t.clear()
+		return nil
+	case kindTransaction:
+		return t.applyParts(op.parts(t.seed))
+	case kindDeletePrefix:
+		t.applyPrefix(op)
+		return nil
+	}
+	sh := t.shard(op.hash)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.apply(op)
+}
+
+// applyParts applies operations on different keys at once.
+func (t *table) applyParts(ops []operation) error {
+	for rest := ops; len(rest) > 0; rest = rest[min(warmAhead, len(rest)):] {
+		t.warm(rest[:min(warmAhead, len(rest))])
+	}
+	var set shardSet
+	for i := range ops {
+		set.add(t.number(ops[i].hash))
+	}
+	t.lockSome(&set)
+	defer t.unlockSome(&set)
+	b := &batch{table: t}
+	if err := b.prepare(ops); err != nil {
+		return err
+	}
+	b.show()
+	return nil
+}
+
+// applyPrefix applies the removal of all keys with a prefix. Their number bounds the
+// work: it does not look for keys, but is told which they are.
+func (t *table) applyPrefix(op *operation) {
+	var (
+		set    shardSet
+		hashes []uint64
+	)
+	for key := range op.prefixKeys() {
+		h := hash.Bytes(t.seed, key)
+		hashes = append(hashes, h)
+		set.add(t.number(h))
+	}
+	t.lockSome(&set)
+	defer t.unlockSome(&set)
+	var (
+		ops []operation
+		i   int
+	)
+	for key := range op.prefixKeys() {
+		h := hashes[i]
+		if at := t.shard(h).locate(h, text(key)); at.ok() {
+			ops = append(ops, operation{kind: kindDelete, hash: h, key: at.key})
+		}
+		i++
+	}
+	b := &batch{table: t}
+	b.prepare(ops) // cannot fail: it needs no room
+	b.show()
 }
 
 // warm asks for the cache lines that ops will need: the groups of their keys, and

@@ -140,6 +140,18 @@ func (sh *shard) giveBack(r reservation) {
 	}
 }
 
+// abandon gives back any reservation whose entry is written and not shown. What lies
+// before others becomes dead bytes.
+func (sh *shard) abandon(r reservation) {
+	a, n := &sh.mu.arena, len(r.bytes)
+	if r.slab == a.current && r.offset+aligned(n) == int(a.slabs[r.slab].used) {
+		sh.giveBack(r)
+		return
+	}
+	sh.kill(r.slot(0), n)
+	sh.compact(n)
+}
+
 func newBigSlab(size int) []byte { return make([]byte, aligned(size)) }
 
 // nextSlabBytes returns the size of a slab that is to begin with an entry of n

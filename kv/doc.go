@@ -50,9 +50,17 @@
 //	4 expired          key: deleted because its deadline passed
 //	5 deadline         8 bytes, 0 for none; key
 //	6 clear            nothing
+//	7 transaction      framed records of the kinds 1 to 5 and 9, one at least,
+//	                   no key twice: carried out at once
+//	8 delete prefix    uvarint length of the prefix, prefix; then for each key
+//	                   that is gone, one at least, uvarint length of what follows
+//	                   the prefix in it, and that
+//	9 evicted          key: deleted to make room
 //
-// Deadlines are 8 bytes of Unix milliseconds, little endian. Records are effects: one
-// that is applied again, with all that followed it, changes nothing.
+// A record of kind 7 or 8 names at most 65,536 keys, and the keys of one of kind 8, each
+// with its prefix, have at most 64 MiB. Deadlines are 8 bytes of Unix milliseconds, little
+// endian. Records are effects: one that is applied again, with all that followed it,
+// changes nothing.
 //
 // # Invariants
 //
@@ -63,6 +71,10 @@
 //   - A slab leaves its set after the last slot that referred to it was changed.
 //   - A segment changes neither its size nor the places of its slots. What is larger,
 //     or newer than a frozen view, is another segment.
+//   - The version of a shard is raised, under its lock, before anything in it changes
+//     that shows.
+//   - What several keys become at once is announced to the readers of each before the
+//     first of them changes; see batch.go.
 //   - The table holds what the log says, unless Store.applying says otherwise.
 //
 // # Locks
@@ -78,8 +90,8 @@
 //
 // Reads take none of them. The files in the order in which to read them: slot.go,
 // entry.go, segment.go, directory.go, arena.go (memory); shard.go, grow.go, compact.go,
-// freeze.go, deadlines.go, table.go (what a shard does with it); options.go, errors.go,
-// store.go, get.go, set.go, write.go, counter.go, iterate.go (the store); record.go,
-// apply.go, wait.go, digest.go, clock.go, expire.go (the log); encode.go, snapshot.go,
-// restore.go, dump.go, load.go, loadshard.go (whole states).
+// freeze.go, deadlines.go, table.go, shardset.go, batch.go (what a shard does with it);
+// options.go, errors.go, store.go, get.go, set.go, write.go, counter.go, iterate.go (the store); record.go,
+// parts.go, apply.go, wait.go, digest.go, clock.go, expire.go (the log); encode.go,
+// snapshot.go, restore.go, dump.go, load.go, loadshard.go (whole states).
 package kv

@@ -3,12 +3,15 @@ package kv
 // makeRoom lets the segment of a hash take one key more. It works on one segment
 // of at most 1,792 slots, some ten microseconds; the rest of the shard is not
 // touched. It returns ErrFull when the hash bits that slots keep are used up.
-func (sh *shard) makeRoom(hash uint64) error {
+func (sh *shard) makeRoom(hash uint64) error { return sh.makeRoomOf(hash, 1) }
+
+// makeRoomOf lets the segment of a hash take n keys more.
+func (sh *shard) makeRoomOf(hash uint64, n int) error {
 	for {
 		d := sh.dir.Load()
 		seg := d.segments[d.index(hash)]
 		switch {
-		case seg.keys < seg.limit():
+		case seg.keys+n <= seg.limit():
 			return nil
 		case len(seg.groups) < maxGroups:
 			sh.double(seg)
@@ -18,6 +21,44 @@ func (sh *shard) makeRoom(hash uint64) error {
 		default:
 			return ErrFull
 		}
+	}
+}
+
+// fewInserts is up to how many keys may come to a shard at once and each segment be made
+// to take all of them. It is less than a segment of the smallest size takes.
+const fewInserts = groupSlots - 1
+
+// makeRoomFor lets the shard take all keys of steps that do not exist, which are so many.
+func (sh *shard) makeRoomFor(steps []step, inserts int) error {
+	if inserts == 0 {
+		return nil
+	}
+	for need := map[*group]int(nil); ; {
+		grown := false
+		for i := range steps {
+			if steps[i].existed || steps[i].op.kind == kindDeadline {
+				continue
+			}
+			n, first := inserts, (*group)(nil)
+			if inserts > fewInserts {
+				if need == nil {
+					need = make(map[*group]int)
+				}
+				first, _ = sh.dir.Load().home(steps[i].hash)
+				need[first]++
+				n = need[first]
+			}
+			if err := sh.makeRoomOf(steps[i].hash, n); err != nil {
+				return err
+			}
+			now, _ := sh.dir.Load().home(steps[i].hash)
+			grown = grown || first != nil && now != first
+		}
+		if !grown {
+			return nil
+		}
+		// A segment was replaced, and its keys must be counted anew.
+		clear(need)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/hash"
 	"github.com/emberkv/ember/rdb"
 )
 
@@ -172,17 +173,48 @@ func (l *loader) Records(at int64, records []byte) error {
 	return nil
 }
 
-// take gives an operation to its shard, or to all.
+// take gives an operation to its shard, or to all, or each part of it to the part's.
+// Nobody reads the table yet, so parts need not be applied at once; each stands at the
+// end of the whole.
 func (l *loader) take(op *operation) error {
-	if op.kind != kindClear {
-		return l.takeShard(l.table.number(op.hash), op)
-	}
-	for i := range l.shards {
-		if err := l.takeShard(i, op); err != nil {
-			return err
+	switch op.kind {
+	case kindClear:
+		for i := range l.shards {
+			if err := l.takeShard(i, op); err != nil {
+				return err
+			}
 		}
+		return nil
+	case kindTransaction:
+		parts := op.parts(l.table.seed)
+		fits := l.roomAside()
+		for i := range parts {
+			parts[i].fits = fits
+			if err := l.take(&parts[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	case kindDeletePrefix:
+		fits := l.roomAside()
+		for key := range op.prefixKeys() {
+			part := operation{kind: kindDelete, hash: hash.Bytes(l.table.seed, key), key: key, end: op.end, fits: fits}
+			if err := l.take(&part); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	return nil
+	return l.takeShard(l.table.number(op.hash), op)
+}
+
+// roomAside reports whether another record may be kept aside.
+func (l *loader) roomAside() bool {
+	if l.aside.Load() > MaxAsideBytes {
+		// The workers may be behind: what they complete needs no room aside.
+		l.pending.Wait()
+	}
+	return l.aside.Load() <= MaxAsideBytes
 }
 
 // Interrupted implements [rdb.Loader]. After an error it returns nothing.

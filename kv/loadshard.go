@@ -128,10 +128,10 @@ func (l *loader) takeShard(i int, op *operation) error {
 	sh, ls := &l.table.shards[i], &l.shards[i]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if ls.phase == partial && l.aside.Load() > MaxAsideBytes {
-		// The workers may be behind: what they complete needs no room aside.
+	fits := true
+	if ls.phase == partial && !op.fits {
 		sh.mu.Unlock()
-		l.pending.Wait()
+		fits = l.roomAside()
 		sh.mu.Lock()
 	}
 	switch {
@@ -139,11 +139,16 @@ func (l *loader) takeShard(i int, op *operation) error {
 		return nil
 	case ls.phase == loaded:
 		return sh.applyAny(op)
-	case l.aside.Load() > MaxAsideBytes:
+	case !fits:
 		return fmt.Errorf("%w: limit %d bytes", ErrAside, MaxAsideBytes)
 	}
-	l.aside.Add(int64(len(op.record)))
-	ls.aside = append(ls.aside, op.record...)
+	before := len(ls.aside)
+	if op.record != nil {
+		ls.aside = append(ls.aside, op.record...)
+	} else { // one key of the removal of a prefix
+		ls.aside = appendKeyRecord(ls.aside, op.kind, text(op.key))
+	}
+	l.aside.Add(int64(len(ls.aside) - before))
 	return nil
 }
 

@@ -17,6 +17,10 @@ const (
 	kindExpired  = 4
 	kindDeadline = 5
 	kindClear    = 6
+
+	kindTransaction  = 7 // see parts.go, as for the next
+	kindDeletePrefix = 8
+	kindEvicted      = 9
 )
 
 // clearRecord is the one record of its kind.
@@ -45,6 +49,8 @@ type operation struct {
 	key      []byte
 	record   []byte // with its framing
 	end      int64  // offset in the log after it
+	big      []byte // record, where it is to lie; or nil, and it is to be copied
+	fits     bool   // a loader has room for it aside, having had some for a part before
 }
 
 // maxOperations bounds how many records are decoded before they are carried out. An
@@ -127,6 +133,27 @@ func decodePayload(b []byte) (operation, error) {
 	if len(b) == 0 {
 		return operation{}, fmt.Errorf("%w: empty", ErrRecord)
 	}
+	switch op := (operation{kind: b[0]}); op.kind {
+	case kindTransaction:
+		return op, checkParts(b[1:])
+	case kindDeletePrefix:
+		return op, checkPrefix(b[1:])
+	case kindClear:
+		if len(b) != 1 {
+			return op, fmt.Errorf("%w: clear of %d bytes", ErrRecord, len(b))
+		}
+		return op, nil
+	default:
+		return decodeSingle(b, true)
+	}
+}
+
+// decodeSingle decodes the payload of a record that concerns one key. The sum, for which
+// the whole value is read, it computes where asked.
+func decodeSingle(b []byte, sum bool) (operation, error) {
+	if len(b) == 0 {
+		return operation{}, fmt.Errorf("%w: empty", ErrRecord)
+	}
 	op := operation{kind: b[0]}
 	switch op.kind {
 	case rdb.KindPut, rdb.KindPutDeadline:
@@ -134,9 +161,11 @@ func decodePayload(b []byte) (operation, error) {
 		if err != nil {
 			return op, fmt.Errorf("%w: %w", ErrRecord, err)
 		}
-		op.key, op.deadline, op.sum = e.Key, e.Deadline, e.Sum()
+		if op.key, op.deadline = e.Key, e.Deadline; sum {
+			op.sum = e.Sum()
+		}
 		return op, nil
-	case kindDelete, kindExpired:
+	case kindDelete, kindExpired, kindEvicted:
 		op.key = b[1:]
 	case kindDeadline:
 		if len(b) < 9 {
@@ -146,11 +175,6 @@ func decodePayload(b []byte) (operation, error) {
 		if op.deadline < 0 {
 			return op, fmt.Errorf("%w: deadline %d", ErrRecord, op.deadline)
 		}
-	case kindClear:
-		if len(b) != 1 {
-			return op, fmt.Errorf("%w: clear of %d bytes", ErrRecord, len(b))
-		}
-		return op, nil
 	default:
 		return op, fmt.Errorf("%w: kind %d", ErrRecord, op.kind)
 	}
@@ -181,7 +205,7 @@ func (sh *shard) apply(op *operation) error {
 			return err
 		}
 		sh.publish(op.hash, &at, r, op.deadline, rdb.EntrySum(text(op.key), at.value, op.deadline))
-	case kindDelete, kindExpired:
+	case kindDelete, kindExpired, kindEvicted:
 		if at.ok() {
 			sh.remove(op.hash, &at)
 		}

@@ -8,12 +8,18 @@ import (
 // A shard is one part of a table, with an arena and a lock of its own.
 type shard struct {
 	// Read without the lock, stored with it. A reader loads slabs before dir,
-	// and again after the slot: see find.
+	// and again after the slot, and then batch: see find.
 	slabs atomic.Pointer[slabSet]
 	dir   atomic.Pointer[directory]
-	seed  uint64 // of the table
+	batch atomic.Pointer[batch] // changes that are being shown; nil for most of the time
+	seed  uint64                // of the table
 
-	_ [40]byte // keep what writers change off the readers' cache line
+	_ [32]byte // keep what writers change off the readers' cache line
+
+	// version is raised under the lock before anything in the shard changes that
+	// shows. Who has found something in the shard while it was locked, and finds the
+	// version unchanged later, knows that it was so all the time.
+	version atomic.Uint64
 
 	mu struct {
 		sync.Mutex
@@ -44,6 +50,9 @@ type found struct {
 func (f *found) ok() bool { return f.ref != 0 }
 
 // find returns the entry of a key. It takes no lock.
+func (sh *shard) find(hash uint64, key string) (entry, bool) { return sh.look(hash, key, nil) }
+
+// look is find for a reader that knows that all of the batch passed was shown.
 //
 // The set of slabs is loaded first, and must be the same one after the slot was
 // loaded. Then the slot's slab is in it: a slab leaves the set after the last
@@ -54,7 +63,10 @@ func (f *found) ok() bool { return f.ref != 0 }
 //
 // A miss is one: a key is never moved, only removed, or found in a newer segment
 // by readers that come after it was put there.
-func (sh *shard) find(hash uint64, key string) (e entry, ok bool) {
+//
+// A batch that is being shown is asked last: if anything of it was seen, it was announced
+// before that.
+func (sh *shard) look(hash uint64, key string, passed *batch) (e entry, ok bool) {
 	want, tag := hash&(1<<hashBits-1), tag(hash)
 retry:
 	slabs := sh.slabs.Load()
@@ -72,10 +84,16 @@ retry:
 				goto retry
 			}
 			if e := slabs.entryAt(ref); string(e.key) == key {
+				if b := sh.batch.Load(); b != passed && b != nil {
+					return sh.during(b, hash, key, e, true)
+				}
 				return e, true
 			}
 		}
 		if control>>passedShift == 0 || left == 0 {
+			if b := sh.batch.Load(); b != passed && b != nil {
+				return sh.during(b, hash, key, entry{}, false)
+			}
 			return entry{}, false
 		}
 		i = (i + 1) & dir.mask
@@ -130,7 +148,17 @@ func (sh *shard) prepare(hash uint64, at *found, size int, big []byte) (reservat
 // publish shows an entry, encoded in r, to readers: in the place of the one at
 // at, or as a new one. It cannot fail: the log has the entry already.
 func (sh *shard) publish(hash uint64, at *found, r reservation, deadline int64, sum uint64) {
+	sh.put(hash, at, r, deadline, sum)
+	if at.ok() {
+		sh.compact(at.size)
+	}
+}
+
+// put is publish without the compaction, which has to follow when nothing that is
+// reserved is still to be shown.
+func (sh *shard) put(hash uint64, at *found, r reservation, deadline int64, sum uint64) {
 	m := &sh.mu
+	sh.version.Add(1)
 	ref := r.slot(hash)
 	m.sum += sum
 	if !at.ok() {
@@ -146,12 +174,18 @@ func (sh *shard) publish(hash uint64, at *found, r reservation, deadline int64, 
 		m.deadlines.add(deadline, hash)
 	}
 	sh.kill(at.ref, at.size)
-	sh.compact(at.size)
 }
 
 // remove takes away the entry at at.
 func (sh *shard) remove(hash uint64, at *found) {
+	sh.take(hash, at)
+	sh.compact(at.size)
+}
+
+// take is remove without the compaction, as put is publish.
+func (sh *shard) take(hash uint64, at *found) {
 	m := &sh.mu
+	sh.version.Add(1)
 	m.sum -= at.sum()
 	m.keys--
 	sh.own(hash).remove(at.i, at.n)
@@ -164,7 +198,6 @@ func (sh *shard) remove(hash uint64, at *found) {
 		return
 	}
 	sh.kill(at.ref, at.size)
-	sh.compact(at.size)
 }
 
 // clear takes away all entries at once.
@@ -173,6 +206,7 @@ func (sh *shard) clear() {
 	if m.keys == 0 && m.arena.used == 0 {
 		return // one of many clears in a row
 	}
+	sh.version.Add(1)
 	// A set that readers have not seen: find tells sets apart by their address.
 	sh.dir.Store(noKeys)
 	sh.slabs.Store(newSlabSet())

@@ -140,8 +140,6 @@ func (s *Store) clear() (end int64, err error) {
 	if end, err = s.log.Append(clearRecord); err != nil {
 		return 0, err
 	}
-	for i := range t.shards {
-		t.shards[i].clear()
-	}
+	t.clear()
 	return end, nil
 }
