@@ -135,7 +135,7 @@ func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
 	if err == nil {
 		err = canRead(h)
 	}
-	if err == nil && n.up != nil && !n.up.hasData() {
+	if err == nil && !n.hasData() {
 		err = ErrNotReady
 	}
 	if err != nil {

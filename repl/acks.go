@@ -99,8 +99,8 @@ func (a *acks) countLocked(offset int64) int {
 }
 
 // wait blocks until done, called under the lock, returns true, or ctx or the
-// node ends.
-func (a *acks) wait(ctx context.Context, done func() bool) error {
+// tenure ends.
+func (a *acks) wait(ctx context.Context, t *tenure, done func() bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.mu.waiting++
@@ -113,8 +113,8 @@ func (a *acks) wait(ctx context.Context, done func() bool) error {
 		case <-changed:
 		case <-ctx.Done():
 			err = ctx.Err()
-		case <-a.node.ctx.Done():
-			err = ErrClosed
+		case <-t.ctx.Done():
+			err = t.valid()
 		}
 		a.mu.Lock()
 		if err != nil {
@@ -125,9 +125,9 @@ func (a *acks) wait(ctx context.Context, done func() bool) error {
 }
 
 // waitApplied is Master.Wait, for an offset in the current history.
-func (a *acks) waitApplied(ctx context.Context, offset int64, n int) (int, error) {
+func (a *acks) waitApplied(ctx context.Context, t *tenure, offset int64, n int) (int, error) {
 	count := 0
-	err := a.wait(ctx, func() bool {
+	err := a.wait(ctx, t, func() bool {
 		count = a.countLocked(offset)
 		return count >= n
 	})
@@ -135,15 +135,15 @@ func (a *acks) waitApplied(ctx context.Context, offset int64, n int) (int, error
 }
 
 // settle is the log's Settler: it holds up a writer whose records end at end
-// while too few followers are within MaxUnacked of them.
-func (a *acks) settle(end int64) error {
+// while too few followers are within MaxUnacked of them, and t lasts.
+func (a *acks) settle(t *tenure, end int64) error {
 	o := a.node.opts
 	if end-a.floor.Load() <= o.MaxUnacked {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), o.AckTimeout)
 	defer cancel()
-	err := a.wait(ctx, func() bool { return end-a.floor.Load() <= o.MaxUnacked })
+	err := a.wait(ctx, t, func() bool { return end-a.floor.Load() <= o.MaxUnacked })
 	if err != nil {
 		pos := backlog.Position{History: a.node.log.Position().History, Offset: end}
 		return &NotAckedError{Position: pos}

@@ -169,13 +169,8 @@ func TestForkOfTheMaster(t *testing.T) {
 					t.Errorf("replica %d: %d full syncs for a fork", i, s.Fulls)
 				}
 			}
-			if len(d.ends) == 0 || len(d.ends) > 2 {
-				t.Errorf("%d links for two forks", len(d.ends))
-			}
-			for _, err := range d.ends {
-				if !errors.Is(err, repl.ErrForked) {
-					t.Errorf("a follower that streamed was told %v, want ErrForked", err)
-				}
+			if len(d.ends) != 0 {
+				t.Errorf("a follower that streamed lost its link: %v", d.ends)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()

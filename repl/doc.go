@@ -25,6 +25,31 @@
 // Each follower is a reader of the one log. A slow one costs its upstream the
 // one chunk of the log that it reads; one that is outrun is told so.
 //
+// # Roles
+//
+// A node changes its role while it runs: [Replica.Promote] makes it a master,
+// [Master.Demote] a replica, [Replica.Follow] gives it another upstream. Its
+// listener and its followers stay.
+//
+//	         Promote
+//	master <--------- replica <---+
+//	       --------->         ----+ Follow
+//	         Demote
+//
+// The time in one role is a tenure. Its context ends with it, and with that what
+// waits for the role: a [Master.Wait], a writer held up by MaxUnacked, the link to
+// the upstream. A handle belongs to one tenure; after it, its methods return
+// [ErrRoleChanged], and [Node.Master] or [Node.Replica] gives the next.
+//
+//   - One change at a time: it holds the token of Node.changing, and fails if its
+//     tenure has ended while it waited.
+//   - Demote closes the log's gate before anything else, Promote opens it last: no
+//     write enters a log that follows another, or one without a history of its own.
+//   - Promote takes the turn of its upstream, which the goroutine of Run gives back
+//     when the link is over: no upstream's record is applied in a master.
+//   - A promotion forks the log where it ends. Followers that stream are told in
+//     passing (History in PROTOCOL.md), and so are theirs, all the way down.
+//
 // # What a link checks
 //
 // Every frame has a checksum and a number, every run of records its offset; a
@@ -57,7 +82,7 @@
 //
 // machine.go (what is replicated), options.go, node.go (the seat), master.go and
 // replica.go (the handles), announce.go; then the way down: accept.go, feed.go, copy.go,
-// pass.go, acks.go; and up: upstream.go, session.go, load.go. What a program sees of
+// pass.go, acks.go; and up: upstream.go, run.go, session.go, load.go. What a program sees of
 // them: events.go, sync.go, status.go. Below both: link.go, frame.go, message.go,
 // transport.go, memory.go. PROTOCOL.md is the wire.
 package repl

@@ -22,6 +22,11 @@ var (
 	// ErrRunning is returned by a second [Replica.Run].
 	ErrRunning = errors.New("repl: replica is already running")
 
+	// ErrRoleChanged is returned by the methods of a [Master] that was demoted and
+	// of a [Replica] that was promoted. [Node.Master] and [Node.Replica] return
+	// the handle for the role that the node has now.
+	ErrRoleChanged = errors.New("repl: the node has changed its role")
+
 	// ErrOption is returned, as an [*OptionError], for an invalid option.
 	ErrOption = errors.New("repl: invalid option")
 
@@ -73,8 +78,11 @@ var (
 	// ErrReplaced means that the same follower has come by a newer connection.
 	ErrReplaced = errors.New("repl: replaced by a newer connection")
 
-	// ErrForked means that the upstream has begun a new history. The follower
-	// has all that came before, and goes on when it has connected again.
+	// ErrRepointed means that the replica was given another upstream.
+	ErrRepointed = errors.New("repl: replica follows another upstream now")
+
+	// ErrForked means that the upstream has begun a new history during a full
+	// copy. The follower connects again. One that streams is told in passing.
 	ErrForked = errors.New("repl: upstream has begun a new history")
 
 	// ErrDiverged means that a full copy did not come out as the upstream said.

@@ -33,8 +33,11 @@ type Peer struct {
 // concurrently, so that when a follower comes by a newer connection, Connected of
 // that and Disconnected of the old one, with [ErrReplaced], come in any order. A
 // function must return soon: its link waits for it. It may call Status, but not
-// Close.
+// Close nor what changes the role.
 type Events struct {
+	// Role is called when the node has changed its role or its upstream.
+	Role func(RoleChange)
+
 	// Connected is called when the handshake is over.
 	Connected func(Peer)
 
@@ -126,6 +129,13 @@ type Retry struct {
 	Attempts int64         // so far
 	Outage   time.Duration // since there was a link that worked
 	Pause    time.Duration // until the next attempt; 0 after a link that worked
+}
+
+// A RoleChange says what a node is from now on.
+type RoleChange struct {
+	Role     Role
+	Upstream string           // whom it follows; empty for a master
+	Position backlog.Position // end of the log
 }
 
 func call[T any](f func(T), v T) {

@@ -218,29 +218,58 @@ func (f *feed) step() (bool, error) {
 func (f *feed) sendLog(limit int64) (bool, error) {
 	at := f.reader.Offset()
 	records, err := f.reader.Next(limit)
-	if len(records) == 0 || err != nil {
+	if err != nil {
 		return false, err
 	}
 	// Read after the records: whatever was appended behind a fork, the fork
 	// was there before.
-	fork, err := f.fork()
+	lineage := f.n.log.Lineage()
+	fork, err := f.fork(lineage)
 	switch {
 	case err != nil:
 		return false, err
-	case at >= fork:
+	case at >= fork && f.copy != nil:
 		return false, ErrForked
+	case at >= fork:
+		return true, f.sendForked(lineage, at, records)
+	case int64(len(records)) > fork-at:
+		records = records[:fork-at]
+		f.reader.Close()
+		if f.reader, err = f.n.log.NewReader(fork); err != nil {
+			return false, err
+		}
 	}
-	records = records[:min(int64(len(records)), fork-at)]
+	if len(records) == 0 {
+		return false, nil
+	}
+	return true, f.sendRecords(at, records)
+}
+
+func (f *feed) sendRecords(at int64, records []byte) error {
 	f.willSend(at + int64(len(records)))
 	head := appendLogHead(f.head[:0], at, f.n.clock())
-	return true, f.link.w.write(kindLog, head, records)
+	return f.link.w.write(kindLog, head, records)
+}
+
+// sendForked tells a follower that stands at at, where the history that it knows
+// has ended, of the lineage that came of it, and sends the records that follow.
+// The heartbeat lets those go on who wait there for a position that is known now.
+func (f *feed) sendForked(lineage backlog.Lineage, at int64, records []byte) error {
+	body, _ := lineage.AppendBinary(appendOffset(nil, f.n.log.End()))
+	if err := f.link.w.write(kindHistory, body, nil); err != nil {
+		return err
+	}
+	f.link.told = lineage.Current
+	if err := f.beat(); err != nil || len(records) == 0 {
+		return err
+	}
+	return f.sendRecords(at, records)
 }
 
 // fork returns the offset at which the log has left the history that the
 // follower knows, beyond which it must not be sent anything: it would take the
 // records for its own history's, and an offset would mean two things.
-func (f *feed) fork() (int64, error) {
-	lineage := f.n.log.Lineage()
+func (f *feed) fork(lineage backlog.Lineage) (int64, error) {
 	if lineage.Current == f.link.told {
 		return math.MaxInt64, nil
 	}
@@ -252,10 +281,13 @@ func (f *feed) fork() (int64, error) {
 	return 0, backlog.ErrReset
 }
 
-// forked returns an error when there is a new history and the follower has all
-// that came before. It may be that nothing is written there yet.
+// forked returns an error when there is a new history and a follower that is being
+// copied to has all that came before. It may be that nothing is written there yet.
 func (f *feed) forked() error {
-	fork, err := f.fork()
+	if f.copy == nil {
+		return nil
+	}
+	fork, err := f.fork(f.n.log.Lineage())
 	if err == nil && f.reader.Offset() >= fork {
 		err = ErrForked
 	}

@@ -68,7 +68,7 @@ func (s *session) considerCopy(body []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrProtocol, err)
 	}
-	if err := s.up.admits(s.link.with, header); err != nil {
+	if err := s.up.admits(s.link.with, header, s.to); err != nil {
 		s.link.refuse(err)
 		return err
 	}
@@ -106,18 +106,21 @@ func (u *upstream) dropState() error {
 
 // admits returns an error when this node holds data and the upstream's are not
 // of its kind.
-func (u *upstream) admits(h *hello, header rdb.Header) error {
+func (u *upstream) admits(h *hello, header rdb.Header, to *target) error {
 	if isEmpty(u.node.machine) {
 		return nil
 	}
 	log, o := u.node.log, u.node.opts
+	u.mu.Lock()
+	allow := to.allow
+	u.mu.Unlock()
 	if _, ok := log.Lineage().Common(log.End(), h.lineage, h.end); ok {
 		return nil
 	}
 	switch {
-	case header.Keys == 0 && !o.AllowEmpty:
+	case header.Keys == 0 && !o.AllowEmpty && allow&AllowEmpty == 0:
 		return fmt.Errorf("%w (%w)", ErrEmptyMaster, ErrForeign)
-	case header.Keys != 0 && !o.AllowForeign:
+	case header.Keys != 0 && !o.AllowForeign && allow&AllowForeign == 0:
 		return ErrForeign
 	}
 	return nil

@@ -8,9 +8,13 @@ import (
 	"github.com/emberkv/ember/backlog"
 )
 
-// A Master is what a program can do with a node that takes writes. Its methods
-// may be called concurrently.
-type Master struct{ node *Node }
+// A Master is what a program can do with a node that takes writes. It is good
+// until the node's role changes; after [Master.Demote] its methods that are about
+// that role return [ErrRoleChanged]. They may be called concurrently.
+type Master struct {
+	node   *Node
+	tenure *tenure
+}
 
 // NewMaster makes m the master of a group. From now on m takes writes, whether
 // or not anybody follows; followers come through [Master.Serve]. A machine that
@@ -18,23 +22,18 @@ type Master struct{ node *Node }
 // with it from there, and the old master, should it come back as a follower with
 // more than that, does not. The error is an [*OptionError].
 func NewMaster(m Machine, opts *Options) (*Master, error) {
-	n, err := newNode(m, RoleMaster, opts)
+	n, err := newNode(m, opts)
 	if err != nil {
 		return nil, err
-	}
-	if c, ok := m.(Clocked); ok {
-		c.SetFollower(false)
 	}
 	if n.log.Closed() != nil {
 		// It has followed. What is written from now on is not in the history of
 		// the node that it followed, which may be writing there still.
 		n.log.Fork(backlog.NewHistory())
 	}
-	n.log.SetGate(nil)
-	if n.opts.MaxUnacked > 0 {
-		n.log.SetSettler(n.acks.settle)
-	}
-	return &Master{n}, nil
+	t := n.newTenure(RoleMaster, nil)
+	n.begin(t)
+	return &Master{n, t}, nil
 }
 
 // Node returns the master's seat in the group.
@@ -44,8 +43,9 @@ func (m *Master) Node() *Node { return m.node }
 func (m *Master) Serve(ln net.Listener) error { return m.node.Serve(ln) }
 
 // Wait blocks until n directly attached replicas have applied the log up to pos
-// and returns how many have. It returns early with ctx.Err or [ErrClosed], and
-// with [ErrLost] for a position that is not in this node's history. Replicas
+// and returns how many have. It returns early with ctx.Err, [ErrClosed], or
+// [ErrRoleChanged] when this node stops being the master, and with [ErrLost] for a
+// position that is not in this node's history. Replicas
 // of replicas do not count, nor does a replica while it takes a full copy.
 // Like Redis WAIT, but it counts what was applied, not what was received
 // (https://redis.io/commands/wait).
@@ -53,7 +53,25 @@ func (m *Master) Wait(ctx context.Context, pos backlog.Position, n int) (int, er
 	if err := onLineage(m.node.log, pos); err != nil {
 		return 0, err
 	}
-	return m.node.acks.waitApplied(ctx, pos.Offset, n)
+	return m.node.acks.waitApplied(ctx, m.tenure, pos.Offset, n)
+}
+
+// Demote makes the node a replica of the node at address upstream, like Redis'
+// REPLICAOF. From now on the machine refuses writes with a [*ReadOnlyError]; it
+// keeps its data, and followers stay connected. The node follows while [Node.Run]
+// or [Replica.Run] of the handle that is returned runs. If what it has is part of
+// the upstream's history, it goes on from there; otherwise it takes a full copy,
+// if allow or Options let it, and serves what it has until that is complete.
+//
+// Demote does not wait for the upstream. It returns [ErrRoleChanged] when the node
+// is no longer the master that m stands for, [ErrClosed], and an [*OptionError]
+// for an empty address.
+func (m *Master) Demote(upstream string, allow ...Allow) (*Replica, error) {
+	t, err := m.node.demote(m.tenure, upstream, union(allow))
+	if err != nil {
+		return nil, err
+	}
+	return &Replica{m.node, t}, nil
 }
 
 // onLineage returns ErrLost unless pos lies on the way to the log's end.

@@ -32,6 +32,7 @@ const (
 	kindLog
 	kindHeartbeat
 	kindAck
+	kindHistory
 )
 
 // kinds holds each kind's name and the largest body of its message.
@@ -51,9 +52,10 @@ var kinds = [...]struct {
 	kindLog:       {"Log", logHeadBytes + backlog.MaxRecordBytes + backlog.MaxFrameOverhead},
 	kindHeartbeat: {"Heartbeat", 24},
 	kindAck:       {"Ack", 25},
+	kindHistory:   {"History", maxHandshakeBody},
 }
 
-func (k kind) known() bool { return k >= kindHello && k <= kindAck }
+func (k kind) known() bool { return k >= kindHello && k <= kindHistory }
 
 // A kindSet is a set of kinds.
 type kindSet uint16
@@ -74,7 +76,7 @@ var (
 	fromStranger = kindsOf(kindHello)
 	fromDialed   = kindsOf(kindWelcome, kindRefuse)
 	fromFollower = kindsOf(kindSyncStart, kindAck, kindRefuse)
-	fromUpstream = kindsOf(kindRefuse, kindContinue, kindFullSync, kindSyncBegin, kindBlock, kindSyncEnd, kindLog, kindHeartbeat)
+	fromUpstream = kindsOf(kindRefuse, kindContinue, kindFullSync, kindSyncBegin, kindBlock, kindSyncEnd, kindLog, kindHeartbeat, kindHistory)
 )
 
 func (k kind) limit() int {

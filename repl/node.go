@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
@@ -35,20 +36,25 @@ func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 func (r *Role) UnmarshalText(text []byte) error { return unword(roles[:], r, text) }
 
 // A Node is a machine's seat in its group. It owns the listeners and the links
-// to followers, whatever its role. Programs get one from [NewMaster] or
-// [NewReplica] and work with that handle.
+// to followers, which stay through every change of role, and says which role it
+// has now. [NewMaster] and [NewReplica] make one and return what can be done with
+// it in that role; programs whose roles never change need nothing else.
 type Node struct {
 	machine Machine
 	log     *backlog.Log
 	opts    *Options
-	role    Role
 	acks    *acks
 	passes  *passes
-	up      *upstream // nil on a master
 
-	// ctx ends when Close is called; everything that waits waits for it, too.
+	// seat is the present tenure. It is stored by whoever has put a token into
+	// changing, which is a lock that a context can end the wait for.
+	seat     atomic.Pointer[tenure]
+	changing chan struct{}
+
+	// ctx ends when Close is called, for ErrClosed; everything that waits waits
+	// for it, too, or for a tenure's, which ends with it.
 	ctx    context.Context
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup // every goroutine; added to under mu while not closed
 
 	mu struct {
@@ -64,13 +70,13 @@ type Node struct {
 	}
 }
 
-func newNode(m Machine, role Role, opts *Options) (*Node, error) {
+func newNode(m Machine, opts *Options) (*Node, error) {
 	o, err := opts.normalize()
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{machine: m, log: m.Log(), opts: o, role: role}
-	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n := &Node{machine: m, log: m.Log(), opts: o, changing: make(chan struct{}, 1)}
+	n.ctx, n.cancel = context.WithCancelCause(context.Background())
 	n.acks = newAcks(n)
 	n.passes = newPasses(n)
 	n.mu.listeners = make(map[net.Listener]struct{})
@@ -87,7 +93,9 @@ func (n *Node) ID() NodeID { return n.opts.ID }
 func (n *Node) Name() string { return n.opts.Name }
 
 // Role returns what the node does now.
-func (n *Node) Role() Role { return n.role }
+func (n *Node) Role() Role { return n.tenure().role }
+
+func (n *Node) tenure() *tenure { return n.seat.Load() }
 
 // start runs f in a goroutine that Close waits for. It returns false, and does
 // nothing, when the node is closed.
@@ -126,8 +134,11 @@ func (n *Node) Close() error {
 		conn.Close()
 	}
 	n.log.SetSettler(nil) // before those who wait are let go: their next write is not held up
-	n.cancel()
+	n.cancel(ErrClosed)
 	n.wg.Wait()
+	n.changing <- struct{}{} // a change of role that is under way may have set it again
+	n.log.SetSettler(nil)
+	<-n.changing
 	return nil
 }
 
@@ -179,8 +190,8 @@ func (n *Node) clock() int64 {
 	if c, ok := n.machine.(Clocked); ok {
 		return c.Clock()
 	}
-	if n.up != nil {
-		return n.up.clock()
+	if up := n.tenure().up; up != nil {
+		return up.clock()
 	}
 	return time.Now().UnixMilli()
 }

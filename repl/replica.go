@@ -2,17 +2,15 @@ package repl
 
 import (
 	"context"
-	"math/rand/v2"
 	"net"
-	"sync/atomic"
-	"time"
 )
 
-// A Replica is what a program can do with a node that follows another. Its
-// methods may be called concurrently.
+// A Replica is what a program can do with a node that follows another. It is good
+// until the node's role changes; after [Replica.Promote] its methods that are
+// about that role return [ErrRoleChanged]. They may be called concurrently.
 type Replica struct {
-	node    *Node
-	running atomic.Bool
+	node   *Node
+	tenure *tenure
 }
 
 // NewReplica makes m a follower of the node at address upstream, which
@@ -20,95 +18,84 @@ type Replica struct {
 // [*ReadOnlyError]. It follows while [Replica.Run] runs. The error is an
 // [*OptionError].
 func NewReplica(m Machine, upstream string, opts *Options) (*Replica, error) {
-	n, err := newNode(m, RoleReplica, opts)
+	if err := checkUpstream(upstream); err != nil {
+		return nil, err
+	}
+	n, err := newNode(m, opts)
 	if err != nil {
 		return nil, err
 	}
-	n.up = newUpstream(n, upstream)
-	refusal := &ReadOnlyError{Master: upstream}
-	n.log.SetGate(func() error { return refusal })
-	n.log.SetSettler(nil)
-	if c, ok := m.(Clocked); ok {
-		c.SetFollower(true)
+	t := n.newTenure(RoleReplica, newUpstream(n, upstream, 0))
+	n.begin(t)
+	return &Replica{n, t}, nil
+}
+
+func checkUpstream(addr string) error {
+	if addr == "" {
+		return &OptionError{Field: "upstream", Value: `""`, Want: "an address"}
 	}
-	return &Replica{node: n}, nil
+	return nil
 }
 
 // Node returns the replica's seat in the group.
 func (r *Replica) Node() *Node { return r.node }
 
-// Run follows the upstream until ctx ends or Close is called, and returns
-// ctx.Err or [ErrClosed]. When a link breaks that has worked, it dials again at
-// once. When that fails, or the upstream refuses, it tries again and again: each
-// time after a random time of up to a twentieth of the outage so far, but not
-// under 5 ms nor over 5 s. What went wrong is in [Replica.Status] and
-// Events. A second Run at the same time returns [ErrRunning].
-func (r *Replica) Run(ctx context.Context) error {
-	if !r.running.CompareAndSwap(false, true) {
-		return ErrRunning
-	}
-	defer r.running.Store(false)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	done := make(chan error, 1)
-	if !r.node.start(func() { done <- r.follow(ctx) }) {
-		return ErrClosed
-	}
-	return <-done
+// Run follows the upstream until ctx ends, Close is called or the node's role
+// changes, and returns ctx.Err, [ErrClosed] or [ErrRoleChanged]. When a link
+// breaks that has worked, it dials again at once. When that fails, or the upstream
+// refuses, it tries again and again: each time after a random time of up to a
+// twentieth of the outage so far, but not under 5 ms nor over 5 s. What went wrong
+// is in [Replica.Status] and Events. A second Run at the same time returns
+// [ErrRunning].
+func (r *Replica) Run(ctx context.Context) error { return r.tenure.up.run(ctx, r.tenure) }
+
+// Follow gives the replica another upstream, like Redis' REPLICAOF: it ends the
+// link and dials the new one at once, if Run runs. The data stay, followers stay
+// connected, and if what the node has is part of the new upstream's history, it
+// goes on from there. Otherwise it takes a full copy, if allow or Options let it,
+// and serves what it has until that is complete. To follow the node that it
+// follows already changes nothing.
+//
+// Follow does not wait for the upstream. It returns [ErrRoleChanged],
+// [ErrClosed], and an [*OptionError] for an empty address.
+func (r *Replica) Follow(upstream string, allow ...Allow) error {
+	return r.node.follow(r.tenure, upstream, union(allow))
 }
 
-func (r *Replica) follow(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(r.node.ctx, cancel)()
-	up := r.node.up
-	defer up.dropLoad()
-	jitter := rand.New(rand.NewPCG(seeds(r.node.opts.ID)))
-	for {
-		began := time.Now()
-		err := up.session(ctx)
-		switch {
-		case r.node.ctx.Err() != nil:
-			return ErrClosed
-		case ctx.Err() != nil:
-			return ctx.Err()
-		}
-		pause := reconnectDelay(up.outage(), jitter.Float64())
-		if up.lastWorked().Sub(began) >= minReconnect {
-			pause = 0 // there is no outage yet, only a link that broke
-		}
-		up.retry(err, pause)
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-		}
+// Promote makes the node a master, like Redis' REPLICAOF NO ONE. It ends the link
+// to the upstream, keeps the data, whatever their state, and begins a new history
+// where the log ends; the followers stay connected and hear of it. A full copy
+// that is under way is given up. When Promote returns, the machine takes writes.
+//
+// It waits for the message that is being applied, no longer. It returns
+// [ErrRoleChanged], [ErrClosed], and ctx.Err if ctx ends while another change of
+// role is under way.
+func (r *Replica) Promote(ctx context.Context) (*Master, error) {
+	t, err := r.node.promote(ctx, r.tenure)
+	if err != nil {
+		return nil, err
 	}
+	return &Master{r.node, t}, nil
 }
 
-// Bounds of the pause before the next try.
+// Allow lets a replica, for the first copy that it takes from an upstream, accept
+// what Options forbid.
+type Allow uint8
+
 const (
-	minReconnect   = 5 * time.Millisecond
-	maxReconnect   = 5 * time.Second
-	reconnectShare = 20 // of the outage so far
+	// AllowEmpty accepts an upstream of another history that holds nothing. See
+	// Options.AllowEmpty.
+	AllowEmpty Allow = 1 << iota
+	// AllowForeign accepts an upstream that shares no history with the node. See
+	// Options.AllowForeign.
+	AllowForeign
 )
 
-// reconnectDelay returns how long to wait after an outage that has lasted so
-// long. It grows with the outage, so a blip costs milliseconds and a dead
-// master is not hammered; random is in [0, 1), so a crowd does not come at once.
-func reconnectDelay(outage time.Duration, random float64) time.Duration {
-	limit := min(outage/reconnectShare, maxReconnect)
-	return max(minReconnect, time.Duration(random*float64(limit)))
-}
-
-// seeds turns a node id into the seed of its jitter, so that a simulation with
-// fixed ids repeats.
-func seeds(id NodeID) (a, b uint64) {
-	for i := range 8 {
-		a, b = a<<8|uint64(id[i]), b<<8|uint64(id[8+i])
+func union(allow []Allow) (all Allow) {
+	for _, a := range allow {
+		all |= a
 	}
-	return a, b
+	return all
 }
 
 // Serve accepts followers on ln: replicas of this replica, which get the same
@@ -117,10 +104,10 @@ func seeds(id NodeID) (a, b uint64) {
 func (r *Replica) Serve(ln net.Listener) error { return r.node.Serve(ln) }
 
 // WaitSynced blocks until the replica streams and has caught up with what the
-// upstream had when the link came up. It returns early with [ErrClosed], or with
-// ctx.Err and the error that ended the last link, if one did.
+// upstream had when the link came up. It returns early with [ErrClosed] or
+// [ErrRoleChanged], or with ctx.Err and the error that ended the last link, if one did.
 func (r *Replica) WaitSynced(ctx context.Context) error {
-	return r.node.up.waitSynced(ctx)
+	return r.tenure.up.waitSynced(ctx, r.tenure)
 }
 
 // Status returns the node's state now.

@@ -14,6 +14,7 @@ import (
 // dials, reads, applies and acks, so that what is acked as applied is applied.
 type session struct {
 	up   *upstream
+	to   *target
 	link *link
 
 	phase     phase
@@ -44,23 +45,23 @@ const (
 const ackEvery = 256 << 10
 
 // session runs one connection from the dial to its end, and says why it ended.
-func (u *upstream) session(ctx context.Context) error {
-	l, err := u.connect(ctx)
+func (u *upstream) session(ctx context.Context, to *target) error {
+	l, err := u.connect(ctx, to.addr)
 	if err != nil {
 		u.down(err)
 		if f := u.node.opts.Events.Disconnected; f != nil {
-			f(Peer{Addr: u.addr, Upstream: true}, err)
+			f(Peer{Addr: to.addr, Upstream: true}, err)
 		}
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { l.close(ErrClosed) })
+	stop := context.AfterFunc(ctx, func() { l.close(endOf(ctx)) })
 	defer stop()
 	o := u.node.opts
 	o.Logger.Info("connected", "upstream", l.peer.Name, "addr", l.peer.Addr)
 	call(o.Events.Connected, l.peer)
 
 	since := u.lastWorked()
-	s := &session{up: u, link: l, began: time.Now(), goal: l.with.end}
+	s := &session{up: u, to: to, link: l, began: time.Now(), goal: l.with.end}
 	l.r.beat = func(body []byte) error {
 		// Answered at once: a large message may take longer than the upstream
 		// waits for a sign of life.
@@ -85,17 +86,26 @@ func (u *upstream) session(ctx context.Context) error {
 	return err
 }
 
+// endOf returns why a link whose context has ended is closed. A Run whose own
+// context ends closes it as Close does.
+func endOf(ctx context.Context) error {
+	if cause := context.Cause(ctx); cause == ErrRepointed || cause == ErrRoleChanged {
+		return cause
+	}
+	return ErrClosed
+}
+
 // connect dials and shakes hands.
-func (u *upstream) connect(ctx context.Context) (*link, error) {
+func (u *upstream) connect(ctx context.Context, addr string) (*link, error) {
 	u.mu.Lock()
 	u.mu.state, u.mu.retryAt = LinkConnecting, time.Time{}
 	u.mu.attempts++
 	u.mu.Unlock()
 	o := u.node.opts
-	peer := Peer{Addr: u.addr, Upstream: true}
+	peer := Peer{Addr: addr, Upstream: true}
 	ctx, cancel := context.WithTimeout(ctx, o.HandshakeTimeout)
 	defer cancel()
-	conn, err := o.Transport.Dial(ctx, u.addr)
+	conn, err := o.Transport.Dial(ctx, addr)
 	if err != nil {
 		return nil, linkError("dial", peer, err)
 	}
@@ -205,6 +215,8 @@ func (s *session) handle(k kind, body []byte) error {
 		return s.loadLog(body)
 	case k == kindLog && s.phase == phaseStreaming:
 		return s.apply(body)
+	case k == kindHistory && s.phase == phaseStreaming:
+		return s.learn(body)
 	}
 	err := fmt.Errorf("%w: %v out of place", ErrProtocol, k)
 	s.link.refuse(err)
@@ -266,6 +278,27 @@ func (s *session) extend() error {
 	return nil
 }
 
+// learn takes the lineage of an upstream that has begun a new history, where this
+// node stands now.
+func (s *session) learn(body []byte) error {
+	if len(body) < 8 {
+		return fmt.Errorf("%w: history of %d bytes", ErrProtocol, len(body))
+	}
+	end, err := offset(body[:8])
+	if err != nil {
+		return err
+	}
+	lineage, rest, err := backlog.CutLineage(body[8:], end)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	if len(rest) != 0 {
+		return fmt.Errorf("%w: history with %d bytes too many", ErrProtocol, len(rest))
+	}
+	s.link.with.lineage = lineage
+	return s.extend()
+}
+
 // stream goes over to streaming at s.at.
 func (s *session) stream() error {
 	s.phase = phaseStreaming
@@ -276,7 +309,7 @@ func (s *session) stream() error {
 }
 
 func (s *session) checkSynced() {
-	if s.at.Offset >= s.goal && s.up.caughtUp() {
+	if s.at.Offset >= s.goal && s.up.caughtUp(s.to) {
 		s.sync.end(nil)
 		call(s.up.node.opts.Events.CaughtUp, CaughtUp{
 			Peer: s.link.peer, Position: s.at, Bytes: s.at.Offset - s.from, Took: time.Since(s.began),

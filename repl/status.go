@@ -135,8 +135,9 @@ type UpstreamStatus struct {
 // Status returns the node's state now. It may be called at any time, also after
 // Close.
 func (n *Node) Status() Status {
+	t := n.tenure()
 	s := Status{
-		ID: n.opts.ID, Name: n.opts.Name, Group: n.opts.Group, Role: n.role,
+		ID: n.opts.ID, Name: n.opts.Name, Group: n.opts.Group, Role: t.role,
 		MaxUnacked: n.opts.MaxUnacked,
 		Announce:   n.announced(), Priority: max(n.opts.Priority, 0),
 		Position: n.log.Position(), Lineage: n.log.Lineage(), Window: n.log.Window(),
@@ -161,8 +162,8 @@ func (n *Node) Status() Status {
 	slices.SortFunc(s.Followers, func(a, b FollowerStatus) int {
 		return cmp.Or(cmp.Compare(a.Peer.Name, b.Peer.Name), slices.Compare(a.Peer.ID[:], b.Peer.ID[:]))
 	})
-	if n.up != nil {
-		s.Upstream = n.up.status(s.Position.Offset)
+	if t.up != nil {
+		s.Upstream = t.up.status(s.Position.Offset)
 	}
 	return s
 }

@@ -11,14 +11,18 @@ import (
 // outlives a single connection.
 type upstream struct {
 	node *Node
-	addr string
+
+	// turn holds one token: Run's while it runs, and then that of the promotion
+	// which ends the tenure.
+	turn chan struct{}
 
 	// load is the full copy under way, or broken and waiting to be resumed.
-	// It belongs to the goroutine of Run.
+	// It belongs to whoever has the turn.
 	load *loading
 
 	mu struct {
 		sync.Mutex
+		target                *target
 		state                 LinkState
 		peer                  Peer
 		synced                bool
@@ -40,8 +44,9 @@ type upstream struct {
 	}
 }
 
-func newUpstream(n *Node, addr string) *upstream {
-	u := &upstream{node: n, addr: addr}
+func newUpstream(n *Node, addr string, allow Allow) *upstream {
+	u := &upstream{node: n, turn: make(chan struct{}, 1)}
+	u.mu.target = newTarget(addr, allow)
 	u.mu.changed = make(chan struct{})
 	u.mu.downSince = time.Now()
 	u.mu.ready = n.log.End() > 0
@@ -49,7 +54,11 @@ func newUpstream(n *Node, addr string) *upstream {
 }
 
 // hasData reports whether there is something to serve to followers.
-func (u *upstream) hasData() bool {
+func (n *Node) hasData() bool {
+	u := n.tenure().up
+	if u == nil {
+		return true
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.mu.ready
@@ -123,32 +132,35 @@ func (u *upstream) down(err error) {
 
 // retry tells the program that the link ended for reason err, and is tried again
 // after pause.
-func (u *upstream) retry(err error, pause time.Duration) {
+func (u *upstream) retry(addr string, err error, pause time.Duration) {
 	outage := u.outage()
 	u.mu.Lock()
 	u.mu.retryAt = time.Now().Add(pause)
 	attempts := u.mu.attempts
 	u.mu.Unlock()
 	o := u.node.opts
-	o.Logger.Info("link down", "upstream", u.addr, "err", err, "retry", pause)
-	call(o.Events.Retry, Retry{Addr: u.addr, Err: err, Attempts: attempts, Outage: outage, Pause: pause})
+	o.Logger.Info("link down", "upstream", addr, "err", err, "retry", pause)
+	call(o.Events.Retry, Retry{Addr: addr, Err: err, Attempts: attempts, Outage: outage, Pause: pause})
 }
 
-// caughtUp takes down that the replica has what the upstream had when the link
-// came up. It reports whether that is news.
-func (u *upstream) caughtUp() bool {
+// caughtUp takes down that the replica has what its upstream, to, had when the
+// link came up. It reports whether that is news. From
+// now on they share a history, and nothing special is allowed.
+func (u *upstream) caughtUp(to *target) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.mu.synced {
+	u.mu.ready = true
+	if u.mu.synced || u.mu.target != to {
 		return false
 	}
-	u.mu.synced, u.mu.ready = true, true
+	u.mu.synced = true
+	to.allow = 0
 	close(u.mu.changed)
 	u.mu.changed = make(chan struct{})
 	return true
 }
 
-func (u *upstream) waitSynced(ctx context.Context) error {
+func (u *upstream) waitSynced(ctx context.Context, t *tenure) error {
 	for {
 		u.mu.Lock()
 		synced, changed, last := u.mu.synced, u.mu.changed, u.mu.lastErr
@@ -163,8 +175,8 @@ func (u *upstream) waitSynced(ctx context.Context) error {
 				return fmt.Errorf("%w; the last link ended: %w", ctx.Err(), last)
 			}
 			return ctx.Err()
-		case <-u.node.ctx.Done():
-			return ErrClosed
+		case <-t.ctx.Done():
+			return t.valid()
 		}
 	}
 }
@@ -174,7 +186,7 @@ func (u *upstream) status(end int64) *UpstreamStatus {
 	defer u.mu.Unlock()
 	m := &u.mu
 	s := &UpstreamStatus{
-		Addr: u.addr, Peer: m.peer, State: m.state, Synced: m.synced, LastIO: -1,
+		Addr: m.target.addr, Peer: m.peer, State: m.state, Synced: m.synced, LastIO: -1,
 		Partials: m.partials, Fulls: m.fulls, Attempts: m.attempts,
 		LastPartial: m.lastPartial.status(), LastFull: m.lastFull.status(),
 		Progress: m.lastFull.progress(), Read: m.read,

@@ -1,0 +1,183 @@
+package repl
+
+import (
+	"context"
+
+	"github.com/emberkv/ember/backlog"
+)
+
+// A tenure is a node's time in one role. It never changes: a change of role, or
+// Close, ends it, and a change is followed by another. A handle belongs to one
+// tenure and is of no use beyond it.
+type tenure struct {
+	role Role
+	up   *upstream // nil for a master
+
+	ctx  context.Context // ends with the tenure, for ErrRoleChanged or ErrClosed
+	end  context.CancelCauseFunc
+	over chan struct{} // closed when the next tenure has begun
+}
+
+func (n *Node) newTenure(role Role, up *upstream) *tenure {
+	t := &tenure{role: role, up: up, over: make(chan struct{})}
+	t.ctx, t.end = context.WithCancelCause(n.ctx)
+	return t
+}
+
+// begin opens or closes the machine for writes, as the role of t wants it, and
+// makes t the present tenure.
+func (n *Node) begin(t *tenure) {
+	if t.role == RoleReplica {
+		n.log.SetGate(t.up.gate()) // first: what is written from here on is refused
+		n.log.SetSettler(nil)
+		n.setFollower(true)
+		n.seat.Store(t)
+		return
+	}
+	n.setFollower(false)
+	n.seat.Store(t)
+	n.log.SetSettler(nil)
+	if n.opts.MaxUnacked > 0 {
+		n.log.SetSettler(func(end int64) error { return n.acks.settle(t, end) })
+	}
+	n.log.SetGate(nil) // last: the first write finds all in its place
+}
+
+func (n *Node) setFollower(follower bool) {
+	if c, ok := n.machine.(Clocked); ok {
+		c.SetFollower(follower)
+	}
+}
+
+// change waits for its turn to change the role that from stands for, and returns
+// a function that gives the turn back.
+func (n *Node) change(ctx context.Context, from *tenure) (done func(), err error) {
+	select {
+	case n.changing <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-n.ctx.Done():
+		return nil, ErrClosed
+	}
+	done = func() { <-n.changing }
+	if err := from.valid(); err != nil {
+		done()
+		return nil, err
+	}
+	return done, nil
+}
+
+// valid returns ErrRoleChanged or ErrClosed once the tenure is over.
+func (t *tenure) valid() error { return context.Cause(t.ctx) }
+
+// promote ends from, in which the node followed, and makes it a master.
+func (n *Node) promote(ctx context.Context, from *tenure) (*tenure, error) {
+	done, err := n.change(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	from.end(ErrRoleChanged)
+	// What the link to the upstream is just applying is applied. There is no way
+	// back from here, so ctx has no say; a link takes no longer than one message.
+	from.up.turn <- struct{}{}
+
+	n.log.Fork(backlog.NewHistory())
+	next := n.newTenure(RoleMaster, nil)
+	if err := n.succeed(from, next); err != nil {
+		return nil, err
+	}
+	n.tell(RoleChange{Role: RoleMaster, Position: n.log.Position()})
+	return next, nil
+}
+
+// demote ends from, in which the node was a master, and makes it a follower.
+func (n *Node) demote(from *tenure, addr string, allow Allow) (*tenure, error) {
+	if err := checkUpstream(addr); err != nil {
+		return nil, err
+	}
+	done, err := n.change(n.ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	next := n.newTenure(RoleReplica, newUpstream(n, addr, allow))
+	if err := n.succeed(from, next); err != nil {
+		return nil, err
+	}
+	n.tell(RoleChange{Role: RoleReplica, Upstream: addr, Position: n.log.Position()})
+	return next, nil
+}
+
+// follow gives the replica of t another upstream.
+func (n *Node) follow(t *tenure, addr string, allow Allow) error {
+	if err := checkUpstream(addr); err != nil {
+		return err
+	}
+	done, err := n.change(n.ctx, t)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if !t.up.retarget(addr, allow) {
+		return nil
+	}
+	n.log.SetGate(t.up.gate())
+	n.tell(RoleChange{Role: RoleReplica, Upstream: addr, Position: n.log.Position()})
+	return nil
+}
+
+// succeed lets next follow on from. A node that is closed meanwhile, whose Close
+// waits for this, is left in the new role all the same, and says that it is closed.
+func (n *Node) succeed(from, next *tenure) error {
+	n.begin(next)
+	from.end(ErrRoleChanged)
+	close(from.over)
+	return next.valid()
+}
+
+// tell makes a change of role or upstream known to the program.
+func (n *Node) tell(c RoleChange) {
+	n.opts.Logger.Info("role", "role", c.Role, "upstream", c.Upstream, "position", c.Position)
+	call(n.opts.Events.Role, c)
+}
+
+// Run follows the upstream whenever the node is a replica, through all changes of
+// role, until ctx ends or Close is called; it returns ctx.Err or [ErrClosed]. A
+// program whose node changes its role runs this in place of [Replica.Run]; while
+// either runs, another returns [ErrRunning].
+func (n *Node) Run(ctx context.Context) error {
+	for {
+		t := n.tenure()
+		if t.role == RoleReplica {
+			if err := t.up.run(ctx, t); err != ErrRoleChanged {
+				return err
+			}
+		}
+		select {
+		case <-t.over:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-n.ctx.Done():
+			return ErrClosed
+		}
+	}
+}
+
+// Master returns what can be done with the node while it is a master, and
+// [ErrRoleChanged] when it is not.
+func (n *Node) Master() (*Master, error) {
+	if t := n.tenure(); t.role == RoleMaster {
+		return &Master{n, t}, nil
+	}
+	return nil, ErrRoleChanged
+}
+
+// Replica returns what can be done with the node while it is a replica, and
+// [ErrRoleChanged] when it is not.
+func (n *Node) Replica() (*Replica, error) {
+	if t := n.tenure(); t.role == RoleReplica {
+		return &Replica{n, t}, nil
+	}
+	return nil, ErrRoleChanged
+}
