@@ -143,6 +143,12 @@ func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
 		return nil, 0, err
 	}
 	reader, refusal := n.log.Continue(h.lineage, h.end)
+	if refusal == backlog.AheadOfFork && n.Role() == RoleReplica && h.lineage.Current == n.log.Lineage().Current {
+		// What the follower has more will come to this node as well, or be left
+		// behind by a promotion. It is not for a copy from here to drop it.
+		l.refuse(ErrBehind)
+		return nil, 0, ErrBehind
+	}
 	own := n.hello()
 	own.versionMax = min(maxProtocol, h.versionMax)
 	own.versionMin = own.versionMax

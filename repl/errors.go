@@ -60,6 +60,10 @@ var (
 	// ErrNotReady means that the upstream is a replica without data as yet.
 	ErrNotReady = errors.New("repl: upstream has no data yet")
 
+	// ErrBehind means that the upstream is a replica in the same history that has
+	// not come as far as this node. It will, or it will be promoted.
+	ErrBehind = errors.New("repl: upstream has not come as far yet")
+
 	// ErrBusy means that the upstream says it has no room for another follower.
 	ErrBusy = errors.New("repl: upstream is busy")
 

@@ -190,6 +190,7 @@ var refusals = [...]error{
 	11: backlog.ErrTrimmed,
 	12: backlog.ErrReset,
 	13: ErrForked,
+	14: ErrBehind,
 }
 
 // appendRefuse encodes the reason for which a link is closed. An error that has

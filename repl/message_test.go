@@ -133,7 +133,7 @@ func TestRefusalsKeepTheirReason(t *testing.T) {
 	if err := parseRefuse(appendRefuse(nil, errors.New("something else"))); !errors.Is(err, ErrProtocol) {
 		t.Errorf("an error without a code: %v, want ErrProtocol", err)
 	}
-	for _, body := range [][]byte{nil, {0}, {14}, {255, 'x'}, {refuseVersion}, {refuseVersion, 2, 0, 0, 0, 0}} {
+	for _, body := range [][]byte{nil, {0}, {15}, {255, 'x'}, {refuseVersion}, {refuseVersion, 2, 0, 0, 0, 0}} {
 		if err := parseRefuse(body); !errors.Is(err, ErrProtocol) {
 			t.Errorf("% x: %v, want ErrProtocol", body, err)
 		}

@@ -96,7 +96,7 @@ func (n *Node) demote(from *tenure, addr string, allow Allow) (*tenure, error) {
 	if err := checkUpstream(addr); err != nil {
 		return nil, err
 	}
-	done, err := n.change(n.ctx, from)
+	done, err := n.change(context.Background(), from)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (n *Node) follow(t *tenure, addr string, allow Allow) error {
 	if err := checkUpstream(addr); err != nil {
 		return err
 	}
-	done, err := n.change(n.ctx, t)
+	done, err := n.change(context.Background(), t)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,117 @@
+package repl_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emberkv/ember/repl"
+	"github.com/emberkv/ember/repl/repltest"
+)
+
+// TestFollowOneWhoIsBehind: a node is pointed at a replica that has not come as far
+// as itself. It keeps what it has more, until the other has that, too.
+func TestFollowOneWhoIsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repltest.NewNetwork(3)
+		a, b, c := newMember(t, net.Host("a"), "a", ""), newMember(t, net.Host("b"), "b", "a"), newMember(t, net.Host("c"), "c", "a")
+		fill(t, a.ledger, "k", 10)
+		level(t, a, b, c)
+		net.Link("a", "b").Cut()
+		net.Link("a", "b").Refuse()
+		fill(t, a.ledger, "more", 10)
+		level(t, a, c)
+		c.follow(t, "b")
+		time.Sleep(time.Minute)
+		if !c.diary.saw(repl.ErrBehind) || c.Len() != 20 || b.Len() != 10 {
+			t.Errorf("c has %d keys, b %d; the last link ended: %v", c.Len(), b.Len(), c.diary.last())
+		}
+		net.HealAll()
+		level(t, a, b, c)
+		fill(t, a.ledger, "on", 10)
+		level(t, a, b, c)
+		if fulls, _ := c.diary.count(); fulls != 1 {
+			t.Errorf("%d full copies", fulls)
+		}
+	})
+}
+
+// TestFollowForeign: another master's data are copied only when the same call says
+// so, and that counts for one copy.
+func TestFollowForeign(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repl.NewMemory()
+		a, b, x := newMember(t, net, "a", ""), newMember(t, net, "b", "a"), newMember(t, net, "x", "")
+		fill(t, a.ledger, "a", 20)
+		fill(t, x.ledger, "x", 30)
+		level(t, a, b)
+		b.follow(t, "x")
+		eventually(t, func() bool { return b.diary.saw(repl.ErrForeign) }, func() string { return "not refused" })
+		same(t, a.ledger, b.ledger)
+		b.follow(t, "x", repl.AllowForeign)
+		level(t, x, b)
+
+		y := newMember(t, net, "y", "")
+		x.node.Close()
+		b.follow(t, "y")
+		eventually(t, func() bool { return b.diary.saw(repl.ErrEmptyMaster) }, func() string { return "not refused" })
+		same(t, x.ledger, b.ledger)
+		b.follow(t, "y", repl.AllowForeign) // says nothing of an empty one
+		time.Sleep(time.Minute)
+		same(t, x.ledger, b.ledger)
+		b.follow(t, "y", repl.AllowEmpty)
+		level(t, y, b)
+
+		// A master that has changed places with another's follower is foreign, too.
+		fill(t, y.ledger, "y", 5)
+		level(t, y, b)
+		y.follow(t, "a")
+		eventually(t, func() bool { return y.diary.saw(repl.ErrForeign) }, func() string { return "not refused" })
+		y.follow(t, "a", repl.AllowForeign)
+		level(t, a, y)
+		b.follow(t, "y", repl.AllowForeign) // its own follower was not asked
+		level(t, a, b)
+	})
+}
+
+// TestFollowInMidCopy: a replica is pointed elsewhere while it takes a full copy;
+// in the same history the copy goes on where it was.
+func TestFollowInMidCopy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repl.NewMemory()
+		a, b := newMember(t, net, "a", ""), newMember(t, net, "b", "a")
+		fill(t, a.ledger, "k", 400)
+		level(t, a, b)
+		slowly(a.ledger, 10*time.Millisecond)
+		c := newMember(t, net, "c", "a")
+		time.Sleep(35 * time.Millisecond)
+		if s := c.node.Status().Upstream; s.State != repl.LinkCopying || s.Progress.Shards == 0 {
+			t.Fatalf("before: %+v", s)
+		}
+		c.follow(t, "b")
+		level(t, a, c)
+		if b.dumped == 0 || b.dumped >= ledgerShards {
+			t.Errorf("the new upstream dumped %d shards of %d", b.dumped, ledgerShards)
+		}
+		fill(t, a.ledger, "more", 10)
+		level(t, a, c)
+	})
+}
+
+func TestFollowNobody(t *testing.T) {
+	m, err := repl.NewMaster(newLedger(nil), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if _, err := m.Demote(""); !errors.Is(err, repl.ErrOption) {
+		t.Errorf("Demote to an empty address: %v", err)
+	}
+	if m.Node().Role() != repl.RoleMaster {
+		t.Error("a failed Demote has changed the role")
+	}
+	if _, err := repl.NewReplica(newLedger(nil), "", nil); !errors.Is(err, repl.ErrOption) {
+		t.Errorf("NewReplica of an empty address: %v", err)
+	}
+}
