@@ -82,7 +82,7 @@
 //
 // machine.go (what is replicated), options.go, node.go (the seat), master.go and
 // replica.go (the handles), announce.go; then the way down: accept.go, feed.go, copy.go,
-// pass.go, acks.go; and up: upstream.go, run.go, session.go, load.go. What a program sees of
-// them: events.go, sync.go, status.go. Below both: link.go, frame.go, message.go,
-// transport.go, memory.go. PROTOCOL.md is the wire.
+// pass.go, acks.go; and up: upstream.go, run.go, session.go, load.go. What a program sees
+// of them: events.go, sync.go, status.go, info.go. Below both: link.go, frame.go,
+// message.go, transport.go, memory.go. PROTOCOL.md is the wire.
 package repl

@@ -47,6 +47,9 @@ const ackEvery = 256 << 10
 // session runs one connection from the dial to its end, and says why it ended.
 func (u *upstream) session(ctx context.Context, to *target) error {
 	l, err := u.connect(ctx, to.addr)
+	if err != nil && ctx.Err() != nil {
+		err = linkError("dial", Peer{Addr: to.addr}, endOf(ctx))
+	}
 	if err != nil {
 		u.down(err)
 		if f := u.node.opts.Events.Disconnected; f != nil {

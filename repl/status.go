@@ -13,6 +13,7 @@ import (
 // whole nanoseconds and say so in their names, times are RFC 3339. As text in
 // the field names of Redis it is had from [Status.Info].
 type Status struct {
+	Time     time.Time        `json:"time"` // when it was taken, by this node's clock
 	ID       NodeID           `json:"id"`
 	Name     string           `json:"name"`
 	Group    string           `json:"group,omitempty"`
@@ -137,7 +138,8 @@ type UpstreamStatus struct {
 func (n *Node) Status() Status {
 	t := n.tenure()
 	s := Status{
-		ID: n.opts.ID, Name: n.opts.Name, Group: n.opts.Group, Role: t.role,
+		Time: time.Now().UTC().Round(0),
+		ID:   n.opts.ID, Name: n.opts.Name, Group: n.opts.Group, Role: t.role,
 		MaxUnacked: n.opts.MaxUnacked,
 		Announce:   n.announced(), Priority: max(n.opts.Priority, 0),
 		Position: n.log.Position(), Lineage: n.log.Lineage(), Window: n.log.Window(),

@@ -1,0 +1,116 @@
+package repl_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/emberkv/ember/repl"
+)
+
+// attach makes a master, and a replica that follows it over a network of their own
+// and has caught up.
+func attach(opts repl.Options) (master *repl.Master, replica *repl.Replica) {
+	net := repl.NewMemory()
+	top := newLedger(nil)
+	top.put("key", "value")
+	master, err := repl.NewMaster(top, &repl.Options{Name: "paris"})
+	if err != nil {
+		panic(err)
+	}
+	ln, err := net.Listen("10.0.0.1:7000")
+	if err != nil {
+		panic(err)
+	}
+	go master.Serve(ln)
+	opts.Transport = net
+	replica, err = repl.NewReplica(newLedger(nil), "10.0.0.1:7000", &opts)
+	if err != nil {
+		panic(err)
+	}
+	go replica.Run(context.Background())
+	if err := replica.WaitSynced(context.Background()); err != nil {
+		panic(err)
+	}
+	return master, replica
+}
+
+// What a script for Redis looks for is there under its name.
+func ExampleStatus_Info() {
+	master, replica := attach(repl.Options{Name: "berlin", Announce: "10.0.0.2:7000"})
+	defer master.Close()
+	defer replica.Close()
+	for line := range strings.Lines(replica.Status().Info()) {
+		if strings.HasPrefix(line, "master_") && !strings.HasPrefix(line, "master_replid") {
+			fmt.Println(strings.TrimSpace(line))
+		}
+	}
+	// Output:
+	// master_host:10.0.0.1
+	// master_port:7000
+	// master_link_status:up
+	// master_last_io_seconds_ago:0
+	// master_sync_in_progress:0
+	// master_failover_state:no-failover
+	// master_repl_offset:11
+}
+
+// What a full copy was for and what it has cost is known as long as the node
+// lives.
+func ExampleSyncStatus() {
+	master, replica := attach(repl.Options{})
+	defer master.Close()
+	defer replica.Close()
+	s := replica.Status().Upstream.LastFull
+	fmt.Printf("%s, because the replica was %s: %d keys in %d bytes\n", s.State, s.Reason, s.Keys, s.Bytes)
+	// Output: complete, because the replica was empty: 1 keys in 11 bytes
+}
+
+// States are words, for people and in JSON.
+func ExampleSyncState() {
+	text, err := json.Marshal([]repl.SyncState{repl.SyncRunning, repl.SyncBroken})
+	fmt.Printf("%s %v %s\n", text, err, repl.SyncComplete)
+	// Output: ["running","broken"] <nil> complete
+}
+
+func ExampleCaughtUp() {
+	caughtUp := make(chan repl.CaughtUp, 1)
+	master, replica := attach(repl.Options{Events: repl.Events{
+		CaughtUp: func(c repl.CaughtUp) { caughtUp <- c },
+	}})
+	defer master.Close()
+	defer replica.Close()
+	c := <-caughtUp
+	fmt.Println("has what", c.Peer.Name, "had, up to", c.Position.Offset)
+	// Output: has what paris had, up to 11
+}
+
+// An upstream that is not there is tried again and again.
+func ExampleRetry() {
+	retries := make(chan repl.Retry)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	replica, err := repl.NewReplica(newLedger(nil), "nobody", &repl.Options{
+		Transport: repl.NewMemory(),
+		Events: repl.Events{Retry: func(r repl.Retry) {
+			select {
+			case retries <- r:
+			case <-ctx.Done():
+			}
+		}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer replica.Close()
+	go replica.Run(ctx)
+	for range 2 {
+		r := <-retries
+		fmt.Printf("attempt %d: %v; again in %v\n", r.Attempts, r.Err, r.Pause)
+	}
+	cancel()
+	// Output:
+	// attempt 1: repl: dial nobody: dial memory nobody: connection refused; again in 5ms
+	// attempt 2: repl: dial nobody: dial memory nobody: connection refused; again in 5ms
+}

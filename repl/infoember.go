@@ -1,0 +1,94 @@
+package repl
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/emberkv/ember/backlog"
+)
+
+// The second section of Info: what Redis has no names for.
+
+func (w *infoWriter) ember(s *Status) {
+	w.text("ember_id", s.ID.String())
+	w.text("ember_name", s.Name)
+	w.text("ember_group", s.Group)
+	w.text("ember_announce", s.Announce)
+	w.text("ember_position", s.Position.String())
+	w.number("ember_histories", int64(1+len(s.Lineage.Earlier)))
+	w.seconds("ember_window_seconds", s.Window.Age)
+	w.number("ember_sync_full", s.Counters.FullSyncs)
+	w.number("ember_sync_partial", s.Counters.PartialSyncs)
+	w.text("ember_sync_refusals", reasons(s.Counters.Refusals))
+	w.number("ember_handshakes_failed", s.Counters.Handshakes)
+	w.number("ember_connections_unheard", s.Counters.Unheard)
+	w.full("ember_last_full_", s.LastFull)
+	w.partial("ember_last_partial_", s.LastPartial)
+	for i, f := range s.Followers {
+		sync := SyncStatus{}
+		if f.Sync != nil {
+			sync = *f.Sync
+		}
+		w.line(fmt.Sprintf("ember_slave%d:name=%s,id=%s,addr=%s,priority=%d,sent=%d,behind=%d,rtt=%.3f,place=%d,keys=%d,bytes=%d,log_bytes=%d",
+			i, item(f.Peer.Name), f.Peer.ID, item(f.Peer.Addr), f.Peer.Priority, f.Sent, f.Behind, f.RTT.Seconds(), f.Place,
+			sync.Keys, sync.Bytes, sync.LogBytes))
+	}
+}
+
+// reasons lists how often each reason was given.
+func reasons(counts map[backlog.Refusal]int64) string {
+	var list []string
+	for r, n := range counts {
+		list = append(list, fmt.Sprintf("%s=%d", r, n))
+	}
+	slices.Sort(list)
+	return strings.Join(list, ",")
+}
+
+func (w *infoWriter) emberUpstream(u *UpstreamStatus) {
+	w.text("ember_master_name", u.Peer.Name)
+	w.text("ember_master_id", u.Peer.ID.String())
+	w.text("ember_master_link", u.State.String())
+	w.flag("ember_master_synced", u.Synced)
+	w.number("ember_master_behind_bytes", u.Behind)
+	w.seconds("ember_master_clock_skew_seconds", u.ClockSkew)
+	w.text("ember_master_last_error", u.LastError)
+	w.seconds("ember_master_next_try_seconds", u.NextTry)
+	w.number("ember_master_attempts", u.Attempts)
+	w.number("ember_master_sync_full", u.Fulls)
+	w.number("ember_master_sync_partial", u.Partials)
+	w.full("ember_master_last_full_", u.LastFull)
+	w.partial("ember_master_last_partial_", u.LastPartial)
+}
+
+func (w *infoWriter) full(prefix string, s *SyncStatus) {
+	if s == nil {
+		w.text(prefix+"reason", "none")
+		w.number(prefix+"keys", -1)
+		w.number(prefix+"bytes", -1)
+	} else {
+		w.text(prefix+"reason", s.Reason.String())
+		w.number(prefix+"keys", s.Keys)
+		w.number(prefix+"bytes", s.Bytes)
+	}
+	w.partial(prefix, s)
+}
+
+func (w *infoWriter) partial(prefix string, s *SyncStatus) {
+	if s == nil {
+		w.text(prefix+"state", "none")
+		w.text(prefix+"peer", "none")
+		w.text(prefix+"error", "")
+		w.number(prefix+"log_bytes", -1)
+		w.number(prefix+"seconds", -1)
+		w.number(prefix+"ago_seconds", -1)
+		return
+	}
+	w.text(prefix+"state", s.State.String())
+	w.text(prefix+"peer", s.Peer.Name)
+	w.text(prefix+"error", s.Error)
+	w.number(prefix+"log_bytes", s.LogBytes)
+	w.seconds(prefix+"seconds", s.Took)
+	w.whole(prefix+"ago_seconds", max(w.at.Sub(s.Began), 0))
+}
