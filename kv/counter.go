@@ -35,20 +35,30 @@ func (s *Store) add(key string, delta int64) (sum, end int64, err error) {
 	defer sh.mu.Unlock()
 	at := sh.locate(h, key)
 	var deadline int64
-	if at.ok() && !s.clock.reached(at.deadline) {
-		if sum, err = parseInteger(at.value); err != nil {
-			return 0, 0, err
-		}
+	exists := at.ok() && !s.clock.reached(at.deadline)
+	if exists {
 		deadline = at.deadline
 	}
-	if delta > 0 && sum > math.MaxInt64-delta || delta < 0 && sum < math.MinInt64-delta {
-		return 0, 0, ErrOverflow
+	if sum, err = addTo(at.value, exists, delta); err != nil {
+		return 0, 0, err
 	}
-	sum += delta
 	var digits [20]byte
 	value := strconv.AppendInt(digits[:0], sum, 10)
 	end, err = s.put(sh, h, &at, key, value, deadline, rdb.EntrySum(key, value, deadline), nil)
 	return sum, end, err
+}
+
+// addTo returns the sum of delta and the number that a value is, 0 if there is none.
+func addTo(value []byte, exists bool, delta int64) (sum int64, err error) {
+	if exists {
+		if sum, err = parseInteger(value); err != nil {
+			return 0, err
+		}
+	}
+	if delta > 0 && sum > math.MaxInt64-delta || delta < 0 && sum < math.MinInt64-delta {
+		return 0, ErrOverflow
+	}
+	return sum + delta, nil
 }
 
 // parseInteger reads what strconv.AppendInt writes, and nothing else.

@@ -23,6 +23,15 @@
 // Deadlines are absolute. Every store hides a key at its deadline, by the clock of the
 // one that writes; only that one deletes it, and logs that it did.
 //
+// # Several keys
+//
+// [Store.Update] and [Store.View] run a function on the store as it is at one moment. What
+// an Update writes is one record, and shows at once: to readers, which take no lock for
+// it, to followers, watchers and cuts. The function runs without locks, and again when
+// others have changed what it has read; so it costs a writer nothing that others think
+// for long about many keys. [Store.Rename], [Store.Copy], [Store.DeletePrefix] and
+// [Store.Clear] are one record each, too, and never run again.
+//
 // # Memory
 //
 // An entry is one record, the same bytes as in the log: at 16 bytes of key and 100 of
@@ -88,10 +97,13 @@
 //   - the log's own locks
 //   - expirer.mu, waiters.mu, Snapshot.mu, under which no other is taken
 //
-// Reads take none of them. The files in the order in which to read them: slot.go,
+// Reads take none of them, but for those of a transaction, which take one shard's at a
+// time. The functions of transactions, and the bodies of loops, run without any. The files in the order in which to read them: slot.go,
 // entry.go, segment.go, directory.go, arena.go (memory); shard.go, grow.go, compact.go,
 // freeze.go, deadlines.go, table.go, shardset.go, batch.go (what a shard does with it);
-// options.go, errors.go, store.go, get.go, set.go, write.go, counter.go, iterate.go (the store); record.go,
-// parts.go, apply.go, wait.go, digest.go, clock.go, expire.go (the log); encode.go,
-// snapshot.go, restore.go, dump.go, load.go, loadshard.go (whole states).
+// options.go, errors.go, store.go, get.go, set.go, write.go, counter.go, rename.go,
+// deleteprefix.go, iterate.go (the store); tx.go, reads.go, txread.go, txwrite.go,
+// txiterate.go, commit.go (transactions); record.go, parts.go, apply.go, wait.go,
+// digest.go, clock.go, expire.go (the log); encode.go, snapshot.go, restore.go, dump.go,
+// load.go, loadshard.go (whole states).
 package kv

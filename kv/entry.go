@@ -54,3 +54,6 @@ func recordAt(b []byte) []byte {
 // changed, such as those of a slab, or for a string that does not outlive the
 // call.
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// bytesOf returns a string as bytes without a copy, for what is only read.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }

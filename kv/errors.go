@@ -20,8 +20,9 @@ var (
 	ErrEmptyKey = errors.New("kv: empty key")
 
 	// ErrTooLarge is returned for a key longer than [rdb.MaxKeyBytes] or a value
-	// longer than [rdb.MaxValueBytes].
-	ErrTooLarge = errors.New("kv: key or value too large")
+	// longer than [rdb.MaxValueBytes], and for a write of more than
+	// [Options.MaxTxKeys] keys, or of more bytes than a record takes.
+	ErrTooLarge = errors.New("kv: too large")
 
 	// ErrNotInteger is returned by [Store.Add] for a value that is not a decimal
 	// number of 64 bits in its shortest form.
@@ -37,6 +38,23 @@ var (
 	// ErrClosed is returned by every method after [Store.Close], and by those of a
 	// [Snapshot] after its own.
 	ErrClosed = errors.New("kv: closed")
+)
+
+// Errors of transactions. Nothing has changed when one is returned.
+var (
+	// ErrConflict is returned by the methods of a [Tx] when another writer has
+	// changed what was read; the function is then run again. It is returned by
+	// [Store.Update] when that happened too often: there is too much to do at
+	// once, or too many do it.
+	ErrConflict = errors.New("kv: overtaken by other writers")
+
+	// ErrTxDone is returned by the methods of a [Tx] after its function has
+	// returned.
+	ErrTxDone = errors.New("kv: transaction has ended")
+
+	// ErrReadOnlyTx is returned by the methods that write, of the [Tx] of a
+	// [Store.View].
+	ErrReadOnlyTx = errors.New("kv: transaction is for reading")
 )
 
 // Errors of a node that follows others, or is followed.

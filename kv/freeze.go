@@ -19,6 +19,13 @@ type frozen struct {
 	slabs *slabSet
 	keys  int64
 	sum   uint64
+
+	version uint64 // of the shard
+}
+
+// find returns the entry of a key.
+func (f *frozen) find(hash uint64, key string) (entry, bool) {
+	return view{f.dir, f.slabs}.find(hash, key)
 }
 
 // freeze returns a view of the shard as it is. The shard must be locked. The
@@ -27,7 +34,7 @@ func (sh *shard) freeze() *frozen {
 	m := &sh.mu
 	m.epoch++
 	m.freezes++
-	return &frozen{shard: sh, dir: sh.dir.Load(), slabs: sh.slabs.Load(), keys: m.keys, sum: m.sum}
+	return &frozen{shard: sh, dir: sh.dir.Load(), slabs: sh.slabs.Load(), keys: m.keys, sum: m.sum, version: sh.version.Load()}
 }
 
 // release says that the view will not be read any more.

@@ -1,6 +1,9 @@
 package kv
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Options configure a [Store]. The zero value, and a nil pointer, are the
 // defaults. Every value is valid, so that [New] cannot fail.
@@ -15,6 +18,30 @@ type Options struct {
 	// LogAge drops records that are older from the log, when others come. 0 and
 	// negative mean no bound by age.
 	LogAge time.Duration
+
+	// MaxRetries is how often [Store.Update] runs its function again when other
+	// writers got in between. 0 means [DefaultMaxRetries], negative never.
+	MaxRetries int
+
+	// MaxTxKeys bounds the keys that one Update writes, or one DeletePrefix
+	// removes. 0 and negative mean [DefaultMaxTxKeys]; more than 65,536, which is
+	// what a record holds, means that.
+	MaxTxKeys int
+}
+
+// maxRetries and maxTxKeys return what the fields say.
+func (o *Options) maxRetries() int {
+	if o.MaxRetries == 0 {
+		return DefaultMaxRetries
+	}
+	return max(o.MaxRetries, 0)
+}
+
+func (o *Options) maxTxKeys() int {
+	if o.MaxTxKeys <= 0 {
+		return DefaultMaxTxKeys
+	}
+	return min(o.MaxTxKeys, maxRecordKeys)
 }
 
 // NoTTL is what [Store.TTL] returns for a key without a deadline.
@@ -44,8 +71,17 @@ func TTL(d time.Duration) SetOption { return SetOption{setTTL, milliseconds(d)} 
 
 // ExpireAt gives the key a deadline at t, to the millisecond. If that has passed,
 // Set deletes the key instead, as Redis does
-// (https://redis.io/docs/latest/commands/expireat).
-func ExpireAt(t time.Time) SetOption { return SetOption{setExpireAt, t.UnixMilli()} }
+// (https://redis.io/docs/latest/commands/expireat). Set refuses a t that 64 bits of
+// milliseconds do not reach with an [*InvalidError].
+func ExpireAt(t time.Time) SetOption {
+	switch {
+	case t.After(time.UnixMilli(math.MaxInt64)):
+		return SetOption{setExpireAt, -1}
+	case t.Before(time.UnixMilli(0)):
+		return SetOption{setExpireAt, 0} // further back UnixMilli overflows, too
+	}
+	return SetOption{setExpireAt, t.UnixMilli()}
+}
 
 // KeepTTL leaves the key's deadline as it is. Without it, or another deadline,
 // Set removes the deadline.
@@ -91,6 +127,9 @@ func combine(opts []SetOption) (c conditions, err error) {
 			}
 			if o.kind == setTTL && o.ms <= 0 {
 				return c, &InvalidError{Field: "TTL", Value: time.Duration(o.ms) * time.Millisecond}
+			}
+			if o.kind == setExpireAt && o.ms < 0 {
+				return c, &InvalidError{Field: "ExpireAt", Value: "beyond 64 bits of milliseconds"}
 			}
 			c.kind, c.ms = o.kind, o.ms
 		}

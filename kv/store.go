@@ -27,6 +27,8 @@ type Store struct {
 	log   *backlog.Log
 	table atomic.Pointer[table] // nil when closed
 
+	maxRetries, maxTxKeys int
+
 	clock     clock
 	following atomic.Bool
 	waiters   waiters
@@ -54,7 +56,11 @@ func New(opts *Options) *Store {
 	if opts == nil {
 		opts = &Options{}
 	}
-	s := &Store{opts: backlog.Options{MaxBytes: opts.LogBytes, MaxAge: opts.LogAge}}
+	s := &Store{
+		opts:       backlog.Options{MaxBytes: opts.LogBytes, MaxAge: opts.LogAge},
+		maxRetries: opts.maxRetries(),
+		maxTxKeys:  opts.maxTxKeys(),
+	}
 	s.log = backlog.NewLog(&s.opts)
 	s.table.Store(newSeededTable())
 	s.applying.Store(idle)

@@ -1,0 +1,136 @@
+package kv
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/bits"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/hash"
+	"github.com/emberkv/ember/rdb"
+)
+
+// commit carries out what the transaction wrote, if everything that it read is so still.
+// It returns ErrConflict when not, and the log's end afterwards, or 0 when there was
+// nothing to change.
+func (tx *Tx) commit() (end int64, err error) {
+	if len(tx.writes) == 0 {
+		return 0, nil
+	}
+	s, t := tx.store, tx.table
+	var set shardSet
+	for i := range tx.seen.shards {
+		set.add(tx.seen.shards[i].number)
+	}
+	ops := tx.operations()
+	for i := range ops {
+		set.add(t.number(ops[i].hash))
+	}
+	if err := checkRecord(ops); err != nil {
+		return 0, err
+	}
+	t.lockSome(&set)
+	defer t.unlockSome(&set)
+	if err := tx.checkLocked(); err != nil {
+		return 0, err
+	}
+	return s.commit(t, ops)
+}
+
+// operations returns what was written, as what is done to the table.
+func (tx *Tx) operations() []operation {
+	ops := make([]operation, len(tx.writes))
+	for i := range tx.writes {
+		w := &tx.writes[i]
+		ops[i] = operation{
+			kind: w.kind, hash: hash.String(tx.table.seed, w.key),
+			deadline: w.deadline, key: bytesOf(w.key), record: w.record, big: w.big,
+		}
+		if w.kind == rdb.KindPut || w.kind == rdb.KindPutDeadline {
+			ops[i].sum = rdb.EntrySum(w.key, w.value, w.deadline)
+		}
+	}
+	return ops
+}
+
+// checkLocked is check with the shards locked in which something was read or is written.
+func (tx *Tx) checkLocked() error {
+	switch now := tx.store.table.Load(); {
+	case now == nil:
+		return ErrClosed
+	case now != tx.table:
+		return ErrConflict
+	}
+	r := &tx.seen
+	for _, v := range r.shards {
+		sh := &tx.table.shards[v.number]
+		if sh.version.Load() != v.version && !tx.recheck(v.number, sh) {
+			return ErrConflict
+		}
+	}
+	if r.until == math.MaxInt64 && tx.cut == nil {
+		return nil
+	}
+	if now := tx.store.clock.now(); r.until <= now || tx.cut != nil && tx.cut.expiredSince(now) {
+		return ErrConflict
+	}
+	return nil
+}
+
+// expiredSince reports whether a key has reached its deadline between the snapshot and
+// now. The shards must be locked, and unchanged since.
+func (n *Snapshot) expiredSince(now int64) bool {
+	visible := n.digest.Keys
+	for _, f := range n.views {
+		visible -= f.shard.mu.deadlines.passed(now)
+	}
+	return visible != n.visible
+}
+
+// checkRecord returns ErrTooLarge when the record of ops would be too large.
+func checkRecord(ops []operation) error {
+	total := 1
+	for i := range ops {
+		total += len(ops[i].record)
+	}
+	if total > backlog.MaxRecordBytes && len(ops) > 1 {
+		return fmt.Errorf("%w: transaction of %d bytes, limit %d", ErrTooLarge, total, backlog.MaxRecordBytes)
+	}
+	return nil
+}
+
+// commit logs operations on different keys, as one record, and shows them at once.
+// Their shards must be locked. It returns 0 for the log's end when they change nothing.
+func (s *Store) commit(t *table, ops []operation) (end int64, err error) {
+	return s.commitAs(t, ops, func(steps []step) []byte {
+		if len(steps) == 1 {
+			return steps[0].op.record
+		}
+		size := 1
+		for i := range steps {
+			size += len(steps[i].op.record)
+		}
+		record := make([]byte, 0, (bits.Len(uint(size))+6)/7+size)
+		record = append(binary.AppendUvarint(record, uint64(size)), kindTransaction)
+		for i := range steps {
+			record = append(record, steps[i].op.record...)
+		}
+		return record
+	})
+}
+
+// commitAs is commit with the record that record returns for the steps.
+func (s *Store) commitAs(t *table, ops []operation, record func([]step) []byte) (end int64, err error) {
+	b := &batch{table: t}
+	if err := b.prepare(ops); err != nil || len(b.steps) == 0 {
+		return 0, err
+	}
+	// First the log, then the table, as with a single key.
+	if end, err = s.log.Append(record(b.steps)); err != nil {
+		b.abandon()
+		return 0, err
+	}
+	b.show()
+	return end, nil
+}

@@ -1,0 +1,88 @@
+package kv
+
+import (
+	"github.com/emberkv/ember/internal/hash"
+	"github.com/emberkv/ember/rdb"
+)
+
+// Rename gives the value and the deadline of a key to another, whose own are lost, and
+// removes the first, at once and as one record. To rename a key to itself changes
+// nothing. It returns [ErrNotFound] when there is no such key, [ErrEmptyKey] and
+// [ErrTooLarge] for the new one, [ErrClosed], and the errors of the log's gate and
+// settler.
+func (s *Store) Rename(key, to string) error { return s.transfer(key, to, true) }
+
+// Copy gives the value and the deadline of a key to another, whose own are lost. The log
+// gets the value, as if it had been set. Copy returns the errors of [Store.Rename].
+func (s *Store) Copy(key, to string) error { return s.transfer(key, to, false) }
+
+func (s *Store) transfer(key, to string, remove bool) error {
+	if err := checkKey(to); err != nil {
+		return err
+	}
+	deadline, end, err := s.transferKey(key, to, remove)
+	if end == 0 {
+		return s.unchanged(err)
+	}
+	if deadline != 0 {
+		s.expirer.wake(deadline)
+	}
+	return s.settle(end)
+}
+
+func (s *Store) transferKey(key, to string, remove bool) (deadline, end int64, err error) {
+	t, unlock := s.lockKeys(key, to)
+	if t == nil {
+		return 0, 0, ErrClosed
+	}
+	defer unlock()
+	h := hash.String(t.seed, key)
+	at := t.shard(h).locate(h, key)
+	switch {
+	case !at.ok() || s.clock.reached(at.deadline):
+		return 0, 0, ErrNotFound
+	case key == to:
+		return 0, 0, nil
+	}
+	ops := make([]operation, 0, 2)
+	size := rdb.EntrySize(len(to), len(at.value), at.deadline)
+	put := operation{
+		kind: rdb.KindPut, hash: hash.String(t.seed, to), sum: rdb.EntrySum(to, at.value, at.deadline),
+		deadline: at.deadline, key: bytesOf(to), record: newBigSlab(size)[:size],
+	}
+	if at.deadline != 0 {
+		put.kind = rdb.KindPutDeadline
+	}
+	if size > bigEntryBytes {
+		put.big = put.record[:cap(put.record)]
+	}
+	rdb.PutEntry(put.record, to, at.value, at.deadline)
+	ops = append(ops, put)
+	if remove {
+		ops = append(ops, operation{kind: kindDelete, hash: h, key: at.key, record: appendKeyRecord(nil, kindDelete, key)})
+	}
+	if err := checkRecord(ops); err != nil {
+		return 0, 0, err
+	}
+	end, err = s.commit(t, ops)
+	return at.deadline, end, err
+}
+
+// lockKeys returns the table with the shards of two keys locked, and what unlocks them;
+// or nil when the store is closed.
+func (s *Store) lockKeys(a, b string) (t *table, unlock func()) {
+	for {
+		t := s.table.Load()
+		if t == nil {
+			return nil, nil
+		}
+		var set shardSet
+		set.add(t.number(hash.String(t.seed, a)))
+		set.add(t.number(hash.String(t.seed, b)))
+		t.lockSome(&set)
+		if s.table.Load() == t {
+			return t, func() { t.unlockSome(&set) }
+		}
+		t.unlockSome(&set)
+	}
+}

@@ -1,0 +1,186 @@
+package kv
+
+import (
+	"fmt"
+	"math"
+	"sync/atomic"
+)
+
+const (
+	// DefaultMaxRetries is how often [Store.Update] runs its function again, unless
+	// Options say otherwise.
+	DefaultMaxRetries = 100
+
+	// DefaultMaxTxKeys is how many keys one write may concern, unless Options say
+	// otherwise.
+	DefaultMaxTxKeys = 10_000
+
+	// viewAttempts is how often a View tries without a cut of the whole store.
+	viewAttempts = 3
+)
+
+// A Tx is the store as the function of one [Store.Update] or [Store.View] sees it: as it
+// is at one moment, with the function's own writes. It is for the goroutine that the
+// function was called on, until the function returns; then every method returns
+// [ErrTxDone], and iterators yield nothing.
+//
+// What a Tx has read may be overtaken by other writers while the function runs. The next
+// read finds out, and returns [ErrConflict], as every method does from then on; so the
+// function never sees a part of one state and a part of another. It should return then,
+// with whatever error, and is run again. An iteration cannot return an error: it ends the
+// function in its place, as a panic would; deferred calls are made.
+//
+// What the function reads stays valid, and must not be modified, as with [Store.Get].
+type Tx struct {
+	store    *Store
+	writable bool
+	ended    atomic.Bool
+
+	// Of one attempt.
+	table     *table
+	err       error // what every call returns
+	unwinding bool  // an iteration ends the function
+	seen      reads
+	cut       *Snapshot // from which everything is read, once there is one
+	writes    []txWrite
+	places    map[string]int // in writes, once those are many
+	room      []byte         // for further writes' records
+}
+
+// Update runs fn, and then carries out what fn wrote: at once for every reader, every
+// follower and every cut, as one record of the log. If fn returns an error, Update
+// returns that, and nothing was written; the same with a panic, which is passed on.
+//
+// No lock is held while fn runs. When it has read what another writer has changed
+// meanwhile, Update runs it again, up to [Options.MaxRetries] times, then returns
+// [ErrConflict]; so fn must have no other effects that cannot be repeated. fn may use the
+// store otherwise too, and may call Update, of which this one knows nothing: a key that
+// both concern is a conflict.
+//
+// An Update that writes one key logs a plain record, and one that changes nothing none.
+// Update returns an [*InvalidError] for a nil fn, [ErrTooLarge] when the writes together
+// exceed [backlog.MaxRecordBytes], [ErrFull], [ErrClosed], and the errors of the log's
+// gate, for which fn is not run, and settler.
+func (s *Store) Update(fn func(*Tx) error) error {
+	if fn == nil {
+		return &InvalidError{Field: "function", Value: nil}
+	}
+	if err := s.unchanged(nil); err != nil {
+		return err
+	}
+	tx := &Tx{store: s, writable: true}
+	defer tx.end()
+	for retries := 0; ; retries++ {
+		end, err := tx.attempt(fn)
+		switch {
+		case tx.err == ErrConflict && retries < s.maxRetries:
+			continue
+		case tx.err == ErrConflict:
+			return fmt.Errorf("%w, %d times", ErrConflict, retries+1)
+		case err != nil:
+			return err
+		case end == 0:
+			return s.unchanged(nil)
+		}
+		if d := tx.earliest(); d != math.MaxInt64 {
+			s.expirer.wake(d)
+		}
+		return s.settle(end)
+	}
+}
+
+// View runs fn, which sees the store as it is at one moment, and returns fn's error. It
+// holds up no writer. When others write what fn has read, fn is run again, a few times
+// at most: the last time on a cut of the store, as a [Snapshot] is one. View returns an
+// [*InvalidError] for a nil fn, and [ErrClosed].
+func (s *Store) View(fn func(*Tx) error) error {
+	if fn == nil {
+		return &InvalidError{Field: "function", Value: nil}
+	}
+	tx := &Tx{store: s}
+	defer tx.end()
+	for try := 1; ; try++ {
+		if !tx.begin() || try > viewAttempts && !tx.beginWithCut() {
+			return ErrClosed
+		}
+		err := tx.run(fn)
+		if tx.err == ErrConflict {
+			continue
+		}
+		if err == nil {
+			err = tx.err
+		}
+		return err
+	}
+}
+
+// begin begins an attempt. It returns false when the store is closed.
+func (tx *Tx) begin() bool {
+	tx.closeCut()
+	tx.table, tx.err, tx.unwinding = tx.store.table.Load(), nil, false
+	tx.seen.reset()
+	clear(tx.writes)
+	tx.writes, tx.places, tx.room = tx.writes[:0], nil, nil
+	return tx.table != nil
+}
+
+// attempt runs fn and commits what it wrote. When tx.err is ErrConflict afterwards,
+// everything else it returns means nothing.
+func (tx *Tx) attempt(fn func(*Tx) error) (end int64, err error) {
+	if !tx.begin() {
+		return 0, ErrClosed
+	}
+	if err = tx.run(fn); err == nil {
+		err = tx.err
+	}
+	if err != nil || tx.err != nil {
+		return 0, err
+	}
+	end, err = tx.commit()
+	if err == ErrConflict {
+		tx.err = err
+	}
+	return end, err
+}
+
+// unwound is what an iteration panics with that has no other way to say ErrConflict.
+type unwound struct{ tx *Tx }
+
+// run calls fn, and ends at unwound. Another panic is none of its business.
+func (tx *Tx) run(fn func(*Tx) error) error {
+	defer func() {
+		if tx.unwinding {
+			if r := recover(); r != nil && r != (unwound{tx}) {
+				panic(r) // from a deferred call of fn's, in its place
+			}
+		}
+	}()
+	return fn(tx)
+}
+
+// end ends the transaction, however its function ended.
+func (tx *Tx) end() {
+	tx.ended.Store(true)
+	tx.closeCut()
+}
+
+func (tx *Tx) closeCut() {
+	if tx.cut != nil {
+		tx.cut.Close()
+		tx.cut = nil
+	}
+}
+
+// usable returns the error that every method returns now, if any.
+func (tx *Tx) usable() error {
+	if tx.ended.Load() {
+		return ErrTxDone
+	}
+	return tx.err
+}
+
+// fail makes err the one that every call returns.
+func (tx *Tx) fail(err error) error {
+	tx.err = err
+	return err
+}

@@ -1,0 +1,130 @@
+package kv
+
+import (
+	"math"
+	"time"
+
+	"github.com/emberkv/ember/internal/hash"
+)
+
+// Get returns the value of a key, as [Store.Get] does. It returns [ErrNotFound],
+// [ErrConflict], [ErrTxDone] or [ErrClosed].
+func (tx *Tx) Get(key string) ([]byte, error) {
+	e, ok, err := tx.read(key)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return nil, ErrNotFound
+	}
+	return e.value, nil
+}
+
+// Has reports whether a key exists. It returns [ErrConflict], [ErrTxDone] or
+// [ErrClosed].
+func (tx *Tx) Has(key string) (bool, error) {
+	_, ok, err := tx.read(key)
+	return ok, err
+}
+
+// TTL returns how long a key has left, as [Store.TTL] does, with the errors of
+// [Tx.Get].
+func (tx *Tx) TTL(key string) (time.Duration, error) {
+	e, ok, err := tx.read(key)
+	switch {
+	case err != nil:
+		return 0, err
+	case !ok:
+		return 0, ErrNotFound
+	case e.deadline == 0:
+		return NoTTL, nil
+	}
+	return span(max(e.deadline-tx.now(), 1)), nil
+}
+
+// now returns the clock by which deadlines pass for the transaction.
+func (tx *Tx) now() int64 {
+	if tx.cut != nil {
+		return tx.cut.now
+	}
+	return tx.store.clock.now()
+}
+
+// passed reports whether a deadline has passed.
+func (tx *Tx) passed(deadline int64) bool { return deadline != 0 && deadline <= tx.now() }
+
+// read returns what a key has for the transaction, its own writes included, and
+// whether it has that still: of an entry only the value and the deadline count.
+func (tx *Tx) read(key string) (e entry, ok bool, err error) {
+	if err := tx.usable(); err != nil {
+		return entry{}, false, err
+	}
+	if w := tx.written(key); w != nil {
+		return entry{value: w.value, deadline: w.deadline}, !w.gone && !tx.passed(w.deadline), nil
+	}
+	t := tx.table
+	h := hash.String(t.seed, key)
+	n := t.number(h)
+	if tx.cut != nil {
+		e, ok = tx.cut.views[n].find(h, key)
+		return e, ok && !tx.passed(e.deadline), nil
+	}
+	sh := &t.shards[n]
+	sh.mu.Lock()
+	at := sh.locate(h, key)
+	version := sh.version.Load()
+	sh.mu.Unlock()
+	ok = at.ok() && !tx.passed(at.deadline)
+	tx.seen.add(n, version, h, key, at.entry, ok)
+	if err := tx.check(); err != nil {
+		return entry{}, false, tx.fail(err)
+	}
+	return at.entry, ok, nil
+}
+
+// check returns ErrConflict unless everything that was read is so still, at one and the
+// same moment, and ErrClosed after Close.
+func (tx *Tx) check() error {
+	switch now := tx.store.table.Load(); {
+	case now == nil:
+		return ErrClosed
+	case now != tx.table:
+		return ErrConflict
+	}
+	r := &tx.seen
+	for range maxRechecks {
+		changed := false
+		for i := range r.shards {
+			v := &r.shards[i]
+			sh := &tx.table.shards[v.number]
+			if sh.version.Load() == v.version {
+				continue
+			}
+			changed = true
+			sh.mu.Lock()
+			same := tx.recheck(v.number, sh)
+			v.version = sh.version.Load()
+			sh.mu.Unlock()
+			if !same {
+				return ErrConflict
+			}
+		}
+		// Versions that are all unchanged say that everything was so when the first
+		// of them was looked at. After one that was not, they are looked at again.
+		if !changed {
+			if r.until != math.MaxInt64 && r.until <= tx.store.clock.now() {
+				return ErrConflict
+			}
+			return nil
+		}
+	}
+	return ErrConflict
+}
+
+// recheck reports whether what was read in shard n, which is locked, is so still.
+func (tx *Tx) recheck(n int, sh *shard) bool {
+	return tx.seen.same(tx.table, n, func(hash uint64, key string) (entry, bool) {
+		at := sh.locate(hash, key)
+		return at.entry, at.ok() && !tx.store.clock.reached(at.deadline)
+	})
+}

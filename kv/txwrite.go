@@ -1,0 +1,245 @@
+package kv
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/emberkv/ember/rdb"
+)
+
+// fewWrites is up to how many writes of a transaction are searched one after the other.
+const fewWrites = 8
+
+// A txWrite is what a transaction has made of a key: a new entry, none, or the one that
+// it has read with another deadline.
+type txWrite struct {
+	key      string
+	kind     byte // rdb.KindPut, rdb.KindPutDeadline, kindDelete or kindDeadline
+	gone     bool
+	value    []byte
+	deadline int64
+	record   []byte // that says so
+	big      []byte // what the record lies in, if that can become a slab
+}
+
+// Set gives a key a value, of which the transaction keeps a copy, as [Store.Set] does
+// and with its errors, or [ErrConflict], [ErrTxDone], [ErrReadOnlyTx], and [ErrTooLarge]
+// also for more than [Options.MaxTxKeys] keys. After an error the transaction is as it
+// was before.
+func (tx *Tx) Set(key string, value []byte, opts ...SetOption) error {
+	if err := tx.writingKey(key); err != nil {
+		return err
+	}
+	if err := checkValue(value); err != nil {
+		return err
+	}
+	c, err := combine(opts)
+	if err != nil {
+		return err
+	}
+	deadline, err := tx.store.deadline(c)
+	if err != nil {
+		return err
+	}
+	if c != (conditions{kind: c.kind, ms: c.ms}) || c.kind == setKeepTTL {
+		e, exists, err := tx.read(key)
+		switch {
+		case err != nil:
+			return err
+		case exists && c.ifAbsent:
+			return ErrExists
+		case !exists && c.ifPresent:
+			return ErrNotFound
+		case exists && c.kind == setKeepTTL:
+			deadline = e.deadline
+		}
+	}
+	if deadline < 0 {
+		return tx.write(tx.deletion(key))
+	}
+	return tx.write(tx.entry(key, value, deadline))
+}
+
+// Delete removes a key and reports whether it existed. It returns [ErrConflict],
+// [ErrTxDone], [ErrReadOnlyTx], [ErrTooLarge] for too many keys, and [ErrClosed].
+func (tx *Tx) Delete(key string) (bool, error) {
+	if err := tx.writing(); err != nil {
+		return false, err
+	}
+	_, exists, err := tx.read(key)
+	if err != nil || !exists {
+		return false, err
+	}
+	err = tx.write(tx.deletion(key))
+	return err == nil, err
+}
+
+// Add adds delta to the number that a key's value is, as [Store.Add] does, with its
+// errors and those of [Tx.Set].
+func (tx *Tx) Add(key string, delta int64) (int64, error) {
+	if err := tx.writingKey(key); err != nil {
+		return 0, err
+	}
+	e, exists, err := tx.read(key)
+	if err != nil {
+		return 0, err
+	}
+	if !exists {
+		e = entry{}
+	}
+	sum, err := addTo(e.value, exists, delta)
+	if err != nil {
+		return 0, err
+	}
+	var digits [20]byte
+	if err := tx.write(tx.entry(key, strconv.AppendInt(digits[:0], sum, 10), e.deadline)); err != nil {
+		return 0, err
+	}
+	return sum, nil
+}
+
+// Expire gives a key the deadline d from now and reports whether the key exists, as
+// [Store.Expire] does. It returns an [*InvalidError] for a d that is not positive, and
+// the errors of [Tx.Delete].
+func (tx *Tx) Expire(key string, d time.Duration) (bool, error) {
+	if err := tx.writing(); err != nil {
+		return false, err
+	}
+	ms, now := milliseconds(d), tx.store.clock.now()
+	if ms <= 0 || ms > math.MaxInt64-now {
+		return false, &InvalidError{Field: "Expire", Value: d}
+	}
+	e, exists, err := tx.read(key)
+	if err != nil || !exists {
+		return false, err
+	}
+	err = tx.redate(key, e, now+ms)
+	return err == nil, err
+}
+
+// Persist removes a key's deadline and reports whether it had one. It returns the
+// errors of [Tx.Delete].
+func (tx *Tx) Persist(key string) (bool, error) {
+	if err := tx.writing(); err != nil {
+		return false, err
+	}
+	e, exists, err := tx.read(key)
+	if err != nil || !exists || e.deadline == 0 {
+		return false, err
+	}
+	err = tx.redate(key, e, 0)
+	return err == nil, err
+}
+
+// redate gives a key that was read as e another deadline. A key that the transaction has
+// not written keeps its value in the log.
+func (tx *Tx) redate(key string, e entry, deadline int64) error {
+	if w := tx.written(key); w != nil && w.kind != kindDeadline {
+		return tx.write(tx.entry(key, e.value, deadline))
+	}
+	record := appendDeadlineRecord(tx.make(16 + len(key))[:0], deadline, key)
+	return tx.write(txWrite{key: key, kind: kindDeadline, value: e.value, deadline: deadline, record: record})
+}
+
+// writing returns an error unless the transaction takes writes.
+func (tx *Tx) writing() error {
+	if err := tx.usable(); err != nil {
+		return err
+	}
+	if !tx.writable {
+		return ErrReadOnlyTx
+	}
+	return nil
+}
+
+// writingKey is writing for a write that may make a key.
+func (tx *Tx) writingKey(key string) error {
+	if err := tx.writing(); err != nil {
+		return err
+	}
+	return checkKey(key)
+}
+
+// entry returns the write of an entry, encoded as it will be logged and stored.
+func (tx *Tx) entry(key string, value []byte, deadline int64) txWrite {
+	size := rdb.EntrySize(len(key), len(value), deadline)
+	w := txWrite{kind: rdb.KindPut, deadline: deadline}
+	if deadline != 0 {
+		w.kind = rdb.KindPutDeadline
+	}
+	if size > bigEntryBytes {
+		w.big = newBigSlab(size)
+		w.record = w.big[:size:size]
+	} else {
+		w.record = tx.make(size)
+	}
+	rdb.PutEntry(w.record, key, value, deadline)
+	e := parseEntry(w.record)
+	w.key, w.value = text(e.key), e.value
+	return w
+}
+
+func (tx *Tx) deletion(key string) txWrite {
+	record := appendKeyRecord(tx.make(8 + len(key))[:0], kindDelete, key)
+	return txWrite{key: key, kind: kindDelete, gone: true, record: record}
+}
+
+// make returns room for n bytes. What was given out before stays where it is.
+func (tx *Tx) make(n int) []byte {
+	if len(tx.room) < n {
+		tx.room = make([]byte, max(n, min(2*cap(tx.room), 64<<10), 512))
+	}
+	b := tx.room[:n:n]
+	tx.room = tx.room[n:]
+	return b
+}
+
+// written returns the transaction's write to a key, or nil.
+func (tx *Tx) written(key string) *txWrite {
+	if tx.places != nil {
+		if i, ok := tx.places[key]; ok {
+			return &tx.writes[i]
+		}
+		return nil
+	}
+	for i := range tx.writes {
+		if tx.writes[i].key == key {
+			return &tx.writes[i]
+		}
+	}
+	return nil
+}
+
+// write notes what becomes of a key.
+func (tx *Tx) write(w txWrite) error {
+	if old := tx.written(w.key); old != nil {
+		*old = w
+		return nil
+	}
+	if limit := tx.store.maxTxKeys; len(tx.writes) >= limit {
+		return fmt.Errorf("%w: transaction of more than %d keys", ErrTooLarge, limit)
+	}
+	if tx.writes = append(tx.writes, w); len(tx.writes) > fewWrites {
+		if tx.places == nil {
+			tx.places = make(map[string]int)
+			for i := range tx.writes {
+				tx.places[tx.writes[i].key] = i
+			}
+		}
+		tx.places[w.key] = len(tx.writes) - 1
+	}
+	return nil
+}
+
+// earliest returns the earliest deadline that was written, or math.MaxInt64.
+func (tx *Tx) earliest() int64 {
+	first := int64(math.MaxInt64)
+	for i := range tx.writes {
+		if d := tx.writes[i].deadline; d != 0 {
+			first = min(first, d)
+		}
+	}
+	return first
+}
