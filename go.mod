@@ -2,6 +2,7 @@ module github.com/emberkv/ember
 
 go 1.25.0
 
-require github.com/google/btree v1.1.3
-
-require github.com/klauspost/compress v1.20.3
+require (
+	github.com/google/btree v1.1.3
+	github.com/klauspost/compress v1.20.3
+)

@@ -100,17 +100,24 @@ func (n *Snapshot) All() iter.Seq2[string, []byte] {
 // deadline had passed. It encodes on as many cores as there are, and writes from one
 // goroutine at a time. It returns w's error, or [ErrClosed].
 func (n *Snapshot) WriteTo(w io.Writer) (int64, error) {
+	return n.WriteCompressed(w, rdb.None)
+}
+
+// WriteCompressed is WriteTo for a snapshot that is compressed, on the cores that
+// encode it. It is read like any other. It also returns an error for a compression
+// that is none of package rdb's.
+func (n *Snapshot) WriteCompressed(w io.Writer, c rdb.Compression) (int64, error) {
 	if !n.enter() {
 		return 0, ErrClosed
 	}
 	defer n.leave()
 	counted := &countingWriter{w: w}
-	err := n.write(counted)
+	err := n.write(counted, c)
 	return counted.n, err
 }
 
-func (n *Snapshot) write(w io.Writer) error {
-	out, err := rdb.NewWriter(w, rdb.Header{
+func (n *Snapshot) write(w io.Writer, c rdb.Compression) error {
+	out, err := rdb.NewCompressedWriter(w, rdb.Header{
 		Position:      n.digest.Position,
 		Lineage:       n.lineage,
 		Seed:          n.seed,
@@ -118,7 +125,7 @@ func (n *Snapshot) write(w io.Writer) error {
 		RecordVersion: rdb.RecordVersion,
 		Keys:          n.digest.Keys,
 		Bytes:         n.bytes,
-	})
+	}, c)
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,34 @@ func BenchmarkReader(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(s.footer.Keys), "ns/entry")
 }
 
+// Values like JSON; the rate is that of the uncompressed stream.
+func BenchmarkCompressed(b *testing.B) {
+	s := newJSON(62, 128, 20_000, rdb.DefaultBlockBytes)
+	plain := int64(len(s.written(b)))
+	for _, c := range []rdb.Compression{rdb.S2, rdb.Zstd} {
+		b.Run(c.String()+"/write", func(b *testing.B) {
+			b.SetBytes(plain)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := s.compressTo(io.Discard, c); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(plain)/float64(len(s.compressed(b, c))), "ratio")
+		})
+		b.Run(c.String()+"/read", func(b *testing.B) {
+			stream := s.compressed(b, c)
+			b.SetBytes(plain)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := read(bytes.NewReader(stream)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkBlockSum(b *testing.B) {
 	s, _ := newBench(b)
 	block := s.blocks[0]

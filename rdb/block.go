@@ -40,11 +40,16 @@ type Block struct {
 	Data  []byte // framed records of kinds KindPut and KindPutDeadline
 }
 
-// The flags of an encoded block. The rest of the byte is reserved: a compressed
-// block will be marked there.
+// The flags of an encoded block. The rest of the byte is reserved.
 const (
 	flagFirst = 1 << iota
 	flagLast
+
+	// Two bits hold the algorithm by which the data of a block are packed. They
+	// stand in the parts of a stream only (see packed.go): a link packs its
+	// frames instead, so a block on a link never has them.
+	packedShift = 2
+	packedMask  = 3 << packedShift
 )
 
 // AppendBlock appends the body of a block to dst and returns the extended

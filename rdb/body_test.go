@@ -131,7 +131,8 @@ func TestBlockIsRefused(t *testing.T) {
 		mutate func(b []byte)
 		want   error
 	}{
-		{"a reserved flag", first, func(b []byte) { b[0] |= 4 }, rdb.ErrVersion},
+		{"an algorithm that there is none of", first, func(b []byte) { b[0] |= 12 }, rdb.ErrVersion},
+		{"the lowest reserved flag", first, func(b []byte) { b[0] |= 16 }, rdb.ErrVersion},
 		{"the highest flag", first, func(b []byte) { b[0] |= 128 }, rdb.ErrVersion},
 		{"the reserved byte", first, func(b []byte) { b[1] = 1 }, rdb.ErrVersion},
 		{"shard out of range", first, func(b []byte) { le.PutUint16(b[2:], rdb.MaxShards) }, rdb.ErrFormat},

@@ -21,6 +21,9 @@
 //	+----------+--------+-------+-------+-- --+-------+--------+
 //	             each: type, length, CRC32C, body
 //
+// [NewCompressedWriter] writes one whose blocks are compressed; a Reader reads
+// both.
+//
 // Shards may come in any order and interleaved, so that several cores can encode
 // at once; the blocks of one shard come in order. FORMAT.md specifies every byte.
 //
@@ -36,6 +39,8 @@
 // repeated or out of place, a number that does not add up. No value of a
 // checksum means that there is none. Nothing that comes from outside panics, and
 // no length makes a reader allocate more than 256 KiB before the bytes are there.
+// Compressed bytes may stand for a thousand times as many: what a block unpacks to
+// is bounded by [MaxBlockBytes], and known before it is unpacked.
 //
 // Checksums find accidents. They do not find an adversary, who can compute them:
 // read snapshots only from whom you trust with the data.
@@ -48,11 +53,12 @@
 // # Concurrency
 //
 // A [Writer] may be used by several goroutines, a [Reader] by one. The package
-// starts no goroutine. Lock order: there is one lock, Writer.mu, held over the
-// sink's Write and never together with another.
+// starts no goroutine. Lock order: Writer.mu, held over the sink's Write; the lock
+// of a Writer's encoders is a leaf.
 //
 // The files in the order in which the data pass through them: entry.go; block.go,
-// header.go and footer.go (the bodies); part.go (their frame in a stream); order.go
-// (what may follow what); writer.go; source.go and reader.go (back again); file.go.
-// machine.go holds the two ends of a full sync.
+// header.go and footer.go (the bodies); part.go (their frame in a stream);
+// compression.go and packed.go (compressed blocks); order.go (what may follow
+// what); writer.go; source.go and reader.go (back again); file.go. machine.go holds
+// the two ends of a full sync.
 package rdb

@@ -16,6 +16,8 @@ import (
 // position is where the states of the examples stand.
 var position = backlog.Position{History: backlog.History{0: 0xe1, 15: 0x1e}, Offset: 4096}
 
+func lineageOf(p backlog.Position) backlog.Lineage { return backlog.Lineage{Current: p.History} }
+
 // tinySnapshot writes a state of two entries in one shard.
 func tinySnapshot(w io.Writer) error {
 	sw, err := rdb.NewWriter(w, rdb.Header{

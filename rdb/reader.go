@@ -7,12 +7,18 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+
+	"github.com/emberkv/ember/internal/pack"
 )
 
 // giveWayBytes is how much is verified, about 100 microseconds' worth,
 // before the processor is offered to others: a snapshot that is loaded on few
 // cores must not make the readers of the store wait for the scheduler.
 const giveWayBytes = 256 << 10
+
+// keptPackedBytes is the largest room for packed data that is kept from one block to
+// the next.
+const keptPackedBytes = trustBytes
 
 // A Reader reads a snapshot and verifies it. It believes nothing that the stream
 // says: it allocates at most 256 KiB on the word of a length, and then as
@@ -29,6 +35,8 @@ type Reader struct {
 	sum    uint64 // of EntrySum so far
 	worked int    // bytes verified since the processor was last offered
 	err    error  // what Next returns from now on
+	packed []byte // of the last packed block; reused
+	dec    pack.Decoder
 	frame  [partFrameBytes]byte
 	fixed  [streamFooterBytes]byte // holds the fields of a block too
 }
@@ -69,6 +77,7 @@ func (r *Reader) Next() (*Block, error) {
 	b, err := r.next()
 	if err != nil {
 		r.err = err
+		r.dec.Close()
 		return nil, err
 	}
 	return b, nil
@@ -133,9 +142,19 @@ func (r *Reader) readBlock(start int64, f partFrame) (*Block, error) {
 	if err := r.src.read(fields); err != nil {
 		return nil, err
 	}
-	data, err := r.src.readData(int(f.length) - blockFieldBytes)
+	// The flags are not believed yet: they say only where the bytes may lie
+	// until they are. Data are the caller's, packed data are not.
+	var room []byte
+	packed := fields[0]&packedMask != 0
+	if packed {
+		room = r.packed
+	}
+	data, err := r.src.readData(int(f.length)-blockFieldBytes, room)
 	if err != nil {
 		return nil, err
+	}
+	if packed && cap(data) <= keptPackedBytes {
+		r.packed = data
 	}
 	b, err := r.verifyBlock(f, fields, data)
 	if err != nil {
@@ -150,11 +169,19 @@ func (r *Reader) verifyBlock(f partFrame, fields, data []byte) (*Block, error) {
 	if err := f.verify(fields, data); err != nil {
 		return nil, err
 	}
+	algorithm := pack.Algorithm((fields[0] & packedMask) >> packedShift)
+	if fields[0] &^= packedMask; !algorithm.Known() {
+		return nil, fmt.Errorf("%w: block packed by algorithm %d", ErrVersion, algorithm)
+	}
 	b, err := parseBlockFields(fields)
 	if err != nil {
 		return nil, err
 	}
-	b.Data = data
+	if b.Data = data; algorithm != pack.None {
+		if b.Data, err = unpack(&r.dec, algorithm, data); err != nil {
+			return nil, err
+		}
+	}
 	if err := b.validate(); err != nil {
 		return nil, err
 	}
@@ -169,7 +196,7 @@ func (r *Reader) verifyBlock(f partFrame, fields, data []byte) (*Block, error) {
 		return nil, err
 	}
 	r.sum += sum
-	if r.worked += len(data); r.worked >= giveWayBytes {
+	if r.worked += len(b.Data); r.worked >= giveWayBytes {
 		r.worked = 0
 		runtime.Gosched()
 	}

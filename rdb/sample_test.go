@@ -39,6 +39,18 @@ func history(n byte) (h backlog.History) {
 // newSample returns a state of n entries in the given number of shards, in
 // blocks of about blockBytes. The same arguments give the same state.
 func newSample(seed uint64, shards, n, blockBytes int) *sample {
+	return newSampleOf(func(rng *rand.Rand) string { return randomText(rng, rng.IntN(80)) }, seed, shards, n, blockBytes)
+}
+
+// newJSON is newSample with values that look like JSON.
+func newJSON(seed uint64, shards, n, blockBytes int) *sample {
+	return newSampleOf(func(rng *rand.Rand) string {
+		return fmt.Sprintf(`{"id":%d,"name":"user %d","mail":"u%d@example.com","active":%t,"score":%d,"tags":["a","b"]}`,
+			rng.IntN(1e6), rng.IntN(1e6), rng.IntN(1e6), rng.IntN(2) == 0, rng.IntN(1000))
+	}, seed, shards, n, blockBytes)
+}
+
+func newSampleOf(value func(*rand.Rand) string, seed uint64, shards, n, blockBytes int) *sample {
 	rng := newRand(seed)
 	position := backlog.Position{History: history(7), Offset: 1_000_000}
 	s := &sample{
@@ -58,7 +70,7 @@ func newSample(seed uint64, shards, n, blockBytes int) *sample {
 	}
 	perShard := make([][]entry, shards)
 	for i := range n {
-		e := entry{key: fmt.Sprintf("key:%04d", i), value: randomText(rng, rng.IntN(80))}
+		e := entry{key: fmt.Sprintf("key:%04d", i), value: value(rng)}
 		if i%3 == 0 {
 			e.deadline = 1_700_000_000_000 + rng.Int64N(1<<30)
 		}
@@ -116,8 +128,11 @@ func blocksOf(shard int, at int64, entries []entry, blockBytes int) []*rdb.Block
 }
 
 // writeTo writes the sample with a Writer.
-func (s *sample) writeTo(w io.Writer) error {
-	sw, err := rdb.NewWriter(w, s.header)
+func (s *sample) writeTo(w io.Writer) error { return s.compressTo(w, rdb.None) }
+
+// compressTo writes the sample with a Writer that compresses.
+func (s *sample) compressTo(w io.Writer, c rdb.Compression) error {
+	sw, err := rdb.NewCompressedWriter(w, s.header, c)
 	if err != nil {
 		return err
 	}
@@ -134,6 +149,16 @@ func (s *sample) written(t testing.TB) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	if err := s.writeTo(&buf); err != nil {
+		t.Fatalf("write: %v", err)
+	}
+	return buf.Bytes()
+}
+
+// compressed returns the compressed stream of the sample.
+func (s *sample) compressed(t testing.TB, c rdb.Compression) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	if err := s.compressTo(&buf, c); err != nil {
 		t.Fatalf("write: %v", err)
 	}
 	return buf.Bytes()

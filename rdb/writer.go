@@ -3,8 +3,11 @@ package rdb
 import (
 	"bufio"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"sync"
+
+	"github.com/emberkv/ember/internal/pack"
 )
 
 // writeBufferBytes is the size up to which parts are gathered before they are
@@ -19,7 +22,9 @@ const writeBufferBytes = 16 << 10
 // be completed. A Writer has no goroutine, and one that is given up needs no
 // Close.
 type Writer struct {
-	mu struct {
+	compression Compression
+	encoders    pack.Encoders
+	mu          struct {
 		// The mutex is held while the sink's Write runs. It guards nothing but
 		// this Writer, and it is the order of the parts: a queue instead would
 		// need a bound, and then block as well.
@@ -36,15 +41,23 @@ type Writer struct {
 //
 // A Writer passes large data to w as they are and gathers small ones, so w needs
 // no buffer. It writes to w from one goroutine at a time and never closes it.
-func NewWriter(w io.Writer, h Header) (*Writer, error) {
+func NewWriter(w io.Writer, h Header) (*Writer, error) { return NewCompressedWriter(w, h, None) }
+
+// NewCompressedWriter is [NewWriter] for a snapshot whose blocks are compressed
+// where that makes them smaller. Compressing is part of WriteBlock, and happens on
+// as many cores as call it.
+func NewCompressedWriter(w io.Writer, h Header, c Compression) (*Writer, error) {
 	if err := h.Validate(); err != nil {
 		return nil, err
+	}
+	if !c.known() {
+		return nil, fmt.Errorf("rdb: unknown %v", c)
 	}
 	b := make([]byte, 0, prologueBytes+partFrameBytes+MaxHeaderBytes)
 	b = append(b, magic...)
 	b = binary.LittleEndian.AppendUint32(b, version)
 	b = appendPart(b, partHeader, AppendHeader(nil, h), nil)
-	sw := &Writer{}
+	sw := &Writer{compression: c}
 	sw.mu.out = bufio.NewWriterSize(wholeWriter{w}, writeBufferBytes)
 	sw.mu.order = newOrder(h)
 	// The header goes out at once: the other side can prepare its table, and
@@ -62,17 +75,15 @@ func NewWriter(w io.Writer, h Header) (*Writer, error) {
 // than the header's offset. The entries themselves are not read: a wrong Count
 // shows when the snapshot is.
 //
-// The checksum is computed before the lock is taken, so callers on several cores
-// wait for each other only while the sink writes.
+// The block is compressed, and its checksum computed, before the lock is taken, so
+// callers on several cores wait for each other only while the sink writes.
 func (w *Writer) WriteBlock(b *Block) error {
 	err := b.validate()
-	var part []byte
+	var part, data []byte
 	if err == nil {
-		var fields [blockFieldBytes]byte
-		head := *b
-		head.Data = nil
-		AppendBlock(fields[:0], &head)
-		part = appendPart(make([]byte, 0, partFrameBytes+blockFieldBytes), partBlock, fields[:], b.Data)
+		enc := w.encoders.Get()
+		defer w.encoders.Put(enc) // when what may lie in its Scratch is written
+		part, data = w.encode(b, enc)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -83,10 +94,28 @@ func (w *Writer) WriteBlock(b *Block) error {
 		err = w.mu.order.block(b)
 	}
 	if err == nil {
-		err = w.emitLocked(part, b.Data)
+		err = w.emitLocked(part, data)
 	}
 	w.mu.err = err
 	return err
+}
+
+// encode returns the part for b in two pieces: its front, and the data or their
+// packed form in enc's Scratch.
+func (w *Writer) encode(b *Block, enc *pack.Encoder) (part, data []byte) {
+	var fields [blockFieldBytes]byte
+	head := *b
+	head.Data = nil
+	AppendBlock(fields[:0], &head)
+	data = b.Data
+	if a := w.compression.algorithm(); a != pack.None {
+		packed, ok := appendPacked(enc.Scratch[:0], enc, a, b.Data)
+		if enc.Scratch = packed; ok {
+			fields[0] |= byte(a) << packedShift
+			data = packed
+		}
+	}
+	return appendPart(make([]byte, 0, partFrameBytes+blockFieldBytes), partBlock, fields[:], data), data
 }
 
 // Close writes the footer and hands everything that was gathered to the sink,
@@ -101,6 +130,7 @@ func (w *Writer) Close(f Footer) error {
 		return w.mu.err
 	}
 	err := w.closeLocked(f)
+	w.encoders.Close()
 	if w.mu.err = err; err == nil {
 		w.mu.err = ErrClosed
 	}

@@ -11,6 +11,9 @@ import (
 // An Encoder packs pieces. The zero value is ready. It is for one goroutine at
 // a time, and has none of its own.
 type Encoder struct {
+	// Scratch is the user's to append to, and stays with the encoder.
+	Scratch []byte
+
 	zstd *zstd.Encoder
 }
 

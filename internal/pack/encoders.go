@@ -6,6 +6,10 @@ import "sync"
 // pack at once for long.
 const maxIdle = 16
 
+// maxScratch bounds the Scratch that is kept for reuse: one large piece must not
+// cost its size for as long as the owner lives.
+const maxScratch = 1 << 20
+
 // Encoders are the encoders of an owner that packs on several cores: as many as
 // work at once, used again. The zero value is ready. Its methods may be called
 // concurrently.
@@ -31,6 +35,9 @@ func (e *Encoders) Get() *Encoder {
 
 // Put gives back an encoder that Get returned.
 func (e *Encoders) Put(enc *Encoder) {
+	if cap(enc.Scratch) > maxScratch {
+		enc.Scratch = nil
+	}
 	e.mu.Lock()
 	keep := len(e.mu.idle) < maxIdle
 	if keep {

@@ -1,0 +1,67 @@
+package rdb
+
+import (
+	"fmt"
+
+	"github.com/emberkv/ember/internal/pack"
+)
+
+// A Compression says how blocks are compressed: in a snapshot, by
+// [NewCompressedWriter], or on a link, by the options of package repl. Both ends of
+// a link agree on one; of a snapshot, a [Reader] reads all.
+//
+// Measured on one core with entries of 16 bytes of key and some 100 of JSON: S2
+// packs 700 MB/s to a third and unpacks 2,200; Zstd packs 195 MB/s to a sixth and
+// unpacks 590. What does not become smaller is left as it is.
+type Compression int8
+
+const (
+	// None leaves everything as it is. It is the default.
+	None Compression = iota
+
+	// S2 is fast: for networks of a gigabit a second and up.
+	S2
+
+	// Zstd packs tighter: for slow or paid networks, and for files.
+	Zstd
+)
+
+// Off is None, and on a link more than that: a node with None compresses when its
+// peer asks for it, one with Off does not.
+const Off Compression = -1
+
+var compressions = [...]string{"off", "none", "s2", "zstd"}
+
+// String returns "off", "none", "s2" or "zstd".
+func (c Compression) String() string {
+	if !c.known() {
+		return fmt.Sprintf("compression %d", int8(c))
+	}
+	return compressions[c+1]
+}
+
+// MarshalText returns what String returns, and an error for a value that is not
+// one of the constants.
+func (c Compression) MarshalText() ([]byte, error) {
+	if !c.known() {
+		return nil, fmt.Errorf("rdb: unknown %v", c)
+	}
+	return []byte(c.String()), nil
+}
+
+// UnmarshalText reads what MarshalText writes. It returns an error, and leaves c
+// alone, for anything else.
+func (c *Compression) UnmarshalText(text []byte) error {
+	for i, name := range compressions {
+		if string(text) == name {
+			*c = Compression(i - 1)
+			return nil
+		}
+	}
+	return fmt.Errorf("rdb: unknown compression %q, want off, none, s2 or zstd", text)
+}
+
+func (c Compression) known() bool { return c >= Off && c <= Zstd }
+
+// algorithm returns what stands for c in a block's flags.
+func (c Compression) algorithm() pack.Algorithm { return pack.Algorithm(max(c, None)) }
