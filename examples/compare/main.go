@@ -1,0 +1,122 @@
+// Command compare measures the store beside others that a Go program can embed: the
+// same keys, the same values, the same operations, on the same machine. README.md says
+// what can be compared with what, and has a table.
+//
+//	go run . [-keys N] [-stores NAME,...] [-only PART,...] >results
+//	benchstat -col /store results
+//	go run . -table <results
+//
+// Each store is measured in processes of its own: one for its speed, and one for its
+// memory at each value of GOGC. Keys are key:%012d, 16 bytes; values are 100 bytes, like
+// JSON, with some 30 bytes of entropy.
+//
+// # Lines
+//
+// Each run prints a line, for one goroutine and for as many as there are processors.
+//
+//   - Load: the store is filled, in random order.
+//   - Get: keys at random, all of which are there.
+//   - Mix: 95 reads of 100 and 5 overwrites, keys by Zipf's law with exponent 1.01.
+//   - Scan: the 100 keys that share a prefix, with their values, in order. Stores that
+//     keep no order have none.
+//   - Overwrite: keys at random, after three overwrites a key; each run as many as
+//     there are keys, so that compaction and collections are part of it.
+//   - Insert, Delete: 500,000 keys that were never there, and the same ones again.
+//   - Memory: bytes a key, first of the loaded store: alive on the heap, resident after
+//     a collection, and resident at most; then the same in the steady state of
+//     overwrites. GOGC is part of the name.
+//   - Collection: one garbage collection of the loaded store, with its processor time
+//     and its pause.
+//
+// gc-cpu-ns/op is the processor time of the collections that ended in a run. B/op
+// and allocs/op count the whole process.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"time"
+)
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "compare:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the command without the process around it.
+func run(args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
+	flags.SetOutput(os.Stderr)
+	var c config
+	flags.IntVar(&c.keys, "keys", 0, "`keys` in the store (1000000, or 10000 with -short); a multiple of 100")
+	flags.IntVar(&c.runs, "runs", 0, "`runs` of each operation (5, or 1 with -short)")
+	flags.IntVar(&c.goroutines, "goroutines", 0, "`goroutines` that work at once, beside one alone (one a processor)")
+	flags.DurationVar(&c.time, "time", 0, "`time` of a run (300ms, or 2ms with -short)")
+	flags.DurationVar(&c.limit, "limit", 0, "`time` after which a run of overwrites is cut short (20s, or 100ms with -short)")
+	flags.BoolVar(&c.ascending, "ascending", false, "load, insert and delete keys in ascending order")
+	stores := flags.String("stores", "", "measure only these, `NAME,...`")
+	only := flags.String("only", "", "measure only these, `PART,...`: Get, Mix, Scan, Overwrite, Insert, Memory")
+	short := flags.Bool("short", false, "small sizes, one run: see that it works, in seconds")
+	table := flags.Bool("table", false, "measure nothing: read lines from standard input and print them as tables")
+	child := flags.String(childFlag, "", "used by the command itself")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return nil
+		}
+		return err
+	}
+	if *table {
+		return printTables(out, os.Stdin)
+	}
+	config, err := newConfig(c, *short, *only)
+	if err != nil {
+		return err
+	}
+	chosen, err := choose(*stores)
+	if err != nil {
+		return err
+	}
+	if *child != "" {
+		return serve(out, *child, chosen[0], config)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := printHeader(out, chosen, config); err != nil {
+		return err
+	}
+	return compare(ctx, out, chosen, config)
+}
+
+// processTimeout ends a process that hangs, so that an unattended run fails instead.
+const processTimeout = 30 * time.Minute
+
+// gogcs are the values of GOGC at which memory is measured: the default, and what a
+// program sets that is short of memory.
+var gogcs = []int{100, 25}
+
+// compare measures one peer after another, each in processes of its own.
+func compare(ctx context.Context, out io.Writer, chosen []peer, c *config) error {
+	for _, p := range chosen {
+		if c.wantsSpeed() {
+			if err := start(ctx, out, childSpeed, p, c, gogcs[0]); err != nil {
+				return err
+			}
+		}
+		if !c.wants("Memory") {
+			continue
+		}
+		for _, gogc := range gogcs {
+			if err := start(ctx, out, childMemory, p, c, gogc); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
