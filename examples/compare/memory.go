@@ -68,7 +68,7 @@ func collections(out io.Writer, l *workload) error {
 		debug.ReadGCStats(&stats)
 		err := printLine(out, l.memoryLine("Collection"), 1, []figure{
 			{float64(took), "ns/op"},
-			{cost.collecting * 1e9, "cpu-ns/op"},
+			{float64(cost.collecting), "cpu-ns/op"},
 			{float64(stats.Pause[0]), "pause-ns/op"},
 		})
 		if err != nil {

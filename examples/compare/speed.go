@@ -64,7 +64,8 @@ func (m *meter) measure(name string, goroutines int, op func() (span, error)) er
 		{float64(s.took) / n, "ns/op"},
 		{float64(cost.bytes) / n, "B/op"},
 		{float64(cost.objects) / n, "allocs/op"},
-		{cost.collecting * 1e9 / n, "gc-cpu-ns/op"},
+		{float64(cost.working) / n, "cpu-ns/op"},
+		{float64(cost.collecting) / n, "gc-cpu-ns/op"},
 	}
 	if !m.peer.exact {
 		figures = append(figures, figure{100 * float64(misses) / n, "misses-%"})
