@@ -32,6 +32,16 @@
 // for long about many keys. [Store.Rename], [Store.Copy], [Store.DeletePrefix] and
 // [Store.Clear] are one record each, too, and never run again.
 //
+// # Watching
+//
+// [Store.Watch] hands out the changes of the keys with a prefix, on any node, in order
+// and without a gap, and goes on after a restart from the Position that it was at, on
+// whichever node. It reads the log, like everything that follows a store: a watcher has
+// a position and no queue, so however slow it is it holds up nobody, and holds no more
+// than a page of the log or the contents. The log is decoded once for a thousand of
+// them, and each is woken for its own keys only. Those that are at the contents hold at
+// most four snapshots open together.
+//
 // # Memory
 //
 // An entry is one record, the same bytes as in the log: at 16 bytes of key and 100 of
@@ -90,12 +100,13 @@
 //
 // In this order, and none is held over I/O, a channel or a sleep:
 //
+//   - cuts.mu, and then a cut's own
 //   - Store.apply, held while logged records are ahead of the table
 //   - expirer.batch
 //   - the locks of a table's shards, several in index order; one shard of a table that
 //     is being loaded
 //   - the log's own locks
-//   - expirer.mu, waiters.mu, Snapshot.mu, under which no other is taken
+//   - expirer.mu, waiters.mu, watching.mu, hub.mu, Snapshot.mu, under which no other is taken
 //
 // Reads take none of them, but for those of a transaction, which take one shard's at a
 // time. The functions of transactions, and the bodies of loops, run without any. The files in the order in which to read them: slot.go,
@@ -105,5 +116,6 @@
 // deleteprefix.go, iterate.go (the store); tx.go, reads.go, txread.go, txwrite.go,
 // txiterate.go, commit.go (transactions); record.go, parts.go, apply.go, wait.go,
 // digest.go, clock.go, expire.go (the log); encode.go, snapshot.go, restore.go, dump.go,
-// load.go, loadshard.go (whole states).
+// load.go, loadshard.go (whole states); event.go, stretch.go, source.go, hub.go,
+// parking.go, cut.go, watch.go, resume.go (watchers).
 package kv

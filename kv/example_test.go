@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"strings"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
@@ -215,3 +217,64 @@ func ExampleStore_Dump() {
 }
 
 var _ io.WriterTo = (*kv.Snapshot)(nil)
+
+// A view that is kept up to date, and goes on where it was after a restart.
+func ExampleStore_Watch() {
+	s := kv.New(nil)
+	defer s.Close()
+	s.Set("user:1", []byte("Ada"))
+	s.Set("group:1", []byte("engineers"))
+
+	names := make(map[string]string)
+	var at backlog.Position // kept with the view, say in the same file
+	follow := func() {
+		for e, err := range s.Watch(context.Background(), "user:", at) {
+			if err != nil {
+				fmt.Println(err)
+				return
+			}
+			switch e.Kind {
+			case kv.EventPut:
+				names[e.Key] = string(e.Value)
+			case kv.EventDelete, kv.EventExpire, kv.EventEvict:
+				delete(names, e.Key)
+			case kv.EventDeletePrefix:
+				maps.DeleteFunc(names, func(key, _ string) bool { return strings.HasPrefix(key, e.Key) })
+			case kv.EventReset:
+				clear(names)
+			}
+			if e.Last {
+				at = e.Position
+			}
+			if e.Kind == kv.EventSynced {
+				return // a service would go on
+			}
+		}
+	}
+	follow()
+	fmt.Println(names)
+	s.Set("user:2", []byte("Grace"))
+	s.Delete("user:1")
+	follow()
+	fmt.Println(names)
+	// Output:
+	// map[user:1:Ada]
+	// map[user:2:Grace]
+}
+
+func ExampleEvent() {
+	s := kv.New(nil)
+	defer s.Close()
+	from := s.Position()
+	s.Set("k", []byte("v"))
+	s.Clear()
+	for e, err := range s.Watch(context.Background(), "", from) {
+		if err != nil || e.Kind == kv.EventSynced {
+			break
+		}
+		fmt.Printf("%v %q=%q, behind: %d bytes, resume here: %v\n", e.Kind, e.Key, e.Value, e.Behind, e.Last)
+	}
+	// Output:
+	// put "k"="v", behind: 2 bytes, resume here: true
+	// delete prefix ""="", behind: 0 bytes, resume here: true
+}

@@ -309,9 +309,9 @@ func (s *Store) exchange(t *table, log func() (*backlog.Log, error)) error {
 	// First the log, as always. Who locks a shard of the old table from now on
 	// sees that it is not the store's any more.
 	s.log.Adopt(with)
+	s.applying.Store(idle) // before the table: see visible
 	s.table.Store(t)
 	s.apply.failed = nil
-	s.applying.Store(idle)
 	old.unlock()
 	s.expirer.restart()
 	s.waiters.wake()

@@ -33,6 +33,7 @@ type Store struct {
 	following atomic.Bool
 	waiters   waiters
 	expirer   expirer
+	watching  watching
 
 	// applying is the offset at which the records begin that Apply has logged
 	// and not yet applied all of, or idle. It is stored before they are logged,
@@ -108,6 +109,7 @@ func (s *Store) Close() error {
 	s.apply.Unlock()
 	s.expirer.close()
 	s.waiters.wake()
+	s.watching.close()
 	return nil
 }
 
