@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"github.com/emberkv/ember/repl"
+)
+
+// A narrator writes what happens to links into the log. A link that fails again and
+// again for the same reason, as one to a dead master does many times a second, gets one
+// line for that.
+type narrator struct {
+	log *slog.Logger
+	mu  struct {
+		sync.Mutex
+		told map[repl.Peer]string // by peer, why its link last failed; at most maxTold
+	}
+}
+
+const maxTold = 256
+
+// events returns the functions that tell of a node's links.
+func events(log *slog.Logger) repl.Events {
+	n := &narrator{log: log}
+	n.mu.told = make(map[repl.Peer]string)
+	return repl.Events{
+		Role:         n.role,
+		PartialSync:  n.partialSync,
+		FullSync:     n.fullSync,
+		Synced:       n.synced,
+		CaughtUp:     n.caughtUp,
+		Disconnected: n.disconnected,
+		Refused:      n.refused,
+	}
+}
+
+// who returns how a peer is shown.
+func who(p repl.Peer) slog.Attr {
+	as := "replica"
+	if p.Upstream {
+		as = "upstream"
+	}
+	return slog.Group(as, "name", p.Name, "addr", p.Addr)
+}
+
+func (n *narrator) role(c repl.RoleChange) {
+	n.news(repl.Peer{Upstream: true}, "") // another one can fail for the same reason
+	n.log.Info("this node is a "+c.Role.String(), "of", c.Upstream, "at", c.Position)
+}
+
+func (n *narrator) partialSync(s repl.PartialSync) {
+	n.log.Info("partial resync", who(s.Peer), "from", s.From, "bytes", s.Bytes)
+}
+
+func (n *narrator) fullSync(s repl.FullSync) {
+	n.log.Info("full copy begins", who(s.Peer), "because", s.Reason, "keys", s.Keys, "bytes", s.Bytes)
+}
+
+func (n *narrator) synced(s repl.Synced) {
+	n.log.Info("full copy is complete", who(s.Peer), "at", s.Position, "keys", s.Keys, "took", s.Took)
+}
+
+func (n *narrator) caughtUp(c repl.CaughtUp) {
+	n.news(c.Peer, "") // whatever comes next is another failure
+	n.log.Info("caught up", who(c.Peer), "at", c.Position, "took", c.Took)
+}
+
+func (n *narrator) disconnected(p repl.Peer, err error) {
+	ended := errors.Is(err, context.Canceled) // by this node itself
+	if !ended && n.news(p, cause(err)) {
+		n.log.Info("link is down", who(p), "err", err)
+	}
+}
+
+func (n *narrator) refused(p repl.Peer, err error) {
+	if n.news(repl.Peer{}, cause(err)) {
+		n.log.Info("somebody was refused", who(p), "err", err)
+	}
+}
+
+// news reports whether text is not what was last told of p.
+func (n *narrator) news(p repl.Peer, text string) bool {
+	if p.Upstream {
+		p = repl.Peer{Upstream: true} // there is one, whether or not it has said who it is
+	} else {
+		p = repl.Peer{Name: p.Name}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if told, ok := n.mu.told[p]; ok && told == text {
+		return false
+	}
+	if len(n.mu.told) >= maxTold {
+		clear(n.mu.told)
+	}
+	n.mu.told[p] = text
+	return true
+}
+
+// cause returns the reason in err without the addresses around it, of which one is
+// another each time.
+func cause(err error) string {
+	if link := (*repl.LinkError)(nil); errors.As(err, &link) {
+		err = link.Err
+	}
+	return err.Error()
+}

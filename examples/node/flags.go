@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/repl"
+)
+
+// errUsage is what is wrong with the flags.
+var errUsage = errors.New("see -help")
+
+// A config is what the flags say.
+type config struct {
+	httpAddr string
+	replAddr string
+	follow   string // empty for a master
+
+	name      string
+	backlog   int64 // bytes
+	heartbeat time.Duration
+
+	allowEmpty   bool
+	allowForeign bool
+}
+
+// parseFlags reads the arguments. It returns flag.ErrHelp when the help was asked for,
+// and is written to help then.
+func parseFlags(args []string, help io.Writer) (config, error) {
+	var c config
+	f := flag.NewFlagSet("node", flag.ContinueOnError)
+	f.SetOutput(io.Discard) // of an error one line is enough
+	f.StringVar(&c.httpAddr, "http", "127.0.0.1:8001", "`address` of the HTTP API")
+	f.StringVar(&c.replAddr, "repl", "127.0.0.1:7001", "`address` where other nodes follow this one")
+	f.StringVar(&c.follow, "follow", "", "`address` of the node to follow (its -repl); without it this one is a master")
+	f.StringVar(&c.name, "name", "", "name shown to the other nodes")
+	f.Int64Var(&c.backlog, "backlog", backlog.DefaultMaxBytes, "`bytes` of log kept for followers that come back")
+	f.DurationVar(&c.heartbeat, "heartbeat", repl.DefaultHeartbeat, "how often an idle link is proved alive; a third of what makes it dead")
+	f.BoolVar(&c.allowEmpty, "allow-empty", false, "let an upstream that came back empty wipe this node")
+	f.BoolVar(&c.allowForeign, "allow-foreign", false, "let an upstream of another history replace this node's data")
+	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(help, "usage: node [flags]")
+		f.SetOutput(help)
+		f.PrintDefaults()
+		return c, err
+	} else if err != nil {
+		return c, fmt.Errorf("%w; %w", err, errUsage)
+	}
+	if err := c.check(f.Args()); err != nil {
+		return c, fmt.Errorf("%w; %w", err, errUsage)
+	}
+	return c, nil
+}
+
+func (c config) check(rest []string) error {
+	if len(rest) > 0 {
+		return fmt.Errorf("argument %q is not a flag", rest[0])
+	}
+	if c.backlog <= 0 {
+		return fmt.Errorf("-backlog is %d, want more than 0", c.backlog)
+	}
+	if c.heartbeat <= 0 {
+		return fmt.Errorf("-heartbeat is %v, want more than 0", c.heartbeat)
+	}
+	for _, a := range []struct{ flag, addr string }{
+		{"-http", c.httpAddr}, {"-repl", c.replAddr}, {"-follow", c.follow},
+	} {
+		if _, _, err := net.SplitHostPort(a.addr); err != nil && (a.addr != "" || a.flag != "-follow") {
+			return fmt.Errorf("%s: %w", a.flag, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/repl"
+)
+
+// Bounds of POST /wait.
+const (
+	defaultWait = time.Second
+	maxWait     = time.Minute
+	maxReplicas = 1 << 16
+)
+
+func (s *server) info(r *http.Request) (answer, error) {
+	_, err := parameters(r)
+	return asText(http.StatusOK, s.node.Status().Info()), err
+}
+
+func (s *server) status(r *http.Request) (answer, error) {
+	if _, err := parameters(r); err != nil {
+		return answer{}, err
+	}
+	return asJSON(s.node.Status())
+}
+
+// A digest says what a node holds, in brief. Two nodes at one position have the same.
+type digest struct {
+	Digest   string           `json:"digest"` // 16 hexadecimal digits
+	Keys     int64            `json:"keys"`
+	Position backlog.Position `json:"position"`
+}
+
+func (s *server) digest(r *http.Request) (answer, error) {
+	if _, err := parameters(r); err != nil {
+		return answer{}, err
+	}
+	d, err := s.store.Digest()
+	if err != nil {
+		return answer{}, err
+	}
+	return asJSON(digest{fmt.Sprintf("%016x", d.Sum), d.Keys, d.Position})
+}
+
+// wait answers how many replicas have applied what the request's position says, or all
+// that this node has: in time, as many as were asked for, and otherwise fewer.
+func (s *server) wait(r *http.Request) (answer, error) {
+	q, err := parameters(r, "replicas", "timeout")
+	if err != nil {
+		return answer{}, err
+	}
+	n, err := strconv.Atoi(q.Get("replicas"))
+	if err != nil || n < 0 || n > maxReplicas {
+		return answer{}, refuse(http.StatusBadRequest, "replicas is %q, want 0 to %d", q.Get("replicas"), maxReplicas)
+	}
+	timeout := defaultWait
+	if q.Has("timeout") {
+		if timeout, err = span("timeout", q.Get("timeout"), 0, maxWait); err != nil {
+			return answer{}, err
+		}
+	}
+	pos, sent, err := sentPosition(r)
+	if err != nil {
+		return answer{}, err
+	}
+	if !sent {
+		pos = s.store.Position()
+	}
+	m, err := s.node.Master()
+	if err != nil {
+		return answer{}, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	defer cancel()
+	reached, err := m.Wait(ctx, pos, n)
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return answer{}, err
+	}
+	return asJSON(map[string]int{"replicas": reached})
+}
+
+// follow makes this node a replica of the one at addr, whatever it was. The link comes
+// up afterwards: GET /status tells.
+func (s *server) follow(r *http.Request) (answer, error) {
+	q, err := parameters(r, "addr", "allow")
+	if err != nil {
+		return answer{}, err
+	}
+	var allow []repl.Allow
+	switch q.Get("allow") {
+	case "":
+	case "empty":
+		allow = append(allow, repl.AllowEmpty)
+	case "foreign":
+		allow = append(allow, repl.AllowForeign)
+	default:
+		return answer{}, refuse(http.StatusBadRequest, "allow is %q, want empty or foreign", q.Get("allow"))
+	}
+	addr := q.Get("addr")
+	// A master that has followed a slip of the pen takes no writes until it is promoted.
+	if err := resolve(r.Context(), addr); err != nil {
+		return answer{}, refuse(http.StatusBadRequest, "addr: %v", err)
+	}
+	if replica, err := s.node.Replica(); err == nil {
+		return done, replica.Follow(addr, allow...)
+	}
+	m, err := s.node.Master()
+	if err != nil {
+		return answer{}, err
+	}
+	_, err = m.Demote(addr, allow...)
+	return done, err
+}
+
+// promote makes this node a master. One that is a master already stays as it is.
+func (s *server) promote(r *http.Request) (answer, error) {
+	if _, err := parameters(r); err != nil {
+		return answer{}, err
+	}
+	replica, err := s.node.Replica()
+	if errors.Is(err, repl.ErrRoleChanged) {
+		return done, nil
+	}
+	if err == nil {
+		_, err = replica.Promote(r.Context())
+	}
+	return done, err
+}

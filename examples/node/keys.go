@@ -1,0 +1,139 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emberkv/ember/kv"
+)
+
+const keysPath = "/keys/"
+
+// Bounds of what a request may ask for.
+const (
+	maxValueBytes = 32 << 20 // a body is held whole before it is set
+	defaultLimit  = 1000     // of keys that are listed
+	maxLimit      = 100_000
+	minTTL        = time.Millisecond
+	maxTTL        = 100 * 365 * 24 * time.Hour
+)
+
+// keyOf returns the key that a request's path names.
+func keyOf(r *http.Request) (string, error) {
+	escaped := strings.TrimPrefix(r.URL.EscapedPath(), keysPath)
+	key, err := url.PathUnescape(escaped)
+	if err != nil {
+		return "", refuse(http.StatusBadRequest, "key: %v", err)
+	}
+	if key == "" {
+		return "", kv.ErrEmptyKey
+	}
+	return key, nil
+}
+
+func (s *server) get(r *http.Request) (answer, error) {
+	key, err := keyOf(r)
+	if err != nil {
+		return answer{}, err
+	}
+	if _, err := parameters(r); err != nil {
+		return answer{}, err
+	}
+	value, err := s.store.Get(key)
+	// The value is a slice of the store's memory. It goes out from there.
+	return answer{status: http.StatusOK, contentType: "application/octet-stream", body: value}, err
+}
+
+func (s *server) put(r *http.Request) (answer, error) {
+	key, err := keyOf(r)
+	if err != nil {
+		return answer{}, err
+	}
+	q, err := parameters(r, "ttl")
+	if err != nil {
+		return answer{}, err
+	}
+	var opts []kv.SetOption
+	if q.Has("ttl") {
+		ttl, err := span("ttl", q.Get("ttl"), minTTL, maxTTL)
+		if err != nil {
+			return answer{}, err
+		}
+		opts = append(opts, kv.TTL(ttl))
+	}
+	value, err := body(r)
+	if err != nil {
+		return answer{}, err
+	}
+	return done, s.store.Set(key, value, opts...)
+}
+
+// body reads what comes with a request, up to maxValueBytes. What does not come whole
+// is not taken.
+func body(r *http.Request) ([]byte, error) {
+	if r.ContentLength > maxValueBytes {
+		return nil, &http.MaxBytesError{Limit: maxValueBytes}
+	}
+	value, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxValueBytes))
+	if tooLarge := (*http.MaxBytesError)(nil); err != nil && !errors.As(err, &tooLarge) {
+		return nil, refuse(http.StatusBadRequest, "body: %v", err)
+	}
+	return value, err
+}
+
+func (s *server) delete(r *http.Request) (answer, error) {
+	key, err := keyOf(r)
+	if err != nil {
+		return answer{}, err
+	}
+	if _, err := parameters(r); err != nil {
+		return answer{}, err
+	}
+	existed, err := s.store.Delete(key)
+	if err == nil && !existed {
+		err = kv.ErrNotFound
+	}
+	return done, err
+}
+
+func (s *server) list(r *http.Request) (answer, error) {
+	q, err := parameters(r, "prefix", "limit")
+	if err != nil {
+		return answer{}, err
+	}
+	limit := defaultLimit
+	if text := q.Get("limit"); text != "" {
+		limit, err = strconv.Atoi(text)
+		if err != nil || limit < 1 || limit > maxLimit {
+			return answer{}, refuse(http.StatusBadRequest, "limit is %q, want 1 to %d", text, maxLimit)
+		}
+	}
+	keys := firstKeys(s.store, q.Get("prefix"), limit)
+	for i, key := range keys {
+		keys[i] = url.PathEscape(key)
+	}
+	return asJSON(keys)
+}
+
+// firstKeys returns the first keys that begin with prefix, in order. It goes through the
+// whole store, and keeps no more than twice as many as it is asked for.
+func firstKeys(store *kv.Store, prefix string, limit int) []string {
+	keys := []string{}
+	for key := range store.All() {
+		if !strings.HasPrefix(key, prefix) {
+			continue
+		}
+		if keys = append(keys, key); len(keys) == 2*limit {
+			slices.Sort(keys)
+			keys = keys[:limit]
+		}
+	}
+	slices.Sort(keys)
+	return keys[:min(limit, len(keys))]
+}

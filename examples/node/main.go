@@ -1,0 +1,103 @@
+// Command node is one process of a group: a store with its place in the group,
+// and a small HTTP API in front of both. Three of them in three terminals are a
+// master and its two replicas:
+//
+//	go run ./examples/node -http 127.0.0.1:8001 -repl 127.0.0.1:7001 -name a
+//	go run ./examples/node -http 127.0.0.1:8002 -repl 127.0.0.1:7002 -name b -follow 127.0.0.1:7001
+//	go run ./examples/node -http 127.0.0.1:8003 -repl 127.0.0.1:7003 -name c -follow 127.0.0.1:7001
+//
+//	curl -i -X PUT --data-binary hello http://127.0.0.1:8001/keys/greeting
+//	curl http://127.0.0.1:8003/keys/greeting
+//
+// Without -follow a node begins as a master. Roles change while it runs: POST
+// /promote is "slaveof no one", POST /follow?addr= is "slaveof". Port 0 is one that the
+// system chooses. When both listeners stand, their addresses are on standard output,
+// one a line, for scripts; what happens to links goes to standard error.
+//
+//	http 127.0.0.1:8001
+//	repl 127.0.0.1:7001
+//
+// # The API
+//
+// Keys are arbitrary bytes, escaped as one part of a path: a slash is %2F. Values are
+// arbitrary bytes, too, and are bodies as they are.
+//
+//	PUT    /keys/KEY[?ttl=10s]            204
+//	GET    /keys/KEY                      200 and the value, or 404
+//	DELETE /keys/KEY                      204, or 404
+//	GET    /keys[?prefix=P][&limit=N]     JSON: the first N keys, escaped, in the keys' order
+//	GET    /digest                        JSON: digest, keys, position
+//	GET    /info                          text, in the names of Redis' INFO replication
+//	GET    /status                        JSON: repl.Status
+//	POST   /wait?replicas=N&timeout=1s    JSON: replicas, as many as have applied it in time
+//	POST   /follow?addr=A[&allow=empty|foreign]   204
+//	POST   /promote                       204
+//
+// Every answer has the header Ember-Position: all that it shows or has done is at or
+// before that place in the group's log. A GET that sends one waits until this node
+// has it, too: read your writes, on any node, with one header. POST /wait waits for the
+// one that is sent, and otherwise for all that this node has.
+//
+// An error is a status and a line of text: 400 for what makes no sense, 403 for a write
+// on a replica, 409 for a position or a call that does not fit what this node is now,
+// 413 and 414 for what is too large, 503 when the node is closing, and 504 for a
+// position that does not come within 5 seconds. A path that is not well escaped never
+// gets here: package net/http answers it with a 400 of its own.
+//
+// SIGTERM and SIGINT let a master's replicas have what they lack, close everything and
+// exit with 0. Wrong flags exit with 2, an address that cannot be had with 1.
+//
+// # Reading order
+//
+// flags.go; node.go is how a service embeds Ember; server.go, keys.go and group.go are
+// the API; answer.go is what an error becomes.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/emberkv/ember/repl"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	// The second signal kills: nobody should need it.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the program: it returns its exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	c, err := parseFlags(args, stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err == nil {
+		err = serve(ctx, c, stdout, stderr)
+	}
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(stderr, "node:", err)
+	if errors.Is(err, errUsage) || errors.Is(err, repl.ErrOption) {
+		return 2
+	}
+	return 1
+}
+
+// serve runs a node until ctx ends.
+func serve(ctx context.Context, c config, stdout, stderr io.Writer) error {
+	n, err := openNode(ctx, c, stderr)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "http %s\nrepl %s\n", n.httpListener.Addr(), n.replListener.Addr())
+	return n.serve(ctx)
+}

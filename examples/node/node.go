@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/emberkv/ember/kv"
+	"github.com/emberkv/ember/repl"
+)
+
+// Bounds of the HTTP server.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = time.Minute // of a whole request
+	writeTimeout      = maxWait + time.Minute
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 256 << 10 // the longest key, escaped, takes 192 KiB of it
+	shutdownTimeout   = 5 * time.Second
+	drainTimeout      = 2 * time.Second // for the replicas of a master that closes
+	resolveTimeout    = 5 * time.Second
+)
+
+// A node is a store, its place in the group, and the API to both.
+type node struct {
+	log          *slog.Logger
+	store        *kv.Store
+	repl         *repl.Node
+	replListener net.Listener
+	httpListener net.Listener
+	httpServer   *http.Server
+	cancel       context.CancelFunc // ends requests that wait
+}
+
+// openNode takes the addresses and makes the store and its place in the group. On an
+// error nothing is left open.
+func openNode(ctx context.Context, c config, stderr io.Writer) (*node, error) {
+	n := &node{log: slog.New(slog.NewTextHandler(stderr, nil))}
+	if err := n.open(ctx, c); err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *node) open(ctx context.Context, c config) (err error) {
+	if c.follow != "" {
+		if err := resolve(ctx, c.follow); err != nil {
+			return fmt.Errorf("-follow: %w", err)
+		}
+	}
+	if n.httpListener, err = net.Listen("tcp", c.httpAddr); err != nil {
+		return fmt.Errorf("-http: %w", err)
+	}
+	if n.replListener, err = net.Listen("tcp", c.replAddr); err != nil {
+		return fmt.Errorf("-repl: %w", err)
+	}
+	n.store = kv.New(&kv.Options{LogBytes: c.backlog})
+	n.repl, err = join(n.store, c.follow, &repl.Options{
+		Name:     c.name,
+		Events:   events(n.log),
+		Liveness: repl.Liveness{Heartbeat: c.heartbeat},
+		Copying:  repl.Copying{AllowEmpty: c.allowEmpty, AllowForeign: c.allowForeign},
+	})
+	if err != nil {
+		return err
+	}
+	n.newHTTPServer(ctx)
+	return nil
+}
+
+func (n *node) newHTTPServer(ctx context.Context) {
+	// Requests do not end with ctx, but after it: what has begun is answered.
+	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	n.cancel = cancel
+	n.httpServer = &http.Server{
+		Handler:           newServer(n.store, n.repl),
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ErrorLog:          slog.NewLogLogger(n.log.Handler(), slog.LevelWarn),
+
+		DisableGeneralOptionsHandler: true, // every answer is the handler's
+	}
+}
+
+// join gives the store its place in a group: that of a master, or of a replica of the
+// node at address upstream.
+func join(store *kv.Store, upstream string, opts *repl.Options) (*repl.Node, error) {
+	if upstream == "" {
+		m, err := repl.NewMaster(store, opts)
+		if err != nil {
+			return nil, err
+		}
+		return m.Node(), nil
+	}
+	r, err := repl.NewReplica(store, upstream, opts)
+	if err != nil {
+		return nil, err
+	}
+	return r.Node(), nil
+}
+
+// resolve returns an error unless addr is a host and port that a connection can be
+// tried to.
+func resolve(ctx context.Context, addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	if _, err := net.DefaultResolver.LookupPort(ctx, "tcp", port); err != nil {
+		return err
+	}
+	_, err = net.DefaultResolver.LookupHost(ctx, host)
+	return err
+}
+
+// serve works until ctx ends, or something fails that should not, and then closes the
+// node.
+func (n *node) serve(ctx context.Context) error {
+	failed := make(chan error, 3)
+	var wg sync.WaitGroup
+	wg.Go(func() { failed <- n.httpServer.Serve(n.httpListener) })
+	wg.Go(func() { failed <- n.repl.Serve(n.replListener) })
+	wg.Go(func() { failed <- n.repl.Run(ctx) }) // follows as long as this node is a replica
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		if ctx.Err() != nil {
+			err = nil // that was Run
+		}
+	}
+	n.close()
+	wg.Wait()
+	return err
+}
+
+// close ends what there is: those who wait, requests, links, and the store.
+func (n *node) close() {
+	if n.httpServer != nil {
+		n.cancel()
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+		defer cancel()
+		if n.httpServer.Shutdown(ctx) != nil {
+			n.httpServer.Close()
+		}
+		n.drain()
+	}
+	for _, ln := range []net.Listener{n.httpListener, n.replListener} {
+		if ln != nil {
+			ln.Close() // a second time where it was served
+		}
+	}
+	if n.repl != nil {
+		n.repl.Close()
+	}
+	if n.store != nil {
+		n.store.Close()
+	}
+}
+
+// drain lets the replicas of a master have what was written last. They get a moment, for
+// one of them may hang.
+func (n *node) drain() {
+	m, err := n.repl.Master()
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	online := 0
+	for _, f := range m.Status().Followers {
+		if f.Online {
+			online++
+		}
+	}
+	if reached, err := m.Wait(ctx, n.store.Position(), online); err != nil {
+		n.log.Warn("closing before every replica has everything", "replicas", online, "level", reached, "err", err)
+	}
+}

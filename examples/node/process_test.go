@@ -1,0 +1,152 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A process is a node of a story: a process of its own, on ports of its own.
+type process struct {
+	t    *testing.T
+	name string
+	http string // address
+	repl string // address
+	cmd  *exec.Cmd
+	log  bytes.Buffer  // may be read when gone is closed
+	gone chan struct{} // closed when the process has ended
+}
+
+// start starts a node with these flags, and ends it with the test: by SIGTERM, after
+// which it must exit with 0. A -http or -repl among the flags takes the place of port 0.
+func start(t *testing.T, name string, flags ...string) *process {
+	t.Helper()
+	p := &process{t: t, name: name, gone: make(chan struct{})}
+	p.cmd = command(append([]string{"-name", name, "-http", "127.0.0.1:0", "-repl", "127.0.0.1:0"}, flags...)...)
+	p.cmd.Stderr = &p.log
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stdout)
+	for _, addr := range []*string{&p.http, &p.repl} {
+		if lines.Scan() {
+			_, *addr, _ = strings.Cut(lines.Text(), " ")
+		}
+	}
+	go func() {
+		for lines.Scan() {
+		}
+		p.cmd.Wait()
+		close(p.gone)
+	}()
+	t.Cleanup(p.finish)
+	if p.repl == "" {
+		<-p.gone
+		t.Fatalf("%s has not started: %s", name, &p.log)
+	}
+	return p
+}
+
+// command returns a command that runs a node with these flags.
+func command(flags ...string) *exec.Cmd {
+	exe, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	cmd := exec.Command(exe, flags...)
+	// A program with the race detector in it sleeps for a second when it exits.
+	cmd.Env = append(os.Environ(), asNode+"=1", "GORACE=atexit_sleep_ms=0")
+	return cmd
+}
+
+// finish ends a process that is still there, and shows its log if the test has failed.
+func (p *process) finish() {
+	select {
+	case <-p.gone:
+	default:
+		p.thaw()
+		p.terminate()
+	}
+	if p.t.Failed() {
+		p.t.Logf("what %s has said:\n%s", p.name, &p.log)
+	}
+}
+
+// terminate sends SIGTERM. The process must exit with 0.
+func (p *process) terminate() {
+	p.t.Helper()
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(); code != 0 {
+		p.t.Errorf("%s: exit status %d after SIGTERM", p.name, code)
+	}
+}
+
+// kill sends SIGKILL, as a crash does.
+func (p *process) kill() {
+	p.t.Helper()
+	p.signal(syscall.SIGKILL)
+	p.wait()
+}
+
+// freeze stops the process where it is: its connections stay and are silent. All of its
+// threads stand when freeze returns.
+func (p *process) freeze() {
+	p.t.Helper()
+	p.signal(syscall.SIGSTOP)
+	var s syscall.WaitStatus
+	if _, err := syscall.Wait4(p.cmd.Process.Pid, &s, syscall.WUNTRACED, nil); err != nil || !s.Stopped() {
+		p.t.Fatalf("%s: status %v, %v, want stopped", p.name, s, err)
+	}
+}
+
+// thaw lets a frozen process go on.
+func (p *process) thaw() { p.t.Helper(); p.signal(syscall.SIGCONT) }
+
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Errorf("%s: %v: %v", p.name, s, err)
+	}
+}
+
+// wait waits until the process has ended, and returns its exit status.
+func (p *process) wait() int {
+	p.t.Helper()
+	select {
+	case <-p.gone:
+	case <-time.After(patience):
+		p.cmd.Process.Kill()
+		<-p.gone
+		p.t.Errorf("%s did not end", p.name)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// fixedAddr returns an address for a node that is to come back to it. Its port is below
+// those that the system hands out, so that nobody takes it meanwhile.
+func fixedAddr(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			ln.Close()
+			return addr
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}

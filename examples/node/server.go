@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/kv"
+	"github.com/emberkv/ember/repl"
+)
+
+// positionHeader carries a place in the group's log, in both directions.
+const positionHeader = "Ember-Position"
+
+// positionTimeout is how long a GET waits for the position that it was sent.
+const positionTimeout = 5 * time.Second
+
+// A server is the HTTP API. It keeps nothing of its own.
+type server struct {
+	store  *kv.Store
+	node   *repl.Node
+	routes map[string]methods
+}
+
+// methods are what can be done with a path.
+type methods map[string]handler
+
+// A handler does what a request asks for. It may be called concurrently.
+type handler func(*http.Request) (answer, error)
+
+func newServer(store *kv.Store, n *repl.Node) *server {
+	s := &server{store: store, node: n}
+	s.routes = map[string]methods{
+		keysPath:   {"GET": s.get, "PUT": s.put, "DELETE": s.delete},
+		"/keys":    {"GET": s.list},
+		"/digest":  {"GET": s.digest},
+		"/info":    {"GET": s.info},
+		"/status":  {"GET": s.status},
+		"/wait":    {"POST": s.wait},
+		"/follow":  {"POST": s.follow},
+		"/promote": {"POST": s.promote},
+	}
+	return s
+}
+
+// ServeHTTP answers a request. It does not use an http.ServeMux, which cleans paths:
+// "a//b" and ".." are keys like any other.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a, err := s.serve(r)
+	if err != nil {
+		a = failure(err)
+	}
+	h := w.Header()
+	// Asked for at last, it is at or behind all that the answer shows.
+	h.Set(positionHeader, s.store.Position().String())
+	if a.allow != "" {
+		h.Set("Allow", a.allow)
+	}
+	if a.contentType != "" {
+		h.Set("Content-Type", a.contentType)
+		h.Set("X-Content-Type-Options", "nosniff")
+	}
+	w.WriteHeader(a.status)
+	w.Write(a.body)
+}
+
+func (s *server) serve(r *http.Request) (answer, error) {
+	path := r.URL.EscapedPath()
+	if strings.HasPrefix(path, keysPath) {
+		path = keysPath
+	}
+	can, ok := s.routes[path]
+	if !ok {
+		return answer{}, refuse(http.StatusNotFound, "nothing is at %s", path)
+	}
+	do, ok := can[r.Method]
+	if !ok {
+		return answer{}, &methodError{method: r.Method, allowed: can}
+	}
+	if r.Method == http.MethodGet {
+		if err := s.await(r); err != nil {
+			return answer{}, err
+		}
+	}
+	return do(r)
+}
+
+// await waits until this node has the position that r carries, if it does.
+func (s *server) await(r *http.Request) error {
+	pos, ok, err := sentPosition(r)
+	if !ok || err != nil {
+		return err
+	}
+	// A replica may hear of a history that it does not know from its upstream at any
+	// moment. A master will not: it makes its own.
+	if s.node.Role() == repl.RoleMaster && !s.store.Log().Lineage().Knows(pos.History) {
+		return refuse(http.StatusConflict, "position %s is in no history of this node, and it is the master", pos)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), positionTimeout)
+	defer cancel()
+	err = s.store.Wait(ctx, pos)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return refuse(http.StatusGatewayTimeout, "position %s has not come within %v; this node is at %s",
+			pos, positionTimeout, s.store.Position())
+	}
+	return err
+}
+
+// sentPosition returns the position that a request carries, and whether it does.
+func sentPosition(r *http.Request) (backlog.Position, bool, error) {
+	text := r.Header.Get(positionHeader)
+	if text == "" {
+		return backlog.Position{}, false, nil
+	}
+	pos, err := backlog.ParsePosition(text)
+	if err != nil {
+		return pos, false, refuse(http.StatusBadRequest, "%s: %v", positionHeader, err)
+	}
+	return pos, true, nil
+}
+
+// parameters returns a request's query, in which no other names than those may be: one
+// that is misspelt must not be taken for one that is not there.
+func parameters(r *http.Request, names ...string) (url.Values, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "query: %v", err)
+	}
+	for name := range q {
+		if !slices.Contains(names, name) {
+			return nil, refuse(http.StatusBadRequest, "unknown parameter %q", name)
+		}
+	}
+	return q, nil
+}
+
+// span reads a parameter that is a length of time, from least to most.
+func span(name, text string, least, most time.Duration) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < least || d > most {
+		return 0, refuse(http.StatusBadRequest, "%s is %q, want %v to %v", name, text, least, most)
+	}
+	return d, nil
+}
