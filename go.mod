@@ -6,3 +6,5 @@ require (
 	github.com/google/btree v1.1.3
 	github.com/klauspost/compress v1.20.3
 )
+
+require pgregory.net/rapid v1.3.0
