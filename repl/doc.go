@@ -84,5 +84,5 @@
 // replica.go (the handles), announce.go; then the way down: accept.go, feed.go, copy.go,
 // pass.go, acks.go; and up: upstream.go, run.go, session.go, load.go. What a program sees
 // of them: events.go, sync.go, status.go, info.go. Below both: link.go, frame.go,
-// message.go, transport.go, memory.go. PROTOCOL.md is the wire.
+// message.go, transport.go, socket.go, tls.go, memory.go. PROTOCOL.md is the wire.
 package repl

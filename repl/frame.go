@@ -127,11 +127,17 @@ func newFrameReader(conn net.Conn, timeout time.Duration) *frameReader {
 	return &frameReader{conn: conn, br: bufio.NewReaderSize(conn, 64<<10), timeout: timeout, strange: true, takes: anyKind}
 }
 
+// tlsHandshake is the first byte of what a TLS client sends; the second is 3.
+const tlsHandshake = 0x16
+
 func (r *frameReader) readMagic() error {
 	r.conn.SetReadDeadline(time.Now().Add(r.timeout))
 	var m [8]byte
 	if _, err := io.ReadFull(r.br, m[:]); err != nil {
 		return err
+	}
+	if m[0] == tlsHandshake && m[1] == 3 {
+		return fmt.Errorf("%w: connection begins with a TLS handshake, and no TLS is spoken here", ErrProtocol)
 	}
 	if m != magic {
 		return fmt.Errorf("%w: connection begins with %q", ErrProtocol, m)

@@ -76,6 +76,14 @@ func (l *link) settle(o *Options, takes kindSet) {
 	l.r.strange, l.r.takes = false, takes
 }
 
+// unexpected returns err, and for io.EOF what that is on a link.
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
 // linkError wraps err, which ended a link while it did op, once.
 func linkError(op string, p Peer, err error) error {
 	var already *LinkError
@@ -85,9 +93,8 @@ func linkError(op string, p Peer, err error) error {
 	if late := errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded); late && !errors.Is(err, ErrTimeout) {
 		err = fmt.Errorf("%w: %w", ErrTimeout, err)
 	}
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
+	err = unexpected(err)
+	err = tlsReason(err)
 	who := p.Addr
 	if p.Name != "" {
 		who = fmt.Sprintf("%s (%s)", p.Addr, p.Name)

@@ -133,13 +133,17 @@ func (u *upstream) connect(ctx context.Context, addr string) (*link, error) {
 
 // greet is the follower's half of the handshake.
 func (u *upstream) greet(l *link) error {
-	if err := l.w.writeMagic(); err != nil {
-		return err
+	sent := l.w.writeMagic()
+	if sent == nil {
+		sent = l.w.write(kindHello, u.node.hello().append(nil), nil)
 	}
-	if err := l.w.write(kindHello, u.node.hello().append(nil), nil); err != nil {
-		return err
+	if sent != nil {
+		return refusedEarly(l, sent)
 	}
-	if err := l.r.readMagic(); err != nil {
+	switch err := l.r.readMagic(); {
+	case brokenOff(err):
+		return fmt.Errorf("closed without an answer; it may be no node, or one that expects TLS: %w", unexpected(err))
+	case err != nil:
 		return err
 	}
 	h, err := readHello(l, kindWelcome)
@@ -154,6 +158,20 @@ func (u *upstream) greet(l *link) error {
 		l.refuse(err)
 	}
 	return err
+}
+
+// refusedEarly returns why the upstream has closed the link before it had the whole
+// Hello, if it said so, in place of the error that writing to a closed link gives.
+// An upstream that wants another certificate does that.
+func refusedEarly(l *link, sent error) error {
+	if errors.Is(sent, os.ErrDeadlineExceeded) {
+		return sent // it lives, but takes nothing
+	}
+	l.r.timeout = lastWordPatience
+	if err := l.r.readMagic(); refusesCertificate(err) {
+		return err
+	}
+	return sent
 }
 
 // receive reads and handles messages until something ends the link.

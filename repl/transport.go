@@ -2,12 +2,9 @@ package repl
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"syscall"
 	"time"
 )
 
@@ -62,10 +59,14 @@ func (t TCP) Dial(ctx context.Context, addr string) (net.Conn, error) {
 }
 
 // Listen takes addr; port 0 is one that the kernel chooses. Errors are those of
-// [net.Listen].
+// [net.Listen]. An empty addr, which that would take for any port of every
+// interface, is refused: it is an address that somebody forgot to set.
 func (t TCP) Listen(addr string) (net.Listener, error) {
 	if err := t.check(); err != nil {
 		return nil, err
+	}
+	if addr == "" {
+		return nil, addrError("listen", "tcp", nil, "missing address")
 	}
 	lc := net.ListenConfig{KeepAliveConfig: t.keepAlive(), KeepAlive: -1}
 	// An address that needs resolving is the program's own; there is nothing
@@ -109,6 +110,11 @@ func (t TCP) tune(c net.Conn) (net.Conn, error) {
 	return c, nil
 }
 
+// addrError returns what package net returns for an address that is none.
+func addrError(op, network string, addr net.Addr, what string) error {
+	return &net.OpError{Op: op, Net: network, Addr: addr, Err: errors.New(what)}
+}
+
 type tcpListener struct {
 	net.Listener
 	tcp TCP
@@ -126,117 +132,4 @@ func (l tcpListener) Accept() (net.Conn, error) {
 			return c, nil
 		}
 	}
-}
-
-// Unix is the [Transport] over Unix domain sockets, for nodes on one machine;
-// addresses are paths. The zero value is ready to use.
-type Unix struct{}
-
-// Dial connects to the socket at path. Errors are those of
-// [net.Dialer.DialContext].
-func (Unix) Dial(ctx context.Context, path string) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, "unix", path)
-}
-
-// Listen makes a socket at path and removes it when the listener is closed. A
-// socket that a killed process has left there, on which nobody listens, is
-// replaced. Errors are those of [net.Listen].
-func (Unix) Listen(path string) (net.Listener, error) {
-	l, err := net.Listen("unix", path)
-	if !errors.Is(err, syscall.EADDRINUSE) || !abandoned(path) {
-		return l, err
-	}
-	if err := os.Remove(path); err != nil {
-		return nil, err
-	}
-	return net.Listen("unix", path)
-}
-
-// abandoned reports whether path is a socket that nobody listens on. Two
-// processes that start at once may both find it so, and one then takes the
-// socket from the other; what must be exclusive is the store's folder, and that
-// has a lock.
-func abandoned(path string) bool {
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode().Type() != os.ModeSocket {
-		return false
-	}
-	c, err := net.Dial("unix", path)
-	if err == nil {
-		c.Close()
-	}
-	return errors.Is(err, syscall.ECONNREFUSED)
-}
-
-// TLS is the [Transport] that encrypts another one. Nodes both dial and listen,
-// so one Config serves both roles: Certificates, RootCAs to verify whom they
-// dial, and ClientCAs with ClientAuth set to [tls.RequireAndVerifyClientCert]
-// to admit only those who belong to the group.
-type TLS struct {
-	// Over carries the encrypted bytes; nil means TCP{}.
-	Over Transport
-
-	// Config must not be nil nor be changed afterwards. Where MinVersion is 0
-	// it is TLS 1.3: both ends are this library. Where ServerName is empty it is
-	// the host of the address that is dialed.
-	Config *tls.Config
-}
-
-// Dial connects to addr and completes the handshake, which ctx bounds too.
-// Errors are those of Over and of [tls.Conn.HandshakeContext].
-func (t TLS) Dial(ctx context.Context, addr string) (net.Conn, error) {
-	config, err := t.config()
-	if err != nil {
-		return nil, err
-	}
-	if config.ServerName == "" {
-		config.ServerName = addr
-		if host, _, err := net.SplitHostPort(addr); err == nil {
-			config.ServerName = host
-		}
-	}
-	raw, err := t.over().Dial(ctx, addr)
-	if err != nil {
-		return nil, err
-	}
-	c := tls.Client(raw, config)
-	if err := c.HandshakeContext(ctx); err != nil {
-		raw.Close()
-		return nil, err
-	}
-	return c, nil
-}
-
-// Listen takes addr. Accept does not wait for a handshake: the first Read or
-// Write performs it, under the deadline of the one who calls it, so that a
-// silent peer holds up nobody else. Errors are those of Over.
-func (t TLS) Listen(addr string) (net.Listener, error) {
-	config, err := t.config()
-	if err != nil {
-		return nil, err
-	}
-	l, err := t.over().Listen(addr)
-	if err != nil {
-		return nil, err
-	}
-	return tls.NewListener(l, config), nil
-}
-
-func (t TLS) over() Transport {
-	if t.Over == nil {
-		return TCP{}
-	}
-	return t.Over
-}
-
-func (t TLS) config() (*tls.Config, error) {
-	if t.Config == nil {
-		return nil, errors.New("repl: TLS.Config is nil")
-	}
-	c := t.Config.Clone()
-	if c.MinVersion == 0 {
-		c.MinVersion = tls.VersionTLS13
-	}
-	return c, nil
 }

@@ -2,19 +2,12 @@ package repl_test
 
 import (
 	"context"
-	"crypto/ed25519"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -24,25 +17,33 @@ import (
 
 const anyPort = "127.0.0.1:0"
 
-func TestTCPIsATransport(t *testing.T) {
-	repltest.CheckTransport(t, repl.TCP{}, repl.TCP{}, anyPort)
-}
-
-func TestTCPOptionsAreATransport(t *testing.T) {
-	tuned := &repl.TCP{KeepAlive: -1, BufferBytes: 256 << 10, Nagle: true}
-	repltest.CheckTransport(t, tuned, tuned, anyPort)
-}
-
-func TestUnixIsATransport(t *testing.T) {
-	repltest.CheckTransport(t, repl.Unix{}, repl.Unix{}, filepath.Join(t.TempDir(), "s"))
-}
-
-func TestTLSIsATransport(t *testing.T) {
-	for name, over := range map[string]repl.Transport{"TCP": nil, "Memory": repl.NewMemory()} {
-		t.Run(name, func(t *testing.T) {
-			tr := repl.TLS{Over: over, Config: groupTLS(t)}
-			repltest.CheckTransport(t, tr, tr, anyPort)
-		})
+// TestTransports runs the conformance suite on every transport of this package;
+// repltest does so for its network.
+func TestTransports(t *testing.T) {
+	ca := newAuthority(t, "ours")
+	mutual := ca.group(ca.issue(t, time.Hour))
+	oneSided := ca.group(ca.issue(t, time.Hour))
+	oneSided.ClientAuth = tls.NoClientCert
+	memory := repl.NewMemory()
+	withName := mutual.Clone()
+	withName.ServerName = "localhost"
+	socket := func(t *testing.T) string { return filepath.Join(t.TempDir(), "s") }
+	port := func(*testing.T) string { return anyPort }
+	for _, c := range []struct {
+		name           string
+		server, client repl.Transport
+		addr           func(*testing.T) string
+	}{
+		{"TCP", repl.TCP{}, repl.TCP{}, port},
+		{"TCP with options", &repl.TCP{KeepAlive: -1, BufferBytes: 256 << 10, Nagle: true}, repl.TCP{}, port},
+		{"Unix", repl.Unix{}, repl.Unix{}, socket},
+		{"TLS", repl.TLS{Config: oneSided}, repl.TLS{Config: &tls.Config{RootCAs: ca.pool}}, port},
+		{"mutual TLS", repl.TLS{Config: mutual}, repl.TLS{Config: mutual}, port},
+		{"mutual TLS over Unix", repl.TLS{Over: repl.Unix{}, Config: mutual}, repl.TLS{Over: repl.Unix{}, Config: withName}, socket},
+		{"TLS over Memory", repl.TLS{Over: memory, Config: mutual}, repl.TLS{Over: memory, Config: mutual}, port},
+		{"a program's own", roster{over: repl.TCP{}}, roster{over: repl.TCP{}}, port},
+	} {
+		t.Run(c.name, func(t *testing.T) { repltest.CheckTransport(t, c.server, c.client, c.addr(t)) })
 	}
 }
 
@@ -55,210 +56,6 @@ func TestTCPRefusesNegativeBuffer(t *testing.T) {
 	if _, err := bad.Listen(anyPort); err == nil || err.Error() != want {
 		t.Errorf("Listen: %v", err)
 	}
-}
-
-// A socket that a killed process left is replaced; one that is served, and a
-// file that is no socket, are not.
-func TestUnixReplacesAbandonedSocket(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead.SetUnlinkOnClose(false)
-	dead.Close()
-	l, err := repl.Unix{}.Listen(path)
-	if err != nil {
-		t.Fatalf("Listen where a socket was left: %v", err)
-	}
-	if _, err := (repl.Unix{}).Listen(path); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("Listen where somebody listens: %v", err)
-	}
-	l.Close()
-	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := (repl.Unix{}).Listen(path); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("Listen where a file is: %v", err)
-	}
-	if b, err := os.ReadFile(path); string(b) != "precious" {
-		t.Errorf("the file that was in the way holds %q, %v", b, err)
-	}
-}
-
-func TestTLSAdmitsOnlyTheGroup(t *testing.T) {
-	network := repl.NewMemory()
-	ours := repl.TLS{Over: network, Config: groupTLS(t)}
-	l, err := ours.Listen("master")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	served := make(chan error)
-	serve := func() {
-		c, err := l.Accept()
-		if err == nil {
-			_, err = io.ReadFull(c, make([]byte, 1))
-			c.Close()
-		}
-		served <- err
-	}
-
-	go serve()
-	c, err := ours.Dial(t.Context(), "master")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Write([]byte{1})
-	if err := <-served; err != nil {
-		t.Errorf("a member was refused: %v", err)
-	}
-	c.Close()
-
-	go serve()
-	if _, err := (repl.TLS{Over: network, Config: groupTLS(t)}).Dial(t.Context(), "master"); err == nil {
-		t.Error("a node of another group trusts this one")
-	}
-	if err := <-served; err == nil {
-		t.Error("a node of another group was admitted")
-	}
-}
-
-// openConns counts the connections that a transport dialed and that are open.
-type openConns struct {
-	repl.Transport
-	n atomic.Int64
-}
-
-type countedConn struct {
-	net.Conn
-	open *atomic.Int64
-}
-
-func (o *openConns) Dial(ctx context.Context, addr string) (net.Conn, error) {
-	c, err := o.Transport.Dial(ctx, addr)
-	if err != nil {
-		return nil, err
-	}
-	o.n.Add(1)
-	return countedConn{c, &o.n}, nil
-}
-
-func (c countedConn) Close() error {
-	c.open.Add(-1)
-	return c.Conn.Close()
-}
-
-// A failed handshake leaves no connection.
-func TestTLSDialClosesWhatFails(t *testing.T) {
-	network := &openConns{Transport: repl.NewMemory()}
-	l, err := network.Listen("master")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		if c, err := l.Accept(); err == nil {
-			io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
-			c.Close()
-		}
-	}()
-	if _, err := (repl.TLS{Over: network, Config: groupTLS(t)}).Dial(t.Context(), "master"); err == nil {
-		t.Error("a handshake with a web server succeeded")
-	}
-	if open := network.n.Load(); open != 0 {
-		t.Errorf("%d connections are open", open)
-	}
-}
-
-// Nodes speak TLS 1.3 unless their configuration says otherwise.
-func TestTLSVersion(t *testing.T) {
-	for _, least := range []uint16{0, tls.VersionTLS12} {
-		network := repl.NewMemory()
-		config := groupTLS(t)
-		config.MinVersion = least
-		l, err := repl.TLS{Over: network, Config: config}.Listen("master")
-		if err != nil {
-			t.Fatal(err)
-		}
-		go greet(l)
-		old := config.Clone()
-		old.MaxVersion = tls.VersionTLS12
-		old.MinVersion = tls.VersionTLS12
-		got := greeting(repl.TLS{Over: network, Config: old}, "master")
-		if (got == "hello") != (least == tls.VersionTLS12) {
-			t.Errorf("with least version %#x a node that speaks TLS 1.2 gets %q", least, got)
-		}
-		l.Close()
-	}
-}
-
-// A peer that accepts but never answers does not outlast the context.
-func TestTLSDialObeysContext(t *testing.T) {
-	network := repl.NewMemory()
-	l, err := network.Listen("silent")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
-	defer cancel()
-	if _, err := (repl.TLS{Over: network, Config: groupTLS(t)}).Dial(ctx, "silent"); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Dial: %v, want context.DeadlineExceeded", err)
-	}
-}
-
-func TestTLSNeedsConfig(t *testing.T) {
-	if _, err := (repl.TLS{}).Dial(t.Context(), anyPort); err == nil {
-		t.Error("Dial without a config succeeded")
-	}
-	if _, err := (repl.TLS{}).Listen(anyPort); err == nil {
-		t.Error("Listen without a config succeeded")
-	}
-}
-
-func groupTLS(t testing.TB) *tls.Config {
-	t.Helper()
-	c, err := newGroup("master", "silent")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// newGroup returns the configuration of a group whose nodes share one
-// certificate, which is its own authority.
-func newGroup(nodes ...string) (*tls.Config, error) {
-	public, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		return nil, err
-	}
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "group"},
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(time.Hour),
-		DNSNames:              nodes,
-		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(nil, template, template, public, private)
-	if err != nil {
-		return nil, err
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return &tls.Config{
-		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: private}},
-		RootCAs:      pool,
-		ClientCAs:    pool,
-		ClientAuth:   tls.RequireAndVerifyClientCert,
-	}, nil
 }
 
 // greet accepts one connection and says hello.
@@ -330,6 +127,46 @@ func ExampleTLS() {
 	go greet(listener)
 	fmt.Println(greeting(transport, "master"))
 	// Output: hello
+}
+
+// A roster is a transport of a program's own: nodes are known by name, and where
+// they are is looked up at each dial, here in a map.
+type roster struct {
+	over repl.Transport
+	at   map[string]string
+}
+
+func (r roster) Dial(ctx context.Context, name string) (net.Conn, error) {
+	return r.over.Dial(ctx, r.lookup(name))
+}
+
+func (r roster) Listen(name string) (net.Listener, error) {
+	return r.over.Listen(r.lookup(name))
+}
+
+func (r roster) lookup(name string) string {
+	if addr, ok := r.at[name]; ok {
+		return addr
+	}
+	return name // an address, not a name
+}
+
+// Whatever dials and listens will do; repltest.CheckTransport says whether it does
+// so well enough.
+func ExampleTransport_own() {
+	transport := roster{
+		over: repl.NewMemory(),
+		at:   map[string]string{"paris": "10.0.0.1:7000"},
+	}
+	listener, err := transport.Listen("paris")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer listener.Close()
+	go greet(listener)
+	fmt.Println(listener.Addr(), "says", greeting(transport, "paris"))
+	// Output: 10.0.0.1:7000 says hello
 }
 
 // One program, one network, no sockets: what stores that live together use.
