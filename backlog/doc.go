@@ -2,6 +2,15 @@
 // writes in order, addressed by absolute byte offset, and the vocabulary to
 // say where in which history a node stands.
 //
+//	l := backlog.NewLog(nil)
+//	end, err := l.Append(backlog.AppendRecord(nil, []byte("a=1")))
+//
+//	r, err := l.NewReader(0)
+//	defer r.Close()
+//	err = r.Wait(ctx)               // until there is something behind its offset
+//	records, err := r.Next(l.End()) // in the log's own memory
+//	payload, records, err := backlog.CutRecord(records)
+//
 // # The log
 //
 // A [Log] is append-only and bounded. A record's place is the offset of its

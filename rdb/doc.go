@@ -2,6 +2,19 @@
 // entries, and of a whole state as a stream of bytes that is the same in a file
 // and on a connection. It knows entries and shards, but no store.
 //
+// This is how a program that has no store reads what kv.Snapshot has written:
+//
+//	r, err := rdb.NewReader(file)
+//	for err == nil {
+//		var block *rdb.Block
+//		if block, err = r.Next(); err != nil {
+//			break // io.EOF: the snapshot was whole
+//		}
+//		for entry, err := range block.Entries() {
+//			fmt.Println(entry.Key, entry.Value, err)
+//		}
+//	}
+//
 // # Entries
 //
 // An [Entry] is encoded once in its life. [PutEntry] writes it as a record, and

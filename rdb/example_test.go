@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/kv"
 	"github.com/emberkv/ember/rdb"
 )
 
@@ -45,6 +46,52 @@ func tinySnapshot(w io.Writer) error {
 		return err
 	}
 	return sw.Close(footer)
+}
+
+// Keep a store's state in a file, and read it there without a store.
+func Example() {
+	dir, err := os.MkdirTemp("", "rdb")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "store.rdb")
+
+	store := kv.New(nil)
+	defer store.Close()
+	store.Set("color", []byte("red"))
+	snapshot, err := store.Snapshot()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer snapshot.Close()
+	err = rdb.WriteFile(path, func(w io.Writer) error {
+		_, err := snapshot.WriteTo(w)
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	file, err := os.Open(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer file.Close()
+	r, err := rdb.NewReader(file)
+	for err == nil {
+		var block *rdb.Block
+		if block, err = r.Next(); err != nil {
+			break
+		}
+		for entry, err := range block.Entries() {
+			fmt.Printf("%s = %s, %v\n", entry.Key, entry.Value, err)
+		}
+	}
+	fmt.Println(err == io.EOF, r.Footer().Keys)
+	// Output:
+	// color = red, <nil>
+	// true 1
 }
 
 func ExampleWriter() {

@@ -68,10 +68,9 @@ func TestMasterIsReplacedByStranger(t *testing.T) {
 	b.gets("k", "v", a.put("k", "v"))
 
 	a.terminate()
-	stranger := start(t, "stranger")
-	stranger.put("k", "stranger")
 	b.shows("master_link_status:down")
-	b.follow(stranger)
+	stranger := start(t, "stranger", "-repl", at)
+	stranger.put("k", "stranger")
 	b.complains("shares no history")
 	b.has("k", "v")
 	stranger.shows("connected_slaves:0")

@@ -68,6 +68,19 @@ func TestStarGoesOn(t *testing.T) {
 	a.gets("new", "v", b.promote())
 	same(t, a, b, c)
 	b.shows("connected_slaves:2")
+
+	// It has everything now, and can be what it was.
+	a.promote()
+	b.follow(a)
+	c.follow(a)
+	written = a.put("last", "v")
+	b.gets("last", "v", written)
+	c.gets("last", "v", written)
+	a.shows("role:master", "connected_slaves:2")
+	same(t, a, b, c)
+	if full, _ := b.syncs(); full != 0 {
+		t.Errorf("b has taken %d full copies since it is a slave again, want none", full)
+	}
 }
 
 // TestOldMasterReturns: it was only silent, and has written nothing since. Pointed at

@@ -6,8 +6,10 @@
 //
 //	net := repltest.NewNetwork(seed)
 //	defer net.Close()
-//	master := startNode(net.Host("master"), "master")
-//	replica := startNode(net.Host("replica"), "replica", "master")
+//	listener, err := net.Host("master").Listen("master")
+//	go master.Serve(listener)
+//	replica, err := repl.NewReplica(store, "master", &repl.Options{Transport: net.Host("replica")})
+//	go replica.Run(ctx)
 //
 // Because a host's transport knows who dials, the test can name what lies
 // between two of them, and break it:

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emberkv/ember/kv"
+	"github.com/emberkv/ember/repl"
 	"github.com/emberkv/ember/repl/repltest"
 )
 
@@ -36,6 +38,51 @@ func ask(c net.Conn, question string) (string, error) {
 	answer := make([]byte, len(question))
 	_, err := io.ReadFull(c, answer)
 	return string(answer), err
+}
+
+// A store and its replica over a network that breaks: the link is cut between two
+// writes, and heals by a partial resync.
+func Example() {
+	network := repltest.NewNetwork(42)
+	defer network.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+
+	here, there := kv.New(nil), kv.New(nil)
+	defer here.Close()
+	defer there.Close()
+	master, err := repl.NewMaster(here, nil)
+	if err != nil {
+		panic(err)
+	}
+	defer master.Close()
+	listener, err := network.Host("master").Listen("master")
+	if err != nil {
+		panic(err)
+	}
+	go master.Serve(listener)
+	replica, err := repl.NewReplica(there, "master", &repl.Options{Transport: network.Host("replica")})
+	if err != nil {
+		panic(err)
+	}
+	defer replica.Close()
+	go replica.Run(ctx)
+
+	here.Set("greeting", []byte("hello"))
+	fmt.Println(there.Wait(ctx, here.Position()))
+	network.Link("replica", "master").Cut()
+	here.Set("greeting", []byte("hello again"))
+	fmt.Println(there.Wait(ctx, here.Position()))
+
+	value, err := there.Get("greeting")
+	fmt.Printf("%s %v\n", value, err)
+	up := replica.Status().Upstream
+	fmt.Println("full copies:", up.Fulls, "partial resyncs:", up.Partials)
+	// Output:
+	// <nil>
+	// <nil>
+	// hello again <nil>
+	// full copies: 1 partial resyncs: 1
 }
 
 // The example takes real time, so its numbers are small. A test would run in a
