@@ -30,8 +30,8 @@ func speed(out io.Writer, p peer, c *config) error {
 		{"Get", func() error { return m.timed("Get", l.get) }},
 		{"Mix", func() error { return m.timed("Mix", l.mix) }},
 		{"Scan", m.scans},
-		{"Overwrite", m.overwrites},
 		{"Insert", m.inserts},
+		{"Overwrite", m.overwrites},
 	} {
 		if !c.wants(part.name) {
 			continue
