@@ -149,9 +149,13 @@ func (b *batch) show() {
 		b.shown.Store(true)
 		b.announce(nil)
 	}
-	// Only now: compaction takes what is in a slab, and in no slot, for dead.
 	for i := range b.steps {
-		if st := &b.steps[i]; st.existed {
+		st := &b.steps[i]
+		if x := b.table.index; x != nil && st.existed && st.room.bytes == nil {
+			x.remove(st.key) // only now, when no reader finds it any more
+		}
+		// Only now: compaction takes what is in a slab, and in no slot, for dead.
+		if st.existed {
 			b.table.shard(st.hash).compact(st.old.size)
 		}
 	}
@@ -230,6 +234,9 @@ func (t *table) clear() {
 		t.shards[i].clear()
 	}
 	b.shown.Store(true)
+	if t.index != nil {
+		t.index.clear() // when no reader finds a key any more
+	}
 	for i := range t.shards {
 		t.shards[i].batch.Store(nil)
 	}

@@ -58,6 +58,34 @@
 // open suspends that for the slabs that it holds. Segments are not merged: when most
 // keys of a large store have gone, theirs stay until their shard is empty.
 //
+// # Order
+//
+// With [Options.Ordered] a store keeps its keys in the order of their bytes as well:
+//
+//	for key, value := range s.Range("user:1000", "user:2000") {
+//
+// and Prefix, Backward, Min and Max in the same way. The index is a B+tree of the keys,
+// 24 bytes each, one for the whole store. An overwrite does not touch it. What it costs,
+// measured on two cores with a million keys of 16 bytes:
+//
+//   - 25 to 36 bytes a key: 25 when keys come in ascending order, 36 in random order, 28
+//     after a full copy or a restart. A key of more than 23 bytes takes its own length in
+//     addition, and comparisons of two that share their first 16 bytes are slower.
+//   - A new or deleted key, but no other write, costs about as much again as without. The
+//     index has one lock: writers of new keys wait for each other, for half a microsecond.
+//   - A tree is made of blocks of 1.5 KiB without pointers: a million keys are 23,000
+//     objects for the garbage collector, a millisecond or two.
+//   - A full copy sorts the keys once, before it takes the place of the old contents: 0.2
+//     microseconds a key, and 24 bytes of memory for each meanwhile.
+//   - An open [Snapshot] lets a block of the index be copied when it is first changed.
+//
+// Without it the same calls give the same, by a pass over all keys that notes and sorts
+// those of the range. All goes through the memory from front to back, in no order: five
+// times as fast as Range from one end to the other.
+//
+// Iterations over a store are weak: each key at most once, with its value at its turn.
+// Those over a [Snapshot] are exact. Neither holds a lock while the loop's body runs.
+//
 // # Records
 //
 // What the log holds, and so what followers are sent, is a sequence of records, each
@@ -95,6 +123,8 @@
 //   - What several keys become at once is announced to the readers of each before the
 //     first of them changes; see batch.go.
 //   - The table holds what the log says, unless Store.applying says otherwise.
+//   - The index has every key that can be found in the table, and, but under the lock of
+//     the key's shard, no other.
 //
 // # Locks
 //
@@ -105,17 +135,29 @@
 //   - expirer.batch
 //   - the locks of a table's shards, several in index order; one shard of a table that
 //     is being loaded
+//   - index.mu
 //   - the log's own locks
 //   - expirer.mu, waiters.mu, watching.mu, hub.mu, Snapshot.mu, under which no other is taken
 //
 // Reads take none of them, but for those of a transaction, which take one shard's at a
-// time. The functions of transactions, and the bodies of loops, run without any. The files in the order in which to read them: slot.go,
-// entry.go, segment.go, directory.go, arena.go (memory); shard.go, grow.go, compact.go,
-// freeze.go, deadlines.go, table.go, shardset.go, batch.go (what a shard does with it);
-// options.go, errors.go, store.go, get.go, set.go, write.go, counter.go, rename.go,
-// deleteprefix.go, iterate.go (the store); tx.go, reads.go, txread.go, txwrite.go,
-// txiterate.go, commit.go (transactions); record.go, parts.go, apply.go, wait.go,
-// digest.go, clock.go, expire.go (the log); encode.go, snapshot.go, restore.go, dump.go,
-// load.go, loadshard.go (whole states); event.go, stretch.go, source.go, hub.go,
-// parking.go, cut.go, watch.go, resume.go (watchers).
+// time, and iterations by the index, which take that for a chunk of keys. The functions of
+// transactions, and the bodies of loops, run without any.
+//
+// # Files
+//
+// In the order in which to read them:
+//
+//   - memory: slot.go, entry.go, segment.go, directory.go, arena.go
+//   - what a shard does with it: shard.go, grow.go, compact.go, freeze.go, deadlines.go,
+//     table.go, shardset.go, batch.go
+//   - the order of the keys: indexkey.go, keyslabs.go, tree.go, treeremove.go, treescan.go,
+//     index.go
+//   - the store: options.go, errors.go, store.go, get.go, set.go, write.go, drop.go, counter.go,
+//     rename.go, deleteprefix.go, iterate.go, range.go, keyrange.go, scan.go
+//   - transactions: tx.go, reads.go, txread.go, txwrite.go, txiterate.go, commit.go
+//   - the log: record.go, parts.go, apply.go, wait.go, digest.go, clock.go, expire.go
+//   - whole states: encode.go, snapshot.go, restore.go, dump.go, load.go, loadshard.go,
+//     bulk.go, loose.go
+//   - watchers: event.go, stretch.go, source.go, hub.go, parking.go, cut.go, watch.go,
+//     resume.go
 package kv

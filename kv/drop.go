@@ -8,5 +8,5 @@ import "github.com/emberkv/ember/backlog"
 // room for both; [Store.Clear] is the write that removes all keys. Values that were
 // read before stay valid. It asks no gate and returns [ErrClosed].
 func (s *Store) Drop() error {
-	return s.exchange(newSeededTable(), func() (*backlog.Log, error) { return backlog.NewLog(&s.opts), nil })
+	return s.exchange(s.emptyTable(), func() (*backlog.Log, error) { return backlog.NewLog(&s.opts), nil })
 }

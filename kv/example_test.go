@@ -78,6 +78,101 @@ func ExampleStore_Prefix() {
 	// Output: user:1 = Ada
 }
 
+func ExampleStore_Range() {
+	s := kv.New(&kv.Options{Ordered: true})
+	defer s.Close()
+	for _, day := range []string{"2026-03-01", "2026-01-15", "2026-02-03", "2026-02-28"} {
+		s.Set(day, []byte("…"))
+	}
+	// A page of two, and then the next one, from behind the last key on.
+	from := "2026-01-01"
+	for {
+		n := 0
+		for key := range s.Range(from, "2026-03-01") {
+			fmt.Println(key)
+			from = key + "\x00"
+			if n++; n == 2 {
+				break
+			}
+		}
+		if n < 2 {
+			return
+		}
+		fmt.Println("--")
+	}
+	// Output:
+	// 2026-01-15
+	// 2026-02-03
+	// --
+	// 2026-02-28
+}
+
+func ExampleStore_Backward() {
+	s := kv.New(&kv.Options{Ordered: true})
+	defer s.Close()
+	for _, time := range []string{"log:0815", "log:0816", "log:0930", "user:1"} {
+		s.Set(time, nil)
+	}
+	for key := range s.Backward("log:", "log:09") {
+		fmt.Println(key)
+	}
+	// Output:
+	// log:0816
+	// log:0815
+}
+
+// A queue: the smallest key is the next one.
+func ExampleStore_Min() {
+	s := kv.New(&kv.Options{Ordered: true})
+	defer s.Close()
+	s.Set("job:2", []byte("sweep"))
+	s.Set("job:1", []byte("cook"))
+	for {
+		key, value, err := s.Min()
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Printf("%s: %s\n", key, value)
+		s.Delete(key)
+	}
+	// Output:
+	// job:1: cook
+	// job:2: sweep
+	// kv: key not found
+}
+
+func ExampleStore_Max() {
+	s := kv.New(&kv.Options{Ordered: true})
+	defer s.Close()
+	s.Set("2026-01", []byte("17"))
+	s.Set("2026-02", []byte("23"))
+	key, value, err := s.Max()
+	fmt.Printf("%s: %s, %v\n", key, value, err)
+	// Output: 2026-02: 23, <nil>
+}
+
+func ExampleSnapshot_Range() {
+	s := kv.New(&kv.Options{Ordered: true})
+	defer s.Close()
+	s.Set("a", []byte("1"))
+	s.Set("b", []byte("2"))
+	snapshot, err := s.Snapshot()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer snapshot.Close()
+	s.Delete("a")
+	s.Set("c", []byte("3"))
+	for key, value := range snapshot.Range("", "") {
+		fmt.Printf("%s = %s\n", key, value)
+	}
+	// Output:
+	// a = 1
+	// b = 2
+}
+
 // A reader on another node sees what was written here before it was told so.
 func ExampleStore_Wait() {
 	s := kv.New(nil)

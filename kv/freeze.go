@@ -112,11 +112,15 @@ func markWords(data []byte) int {
 // returns false. They come in the order in which they lie in memory, so that memory is
 // read from front to back.
 func (l *listing) records(yield func(record []byte) bool) {
-	for id, data := range l.slabs.data {
+	l.places(func(slab uint32, offset int) bool { return yield(recordAt(l.slabs.data[slab][offset:])) })
+}
+
+// places is records, but it says where they begin.
+func (l *listing) places(yield func(slab uint32, offset int) bool) {
+	for id := range l.slabs.data {
 		for i, word := range l.marks[id] {
 			for ; word != 0; word &= word - 1 {
-				place := (i*64 + bits.TrailingZeros64(word)) * entryAlign
-				if !yield(recordAt(data[place:])) {
+				if !yield(uint32(id), (i*64+bits.TrailingZeros64(word))*entryAlign) {
 					return
 				}
 			}

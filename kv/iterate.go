@@ -1,30 +1,25 @@
 package kv
 
-import (
-	"iter"
-	"strings"
-)
+import "iter"
 
 // All returns an iterator over the store's keys and values, in no particular
-// order. Keys and values are slices of the store's memory, as [Store.Get] returns
-// them.
+// order, with [Options.Ordered] neither: it is the fastest way to see everything, and
+// [Store.Range] the one to see it in order. Keys and values are slices of the store's
+// memory, as [Store.Get] returns them.
 //
 // The iteration is exact within each of the store's shards, as of the moment when
 // it comes to it, and nothing more: of writes that are made meanwhile it may show
 // some and not others. [Store.Snapshot] is exact throughout. No lock is held while
 // the loop's body runs; it may read and write the store, and take its time. After
 // Close there is nothing to see.
-func (s *Store) All() iter.Seq2[string, []byte] { return s.Prefix("") }
-
-// Prefix is like All for the keys that begin with prefix. It looks at all of them.
-func (s *Store) Prefix(prefix string) iter.Seq2[string, []byte] {
+func (s *Store) All() iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		t := s.table.Load()
 		if t == nil {
 			return
 		}
 		for i := range t.shards {
-			if !s.visit(&t.shards[i], prefix, yield) {
+			if !s.visit(&t.shards[i], yield) {
 				return
 			}
 		}
@@ -32,7 +27,7 @@ func (s *Store) Prefix(prefix string) iter.Seq2[string, []byte] {
 }
 
 // visit yields the visible entries of a shard.
-func (s *Store) visit(sh *shard, prefix string, yield func(string, []byte) bool) (more bool) {
+func (s *Store) visit(sh *shard, yield func(string, []byte) bool) (more bool) {
 	sh.mu.Lock()
 	if sh.mu.keys == 0 {
 		sh.mu.Unlock()
@@ -45,7 +40,7 @@ func (s *Store) visit(sh *shard, prefix string, yield func(string, []byte) bool)
 	more = true
 	entries.records(func(record []byte) bool {
 		e := parseEntry(record)
-		if strings.HasPrefix(text(e.key), prefix) && !s.clock.reached(e.deadline) {
+		if !s.clock.reached(e.deadline) {
 			more = yield(text(e.key), e.value)
 		}
 		return more

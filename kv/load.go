@@ -245,7 +245,16 @@ func (l *loader) Commit(f rdb.Footer) error {
 	if err := l.verify(f); err != nil {
 		return err
 	}
+	l.index()
 	return l.end(l.store.exchange(l.table, func() (*backlog.Log, error) { return l.log, nil }))
+}
+
+// index gives the loaded state its index, if the store has one. It locks nothing that the
+// state in use needs.
+func (l *loader) index() {
+	if l.store.ordered {
+		l.table.setIndex(l.table.buildIndex())
+	}
 }
 
 // verify returns an error unless the loaded state is complete, and what f says.

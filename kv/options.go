@@ -19,6 +19,12 @@ type Options struct {
 	// negative mean no bound by age.
 	LogAge time.Duration
 
+	// Ordered keeps an index of the keys in their order, that of their bytes, by
+	// which Range, Prefix, Backward, Min and Max find theirs. Without it they give the
+	// same, by a pass over all keys. The package's documentation says what the index
+	// costs. A store and those that follow it need not agree on it.
+	Ordered bool
+
 	// MaxRetries is how often [Store.Update] runs its function again when other
 	// writers got in between. 0 means [DefaultMaxRetries], negative never.
 	MaxRetries int

@@ -48,6 +48,7 @@ func (s *Store) Restore(r io.Reader) error {
 	if err := l.verify(in.Footer()); err != nil {
 		return err
 	}
+	l.index()
 	return l.end(s.exchange(l.table, s.newHistory))
 }
 

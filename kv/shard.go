@@ -13,8 +13,9 @@ type shard struct {
 	dir   atomic.Pointer[directory]
 	batch atomic.Pointer[batch] // changes that are being shown; nil for most of the time
 	seed  uint64                // of the table
+	index *index                // of the table; nil when there is none
 
-	_ [32]byte // keep what writers change off the readers' cache line
+	_ [24]byte // keep what writers change off the readers' cache line
 
 	// version is raised under the lock before anything in the shard changes that
 	// shows. Who has found something in the shard while it was locked, and finds the
@@ -162,6 +163,9 @@ func (sh *shard) put(hash uint64, at *found, r reservation, deadline int64, sum 
 	ref := r.slot(hash)
 	m.sum += sum
 	if !at.ok() {
+		if sh.index != nil {
+			sh.index.insert(parseEntry(r.bytes).key) // before readers find it
+		}
 		sh.own(hash).insert(tag(hash), ref)
 		m.keys++
 		m.deadlines.add(deadline, hash)
@@ -179,10 +183,14 @@ func (sh *shard) put(hash uint64, at *found, r reservation, deadline int64, sum 
 // remove takes away the entry at at.
 func (sh *shard) remove(hash uint64, at *found) {
 	sh.take(hash, at)
+	if sh.index != nil {
+		sh.index.remove(at.key)
+	}
 	sh.compact(at.size)
 }
 
-// take is remove without the compaction, as put is publish.
+// take is remove without the index, where the key must stay until no reader finds it, and
+// without the compaction, as put is publish.
 func (sh *shard) take(hash uint64, at *found) {
 	m := &sh.mu
 	sh.version.Add(1)
@@ -200,7 +208,7 @@ func (sh *shard) take(hash uint64, at *found) {
 	sh.kill(at.ref, at.size)
 }
 
-// clear takes away all entries at once.
+// clear takes away all entries at once, but not from the index; see table.clear.
 func (sh *shard) clear() {
 	m := &sh.mu
 	if m.keys == 0 && m.arena.used == 0 {

@@ -22,7 +22,10 @@ type Snapshot struct {
 	bytes   int64
 	now     int64 // the store's clock
 	visible int64 // keys whose deadline had not passed
+	shift   uint  // of a hash, to get the view's number
 	views   []*frozen
+	index   *index // nil when there is none
+	order   treeView
 
 	mu struct {
 		sync.Mutex
@@ -45,6 +48,7 @@ func (s *Store) Snapshot() (*Snapshot, error) {
 	n := &Snapshot{
 		lineage: s.log.Lineage(),
 		seed:    t.seed,
+		shift:   t.shift,
 		bytes:   bytes,
 		now:     s.clock.now(),
 		visible: keys,
@@ -56,6 +60,9 @@ func (s *Store) Snapshot() (*Snapshot, error) {
 	for i := range t.shards {
 		n.views[i] = t.shards[i].freeze()
 		n.visible -= t.shards[i].mu.deadlines.passed(n.now)
+	}
+	if n.index = t.index; n.index != nil {
+		n.order = n.index.freeze()
 	}
 	return n, nil
 }
@@ -69,8 +76,8 @@ func (n *Snapshot) Digest() Digest { return n.digest }
 // Len returns the number of keys that All yields.
 func (n *Snapshot) Len() int { return int(n.visible) }
 
-// All returns an iterator over the keys and values, in no particular order. Keys
-// whose deadline had passed when the snapshot was taken are not shown. Keys and
+// All returns an iterator over the keys and values, in no particular order, as
+// [Store.All] does. Keys whose deadline had passed when the snapshot was taken are not shown. Keys and
 // values are slices of the store's memory, as [Store.Get] returns them. After Close
 // there is nothing to see; a loop that has begun goes on to its end.
 func (n *Snapshot) All() iter.Seq2[string, []byte] {
@@ -187,6 +194,10 @@ func (n *Snapshot) release() {
 		f.release()
 	}
 	n.views = nil
+	if n.index != nil {
+		n.index.release()
+		n.order = treeView{}
+	}
 }
 
 // A countingWriter counts what is written.

@@ -23,9 +23,10 @@ import (
 // every reader. A write returns the error of the log's gate, and then has changed
 // nothing; or, last of all, that of the log's settler, and then stands.
 type Store struct {
-	opts  backlog.Options
-	log   *backlog.Log
-	table atomic.Pointer[table] // nil when closed
+	opts    backlog.Options
+	ordered bool
+	log     *backlog.Log
+	table   atomic.Pointer[table] // nil when closed
 
 	maxRetries, maxTxKeys int
 
@@ -59,14 +60,24 @@ func New(opts *Options) *Store {
 	}
 	s := &Store{
 		opts:       backlog.Options{MaxBytes: opts.LogBytes, MaxAge: opts.LogAge},
+		ordered:    opts.Ordered,
 		maxRetries: opts.maxRetries(),
 		maxTxKeys:  opts.maxTxKeys(),
 	}
 	s.log = backlog.NewLog(&s.opts)
-	s.table.Store(newSeededTable())
+	s.table.Store(s.emptyTable())
 	s.applying.Store(idle)
 	s.expirer.init(s)
 	return s
+}
+
+// emptyTable returns a table to begin with.
+func (s *Store) emptyTable() *table {
+	t := newSeededTable()
+	if s.ordered {
+		t.setIndex(newIndex())
+	}
+	return t
 }
 
 // Log returns the store's log. It is the same one for the store's whole life.

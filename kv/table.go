@@ -18,6 +18,7 @@ type table struct {
 	seed   uint64
 	shift  uint // of the hash, to get the shard's number
 	shards []shard
+	index  *index // nil when there is none
 }
 
 func newTable(seed uint64, shards int) *table {
@@ -33,6 +34,14 @@ func newSeededTable() *table {
 	var seed [8]byte
 	rand.Read(seed[:]) // never fails: crypto/rand ends the program instead
 	return newTable(binary.LittleEndian.Uint64(seed[:]), tableShards)
+}
+
+// setIndex gives a table that nobody else knows yet an index of exactly its keys.
+func (t *table) setIndex(x *index) {
+	t.index = x
+	for i := range t.shards {
+		t.shards[i].index = x
+	}
 }
 
 // number returns the number of the shard that a hash belongs to.

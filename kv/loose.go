@@ -1,0 +1,110 @@
+package kv
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+)
+
+// A loose item is one of a long key that is not in the index's slabs yet. In place of these
+// it refers to the entry: the number of the shard, and a slot without the bits of the hash.
+func loose(x indexKey, shard int, ref slot) indexKey {
+	x.tail = uint64(shard)<<(64-hashBits+8) | uint64(ref)>>hashBits<<8 | longKey
+	return x
+}
+
+// looseKey returns the key of an item, of a short one in the memory of buf.
+func (t *table) looseKey(x indexKey, buf *[24]byte) []byte {
+	if !x.long() {
+		return x.key(nil, buf)
+	}
+	const placeBits = 64 - hashBits
+	shard, ref := x.tail>>(8+placeBits), slot(x.tail>>8&(1<<placeBits-1)<<hashBits)
+	return t.shards[shard].slabs.Load().entryAt(ref).key
+}
+
+// restOf returns the key of a loose item, and "" for a short one.
+func (t *table) restOf(x indexKey) string {
+	if !x.long() {
+		return ""
+	}
+	return text(t.looseKey(x, nil))
+}
+
+// sortLoose sorts items, loose if they are of long keys: first by what they hold, and then
+// those that are alike by the rest of their keys.
+func (t *table) sortLoose(items []indexKey) {
+	slices.SortFunc(items, func(a, b indexKey) int {
+		if a.hi != b.hi {
+			return cmp.Compare(a.hi, b.hi)
+		}
+		return cmp.Compare(a.lo, b.lo)
+	})
+	var room []deepItem
+	for len(items) > 0 {
+		n, long := 1, items[0].long()
+		for n < len(items) && items[n].hi == items[0].hi && items[n].lo == items[0].lo {
+			long = long || items[n].long()
+			n++
+		}
+		switch {
+		case n == 1:
+		case !long:
+			slices.SortFunc(items[:n], func(a, b indexKey) int { return cmp.Compare(a.tail, b.tail) })
+		default:
+			room = room[:0]
+			for _, x := range items[:n] {
+				room = append(room, deepItem{whole: x})
+			}
+			t.sortDeep(room, 16)
+			for i := range room {
+				items[i] = room[i].whole
+			}
+		}
+		items = items[n:]
+	}
+}
+
+// A deepItem has a part of its key at hand. To read the keys at every comparison would be
+// ten times as slow: they lie anywhere in memory.
+type deepItem struct {
+	hi, lo uint64 // 16 bytes of the key, filled up with zeros
+	left   int    // how many bytes the key had left there, but at most 17
+	whole  indexKey
+}
+
+const deepBytes = 16
+
+// sortDeep sorts items whose keys have their first depth bytes, or all they have, alike.
+func (t *table) sortDeep(items []deepItem, depth int) {
+	for i := range items {
+		x := &items[i]
+		var short [24]byte
+		key := t.looseKey(x.whole, &short)
+		var part [deepBytes]byte
+		rest := key[min(depth, len(key)):]
+		copy(part[:], rest)
+		x.hi, x.lo = binary.BigEndian.Uint64(part[:]), binary.BigEndian.Uint64(part[8:])
+		x.left = min(len(rest), deepBytes+1)
+	}
+	compare := func(a, b deepItem) int {
+		switch {
+		case a.hi != b.hi:
+			return cmp.Compare(a.hi, b.hi)
+		case a.lo != b.lo:
+			return cmp.Compare(a.lo, b.lo)
+		}
+		return a.left - b.left
+	}
+	slices.SortFunc(items, compare)
+	for len(items) > 0 {
+		n := 1
+		for n < len(items) && compare(items[0], items[n]) == 0 {
+			n++
+		}
+		if n > 1 {
+			t.sortDeep(items[:n], depth+deepBytes)
+		}
+		items = items[n:]
+	}
+}

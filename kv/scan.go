@@ -1,0 +1,188 @@
+package kv
+
+import (
+	"sync/atomic"
+
+	"github.com/emberkv/ember/internal/hash"
+)
+
+const (
+	// A chunk is as many keys as are taken from the index under its lock, a microsecond's
+	// work. The first one is small, for those who want no more than a few keys.
+	firstChunk = 8
+	chunkItems = 128
+
+	// chunkGrowth is by how much the next chunk is larger.
+	chunkGrowth = 4
+
+	// scanAhead is how many keys' cache lines are asked for before the first of them is
+	// looked up.
+	scanAhead = 32
+)
+
+// A cursor goes through the keys of an index, a chunk at a time. It lies on the stack of
+// the loop that it is for.
+type cursor struct {
+	backward bool
+	end      start // of the range: the first key beyond it, or backward the last one in it
+	this     start // of this chunk
+	next     start // of the next one
+	size     int   // of the next one
+	done     bool  // there is no next one
+
+	n      int // items in this chunk
+	items  [chunkItems]indexKey
+	hashes [chunkItems]uint64
+	slabs  *keySlabSet // of the items
+	buf    [24]byte
+}
+
+func (c *cursor) init(r *keyRange) {
+	c.backward, c.size = r.backward, firstChunk
+	from, to := start{bound: boundAt(r.from), set: r.from != ""}, start{bound: boundAt(r.to), set: r.to != ""}
+	if c.next, c.end = from, to; c.backward {
+		c.next, c.end = to, from
+	}
+}
+
+// room returns where the next chunk's items go.
+func (c *cursor) room() []indexKey { return c.items[:c.size] }
+
+// took takes notice of the n items that are there now, and leaves out those beyond the
+// range's end.
+func (c *cursor) took(n int, slabs *keySlabSet) {
+	c.n, c.slabs, c.done = n, slabs, n < c.size
+	c.size = min(c.size*chunkGrowth, chunkItems)
+	c.this = c.next
+	if n == 0 {
+		return
+	}
+	c.next = c.behind(n - 1)
+	for c.n > 0 && c.beyond(c.n-1) {
+		c.done = true
+		c.n--
+	}
+}
+
+// beyond reports whether item i is beyond the range's end.
+func (c *cursor) beyond(i int) bool {
+	return c.end.set && c.end.after(&c.items[i], c.slabs) == c.backward
+}
+
+// behind returns the start of a chunk that begins behind item i of this one.
+func (c *cursor) behind(i int) start {
+	return start{bound: boundOf(c.items[i], c.slabs), set: true, exclusive: true}
+}
+
+// key returns the key of item i, good until the next call.
+func (c *cursor) key(i int) string { return text(c.items[i].key(c.slabs, &c.buf)) }
+
+// ahead returns the hashes of the items from i on that are looked up together.
+func (c *cursor) ahead(i int, seed uint64) []uint64 {
+	end := min(i+scanAhead, c.n)
+	for j := i; j < end; j++ {
+		c.hashes[j] = hash.String(seed, c.key(j))
+	}
+	return c.hashes[i:end]
+}
+
+// scan is an iteration by the index.
+func (s *Store) scan(r keyRange, yield func(string, []byte) bool) {
+	var c cursor
+	for c.init(&r); !c.done; {
+		t := s.table.Load()
+		if t == nil {
+			return
+		}
+		if r.backward {
+			c.took(t.index.descend(&c.next, c.room()))
+		} else {
+			c.took(t.index.ascend(&c.next, c.room()))
+		}
+		if !s.scanChunk(t, &c, yield) {
+			return
+		}
+	}
+}
+
+// scanChunk yields what the table has of a cursor's chunk.
+func (s *Store) scanChunk(t *table, c *cursor, yield func(string, []byte) bool) (more bool) {
+	for i := 0; i < c.n; i++ {
+		if i%scanAhead == 0 {
+			t.warmHashes(c.ahead(i, t.seed))
+		}
+		if s.table.Load() != t {
+			// The contents were replaced: go on in the others.
+			if c.next, c.done = c.this, false; i > 0 {
+				c.next = c.behind(i - 1)
+			}
+			return true
+		}
+		h := c.hashes[i]
+		e, ok := t.shard(h).find(h, c.key(i))
+		if ok && !s.clock.reached(e.deadline) && !yield(text(e.key), e.value) {
+			return false
+		}
+	}
+	return true
+}
+
+// warmHashes does for keys that are about to be read what warm does for operations.
+func (t *table) warmHashes(hashes []uint64) (sum byte) {
+	for _, h := range hashes {
+		first, home := t.shard(h).dir.Load().home(h)
+		atomic.LoadUint64(&at(first, home)[0])
+	}
+	for _, h := range hashes {
+		sum += t.shard(h).glance(h)
+	}
+	return sum
+}
+
+// scan is an iteration by the frozen index. Nothing in the views changes, and nothing is
+// missing there.
+func (n *Snapshot) scan(r keyRange, yield func(string, []byte) bool) {
+	var c cursor
+	for c.init(&r); !c.done; {
+		if r.backward {
+			c.took(n.order.descend(&c.next, c.room()), n.order.set)
+		} else {
+			c.took(n.order.ascend(&c.next, c.room()), n.order.set)
+		}
+		for i := 0; i < c.n; i++ {
+			if i%scanAhead == 0 {
+				n.warm(c.ahead(i, n.seed))
+			}
+			h := c.hashes[i]
+			if e, ok := n.find(h, c.key(i)); ok && !yield(text(e.key), e.value) {
+				return
+			}
+		}
+	}
+}
+
+func (n *Snapshot) hash(key string) uint64 { return hash.String(n.seed, key) }
+
+func (n *Snapshot) view(hash uint64) *frozen { return n.views[hash>>n.shift] }
+
+// find returns the entry of a key that the snapshot shows.
+func (n *Snapshot) find(hash uint64, key string) (entry, bool) {
+	e, ok := n.view(hash).find(hash, key)
+	return e, ok && (e.deadline == 0 || e.deadline > n.now)
+}
+
+// warm asks for the cache lines of keys that are about to be read.
+func (n *Snapshot) warm(hashes []uint64) (sum byte) {
+	for _, h := range hashes {
+		first, home := n.view(h).dir.home(h)
+		atomic.LoadUint64(&at(first, home)[0])
+	}
+	for _, h := range hashes {
+		f := n.view(h)
+		p := f.dir.probe(h)
+		if _, _, ref, ok := p.next(); ok {
+			sum += f.slabs.data[ref.slab()][ref.offset()]
+		}
+	}
+	return sum
+}
