@@ -3,6 +3,7 @@ package rdb
 import (
 	"fmt"
 
+	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/internal/pack"
 )
 
@@ -49,8 +50,8 @@ func (c Compression) MarshalText() ([]byte, error) {
 	return []byte(c.String()), nil
 }
 
-// UnmarshalText reads what MarshalText writes. It returns an error, and leaves c
-// alone, for anything else.
+// UnmarshalText reads what MarshalText writes. For anything else it returns
+// [backlog.ErrText] and leaves c alone.
 func (c *Compression) UnmarshalText(text []byte) error {
 	for i, name := range compressions {
 		if string(text) == name {
@@ -58,7 +59,7 @@ func (c *Compression) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("rdb: unknown compression %q, want off, none, s2 or zstd", text)
+	return fmt.Errorf("%w: compression %.40q is none of %q", backlog.ErrText, text, compressions)
 }
 
 func (c Compression) known() bool { return c >= Off && c <= Zstd }

@@ -152,11 +152,14 @@ func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
 	own := n.hello()
 	own.versionMax = min(maxProtocol, h.versionMax)
 	own.versionMin = own.versionMax
+	packs := own.packing.choose(h.packing)
+	own.packing = own.packing.with(packs)
 	if err := l.w.write(kindWelcome, own.append(nil), nil); err != nil {
 		return nil, 0, err
 	}
 	l.told = own.lineage.Current
 	l.settle(n.opts, fromFollower)
+	l.packs, l.w.packs = packs, packs // only the way down is packed
 	return reader, refusal, nil
 }
 

@@ -188,7 +188,12 @@ func (f *feed) sendBlock(buf *blockBuffer) error {
 	if buf.footer != nil {
 		return f.endCopy(buf.footer)
 	}
-	err := f.link.w.write(kindBlock, nil, buf.body)
+	var err error
+	if packed := &buf.packed[f.link.packs]; len(packed.frames) > 0 {
+		err = f.link.w.writePacked(kindBlock, buf.body, packed)
+	} else {
+		err = f.link.w.write(kindBlock, nil, buf.body)
+	}
 	if err == nil {
 		f.copy.sentBlock(buf, f.reader.Offset())
 	}
@@ -199,7 +204,7 @@ func (f *feed) sendBlock(buf *blockBuffer) error {
 		return err
 	}
 	f.mu.Lock()
-	f.mu.written = f.link.w.written
+	f.mu.written, f.mu.plain = f.link.w.written, f.link.w.plain
 	f.mu.Unlock()
 	f.report(func(p *Progress) {
 		p.Keys += keys

@@ -47,6 +47,7 @@ type feed struct {
 		state   FollowerState
 		sent    int64       // offset up to which the log was sent, or is being sent
 		written int64       // bytes on the connection
+		plain   int64       // what they would be without compression
 		inLine  *copying    // from joining the passes to the end of the copy
 		sync    *syncRecord // what the follower is given; nil before that is known
 		goal    int64       // while streaming: what the follower has to apply to have caught up
@@ -84,6 +85,7 @@ func (f *feed) run() error {
 	}
 	f.link.close(err)
 	<-listening
+	f.link.release()
 	err = linkError("serve", f.link.peer, f.link.because(err))
 
 	f.account().end(err)
@@ -300,7 +302,7 @@ func (f *feed) forked() error {
 func (f *feed) willSend(offset int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.mu.sent, f.mu.written = offset, f.link.w.written
+	f.mu.sent, f.mu.written, f.mu.plain = offset, f.link.w.written, f.link.w.plain
 }
 
 // wait blocks until there may be something to send.
@@ -353,7 +355,7 @@ func (f *feed) beatIfDue() error {
 func (f *feed) beat() error {
 	seq := f.seq.Add(1)
 	f.mu.Lock()
-	f.mu.sentAt, f.mu.written = time.Now(), f.link.w.written
+	f.mu.sentAt, f.mu.written, f.mu.plain = time.Now(), f.link.w.written, f.link.w.plain
 	f.mu.Unlock()
 	h := heartbeat{seq: seq, end: f.n.log.End(), clock: f.n.clock()}
 	var b [24]byte

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"github.com/emberkv/ember/internal/pack"
 )
 
 // magic begins each direction of a connection. Its first byte is no text, its
@@ -23,7 +25,8 @@ const (
 	// maxHandshakeBody is what a stranger can make us hold.
 	maxHandshakeBody = 1024
 
-	flagMore = 1 // the message goes on in the next frame of this kind
+	flagMore   = 1 // the message goes on in the next frame of this kind
+	flagPacked = 2 // the body is packed, as was agreed
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -41,7 +44,14 @@ type frameWriter struct {
 	// pass. Nil means never.
 	between func() error
 
+	// packs is how frames are packed whose kind may be; the coder is made when it
+	// is first needed, and closed by who owns the link.
+	packs pack.Algorithm
+	enc   pack.Encoder
+	whole []byte // a body of which the head lies elsewhere
+
 	written int64
+	plain   int64 // what written would be if nothing was packed
 }
 
 // smallFrame is the size up to which copying a frame together costs less than
@@ -65,19 +75,70 @@ func (w *frameWriter) write(kind kind, head, rest []byte) error {
 		if len(rest) > 0 {
 			flags = flagMore
 		}
-		if err := w.writeFrame(kind, flags, head, part); err != nil {
+		if err := w.writePart(kind, flags, head, part); err != nil {
 			return err
 		}
 		if len(rest) == 0 {
 			return nil
 		}
 		head = nil
-		if w.between != nil {
-			if err := w.between(); err != nil {
-				return err
-			}
+		if err := w.pause(); err != nil {
+			return err
 		}
 	}
+}
+
+// pause lets a heartbeat pass between the frames of a message.
+func (w *frameWriter) pause() error {
+	if w.between == nil {
+		return nil
+	}
+	return w.between()
+}
+
+// writePart packs and sends one frame of a message.
+func (w *frameWriter) writePart(kind kind, flags byte, head, part []byte) error {
+	n := len(head) + len(part)
+	if w.packs == pack.None || !kind.packable() || n < pack.MinBytes {
+		return w.writeFrame(kind, flags, head, part)
+	}
+	body := part
+	if len(head) > 0 {
+		w.whole = append(append(w.whole[:0], head...), part...)
+		body = w.whole
+	}
+	packed, ok := appendPacked(w.enc.Scratch[:0], &w.enc, w.packs, body)
+	if w.enc.Scratch = packed; !ok {
+		return w.writeFrame(kind, flags, head, part)
+	}
+	w.plain += int64(n - len(packed))
+	return w.writeFrame(kind, flags|flagPacked, nil, packed)
+}
+
+// writePacked sends a message whose frames were packed before. The body is what
+// they were packed from, for those that go as they are.
+func (w *frameWriter) writePacked(kind kind, body []byte, p *packedBody) error {
+	rest := p.bytes
+	for i, f := range p.frames {
+		part, flags := body[:f.plain], byte(0)
+		body = body[f.plain:]
+		if f.packed > 0 {
+			part, rest = rest[:f.packed], rest[f.packed:]
+			flags |= flagPacked
+			w.plain += int64(f.plain - f.packed)
+		}
+		last := i == len(p.frames)-1
+		if !last {
+			flags |= flagMore
+		}
+		if err := w.writeFrame(kind, flags, nil, part); err != nil || last {
+			return err
+		}
+		if err := w.pause(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *frameWriter) writeFrame(kind kind, flags byte, head, part []byte) error {
@@ -94,6 +155,7 @@ func (w *frameWriter) writeFrame(kind kind, flags byte, head, part []byte) error
 	w.conn.SetWriteDeadline(time.Now().Add(w.timeout))
 	n := int64(len(h) + len(head) + len(part))
 	w.written += n
+	w.plain += n
 	if n <= smallFrame {
 		w.small = append(append(append(w.small[:0], h...), head...), part...)
 		_, err := w.conn.Write(w.small)
@@ -117,10 +179,15 @@ type frameReader struct {
 	frame   []byte // body of the last frame, reused
 	message []byte // body of a message of several frames
 
+	packs  pack.Algorithm // how frames may be packed
+	dec    pack.Decoder   // closed by who owns the link
+	packed []byte         // body of the last packed frame, reused
+
 	// beat is called for a heartbeat that arrives inside a message.
 	beat func(body []byte) error
 
-	read int64
+	read  int64
+	plain int64 // what read would be if nothing was packed
 }
 
 func newFrameReader(conn net.Conn, timeout time.Duration) *frameReader {
@@ -192,8 +259,10 @@ func (r *frameReader) readFrame() (kind, byte, []byte, error) {
 	k, flags, announced := kind(h[0]), h[1], binary.LittleEndian.Uint32(h[4:])
 	limit := min(r.limit(k), maxFrameBody)
 	switch seq := binary.LittleEndian.Uint32(h[8:]); {
-	case !k.known() || flags&^flagMore != 0 || h[2]|h[3] != 0:
+	case !k.known() || flags&^(flagMore|flagPacked) != 0 || h[2]|h[3] != 0:
 		return 0, 0, nil, fmt.Errorf("%w: frame header % x", ErrProtocol, h)
+	case flags&flagPacked != 0 && (r.packs == pack.None || !k.packable()):
+		return 0, 0, nil, fmt.Errorf("%w: packed %v, which was not agreed", ErrProtocol, k)
 	case !r.takes.has(k):
 		return 0, 0, nil, fmt.Errorf("%w: %v out of place", ErrProtocol, k)
 	case announced > uint32(limit): // not as an int, which may have 32 bits
@@ -202,7 +271,13 @@ func (r *frameReader) readFrame() (kind, byte, []byte, error) {
 		return 0, 0, nil, fmt.Errorf("%w: frame %d where %d was due", ErrProtocol, seq, r.seq)
 	}
 	length := int(announced)
-	body := r.room(k, length)
+	var body []byte
+	if flags&flagPacked != 0 {
+		r.packed = roomFor(r.packed, length)
+		body = r.packed[:length]
+	} else {
+		body = r.room(k, length)
+	}
 	if _, err := io.ReadFull(r.br, body); err != nil {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
@@ -215,6 +290,13 @@ func (r *frameReader) readFrame() (kind, byte, []byte, error) {
 	}
 	r.seq++
 	r.read += int64(frameHeaderBytes + length)
+	if flags&flagPacked != 0 {
+		var err error
+		if body, err = r.unpack(k, limit, body); err != nil {
+			return 0, 0, nil, err
+		}
+	}
+	r.plain += int64(frameHeaderBytes + len(body))
 	return k, flags, body, nil
 }
 
@@ -233,12 +315,18 @@ func (r *frameReader) room(k kind, length int) []byte {
 	if k == kindBlock {
 		return make([]byte, length)
 	}
-	if cap(r.frame) < length {
-		size := 4 << 10
-		for size < length {
-			size *= 2
-		}
-		r.frame = make([]byte, size)
-	}
+	r.frame = roomFor(r.frame, length)
 	return r.frame[:length]
+}
+
+// roomFor returns buf if it has the capacity for length bytes, or a larger one.
+func roomFor(buf []byte, length int) []byte {
+	if cap(buf) >= length {
+		return buf
+	}
+	size := 4 << 10
+	for size < length {
+		size *= 2
+	}
+	return make([]byte, size)
 }

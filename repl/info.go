@@ -82,7 +82,8 @@ import (
 //	ember_last_partial_*            the newest partial resync given
 //	ember_slaveN                    of slaveN: name, id, addr, priority; sent: offset; behind: bytes
 //	                                not applied; rtt: seconds; place: in line for a full copy, from 1;
-//	                                keys, bytes, log_bytes: of its sync
+//	                                keys, bytes, log_bytes: of its sync; compression: none, s2 or zstd;
+//	                                written: bytes on the link; written_plain: without compression
 //
 // Of a replica:
 //
@@ -95,6 +96,9 @@ import (
 //	ember_master_next_try_seconds   until the next attempt
 //	ember_master_attempts           connections tried
 //	ember_master_sync_full, ember_master_sync_partial  how many were taken
+//	ember_master_compression        of the present link, or the last one: none, s2 or zstd
+//	ember_master_read_bytes         received on it
+//	ember_master_read_plain_bytes   what that would be without compression
 //	ember_master_last_full_*        the newest full copy taken
 //	ember_master_last_partial_*     the newest partial resync
 //

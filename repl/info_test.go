@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
 	"github.com/emberkv/ember/repl"
 	"github.com/emberkv/ember/repl/repltest"
 )
@@ -67,6 +68,7 @@ func statuses() map[string]repl.Status {
 			{
 				Peer: peer(2, "berlin", "10.0.0.2:7000"), State: repl.FollowerStreaming, Online: true, Sent: 5000, Received: 4950,
 				Applied: 4950, Behind: 50, LastAck: 1999 * time.Millisecond, RTT: 1234 * time.Microsecond, Written: 6000,
+				Compression: rdb.Zstd, WrittenPlain: 24_000,
 				Sync: &repl.SyncStatus{State: repl.SyncComplete, LogBytes: 77},
 			},
 			{
@@ -94,7 +96,7 @@ func statuses() map[string]repl.Status {
 		Addr: "10.0.0.1:7000", Peer: repl.Peer{ID: repl.NodeID{1}, Name: "paris", Addr: "10.0.0.1:7000", Upstream: true},
 		State: repl.LinkStreaming, Synced: true, Behind: 50, LastIO: 2700 * time.Millisecond, Partials: 1, Fulls: 1, Attempts: 2,
 		LastFull: full, LastPartial: nil, Progress: repl.Progress{Keys: 100, KeysTotal: 100, Bytes: 12_000, BytesTotal: 12_000, Shards: 8, ShardsTotal: 8},
-		Read: 13_000, ClockSkew: -25 * time.Millisecond,
+		Read: 13_000, Compression: rdb.S2, ReadPlain: 39_000, ClockSkew: -25 * time.Millisecond,
 	}
 	copying, down := up, up
 	copying.State, copying.Synced, copying.Down, copying.Behind, copying.LastIO = repl.LinkCopying, false, 3*time.Second, 0, 100*time.Millisecond

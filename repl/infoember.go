@@ -30,9 +30,9 @@ func (w *infoWriter) ember(s *Status) {
 		if f.Sync != nil {
 			sync = *f.Sync
 		}
-		w.line(fmt.Sprintf("ember_slave%d:name=%s,id=%s,addr=%s,priority=%d,sent=%d,behind=%d,rtt=%.3f,place=%d,keys=%d,bytes=%d,log_bytes=%d",
+		w.line(fmt.Sprintf("ember_slave%d:name=%s,id=%s,addr=%s,priority=%d,sent=%d,behind=%d,rtt=%.3f,place=%d,keys=%d,bytes=%d,log_bytes=%d,compression=%s,written=%d,written_plain=%d",
 			i, item(f.Peer.Name), f.Peer.ID, item(f.Peer.Addr), f.Peer.Priority, f.Sent, f.Behind, f.RTT.Seconds(), f.Place,
-			sync.Keys, sync.Bytes, sync.LogBytes))
+			sync.Keys, sync.Bytes, sync.LogBytes, f.Compression, f.Written, f.WrittenPlain))
 	}
 }
 
@@ -58,6 +58,9 @@ func (w *infoWriter) emberUpstream(u *UpstreamStatus) {
 	w.number("ember_master_attempts", u.Attempts)
 	w.number("ember_master_sync_full", u.Fulls)
 	w.number("ember_master_sync_partial", u.Partials)
+	w.text("ember_master_compression", u.Compression.String())
+	w.number("ember_master_read_bytes", u.Read)
+	w.number("ember_master_read_plain_bytes", u.ReadPlain)
 	w.full("ember_master_last_full_", u.LastFull)
 	w.partial("ember_master_last_partial_", u.LastPartial)
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/pack"
+	"github.com/emberkv/ember/rdb"
 )
 
 // A link is one connection after its two ends have found out about each other.
@@ -22,6 +24,8 @@ type link struct {
 	peer Peer
 	with *hello          // what the peer said of itself
 	told backlog.History // the newest that a follower was told of
+
+	packs pack.Algorithm // how the frames from the upstream are packed; agreed in the handshake
 
 	once   sync.Once
 	closed chan struct{} // closed by close
@@ -50,6 +54,16 @@ func (l *link) close(err error) {
 		l.conn.Close()
 	})
 }
+
+// release lets go of the link's coders. It is called when the link is closed and
+// both of its goroutines have ended.
+func (l *link) release() {
+	l.r.dec.Close()
+	l.w.enc.Close()
+}
+
+// compression returns how what comes from the upstream is compressed.
+func (l *link) compression() rdb.Compression { return rdb.Compression(l.packs) }
 
 // because returns the reason for which the link was closed, in place of the
 // error that closing has caused; or err, if it was not closed by us.

@@ -205,7 +205,7 @@ func (l *loading) account(b *rdb.Block) {
 func (s *session) report() {
 	l := s.up.load
 	s.up.mu.Lock()
-	s.up.mu.read, s.up.mu.lastIO = s.link.r.read, time.Now()
+	s.up.mu.read, s.up.mu.readPlain, s.up.mu.lastIO = s.link.r.read, s.link.r.plain, time.Now()
 	s.up.mu.Unlock()
 	if p := l.sync.advance(func(p *Progress) { *p = l.progress }); p != nil {
 		call(s.up.node.opts.Events.Progress, *p)
@@ -220,7 +220,7 @@ func (s *session) loadLog(body []byte) error {
 	if at != s.at.Offset {
 		return fmt.Errorf("%w: log at %d where %d was due", ErrProtocol, at, s.at.Offset)
 	}
-	s.up.heard(clock, at+int64(len(records)), s.link.r.read)
+	s.up.heard(clock, at+int64(len(records)), s.link.r)
 	if err := s.up.load.loader.Records(at, records); err != nil {
 		s.up.dropLoad()
 		return linkError("load", s.link.peer, fmt.Errorf("records at %s: %w", s.at, err))

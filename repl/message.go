@@ -102,11 +102,12 @@ type hello struct {
 	id                     NodeID
 	end                    int64
 	priority               uint16
+	packing                packing
 	name, group, announce  string
 	lineage                backlog.Lineage
 }
 
-const helloFixedBytes = 1 + 1 + 2 + 4 + 4 + 16 + 8 + 2
+const helloFixedBytes = 1 + 1 + 2 + 4 + 4 + 16 + 8 + 2 + 1
 
 func (h *hello) append(b []byte) []byte {
 	b = append(b, h.versionMin, h.versionMax)
@@ -116,6 +117,7 @@ func (h *hello) append(b []byte) []byte {
 	b = append(b, h.id[:]...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.end))
 	b = binary.LittleEndian.AppendUint16(b, h.priority)
+	b = append(b, byte(h.packing))
 	for _, s := range [...]string{h.name, h.group, h.announce} {
 		b = append(append(b, byte(len(s))), s...)
 	}
@@ -145,6 +147,7 @@ func parseHello(b []byte) (*hello, error) {
 	copy(h.id[:], b[12:])
 	h.end = int64(binary.LittleEndian.Uint64(b[28:]))
 	h.priority = binary.LittleEndian.Uint16(b[36:])
+	h.packing = packing(b[38])
 	b = b[helloFixedBytes:]
 	var err error
 	for _, s := range [...]*string{&h.name, &h.group, &h.announce} {

@@ -154,7 +154,8 @@ func (n *Node) hello() *hello {
 		maxRecord:     backlog.MaxRecordBytes,
 		id:            n.opts.ID, name: n.opts.Name, group: n.opts.Group,
 		announce: n.announced(), priority: uint16(max(n.opts.Priority, 0)),
-		end: pos.Offset, lineage: n.log.Lineage(),
+		packing: n.opts.packing(),
+		end:     pos.Offset, lineage: n.log.Lineage(),
 	}
 	if h.lineage.Validate(h.end) != nil {
 		h.end = n.log.End()

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/emberkv/ember/backlog"
+
+	"github.com/emberkv/ember/rdb"
 )
 
 // A NodeID names a node for as long as its [Node] lives. Addresses may change,
@@ -81,6 +83,14 @@ type Options struct {
 	// Transport dials upstreams. The default is TCP. Listeners are handed to
 	// Serve and may be of any kind.
 	Transport Transport
+
+	// Compression is what this node asks for when it follows, and what it offers
+	// to followers that ask for nothing: the follower's wish goes first. The
+	// default, [rdb.None], asks for nothing and grants what is asked for;
+	// [rdb.Off] grants nothing either. Only what goes down is compressed: blocks
+	// of copies, once for all followers that take them, and runs of the log, for
+	// each. A compressed link holds about 1 MiB at its upstream.
+	Compression rdb.Compression
 
 	// Logger takes the node's log, one line for each change of a link. The
 	// default is silence.
@@ -209,6 +219,7 @@ func (o *Options) check() error {
 		{"Group", o.Group, len(o.Group) <= MaxNameBytes, "at most 64 bytes"},
 		{"Announce", o.Announce, len(o.Announce) <= MaxAnnounceBytes, "at most 64 bytes"},
 		{"Priority", o.Priority, o.Priority <= MaxPriority, "at most 65535"},
+		{"Compression", o.Compression, o.Compression >= rdb.Off && o.Compression <= rdb.Zstd, "off, none, s2 or zstd"},
 		{"Heartbeat", o.Heartbeat, o.Heartbeat >= minHeartbeat && o.Heartbeat <= maxHeartbeat, "1ms to 1h"},
 		{"Timeout", o.Timeout, o.Timeout >= 3*o.Heartbeat, "at least three times Heartbeat"},
 		{"HandshakeTimeout", o.HandshakeTimeout, o.HandshakeTimeout > 0, "more than 0"},

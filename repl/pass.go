@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/emberkv/ember/internal/pack"
 	"github.com/emberkv/ember/rdb"
 )
 
@@ -22,6 +23,8 @@ type passes struct {
 	node *Node
 	free chan *blockBuffer
 
+	encoders pack.Encoders // as many as there are dumping goroutines, while a pass runs
+
 	mu struct {
 		sync.Mutex
 		running bool
@@ -36,6 +39,7 @@ type passes struct {
 // A blockBuffer is an encoded block on its way to several followers.
 type blockBuffer struct {
 	body        []byte
+	packed      [pack.Algorithms]packedBody // body, for links that pack; without frames where none does
 	shard       int
 	first, last bool
 	count       int
@@ -74,6 +78,9 @@ func (p *passes) pokeLocked() {
 
 func (p *passes) release(b *blockBuffer) {
 	if b.refs.Add(-1) == 0 && cap(b.body) <= keptBufferBytes {
+		for i := range b.packed {
+			b.packed[i].reset()
+		}
 		select {
 		case p.free <- b:
 		default:
@@ -158,6 +165,7 @@ func (p *passes) run() {
 		if len(p.mu.members) == 0 {
 			p.mu.running = false
 			p.mu.Unlock()
+			p.encoders.Close()
 			return
 		}
 		p.mu.Unlock()
@@ -338,7 +346,8 @@ func (w *pass) waitLocked(enough <-chan time.Time) bool {
 	return false
 }
 
-// WriteBlock encodes b once and queues it for every member that takes its
+// WriteBlock encodes b once, packs it once in each way that has been agreed with one
+// of its takers, and queues it for every member that takes its
 // shard. It waits for the slowest of them. When all of them have gone the rest
 // of the shard is dumped in vain: to end the dump would leave other members
 // with half a shard.
@@ -346,7 +355,7 @@ func (w *pass) WriteBlock(b *rdb.Block) error {
 	w.mu.Lock()
 	j := w.jobs[b.Shard]
 	w.mu.Unlock()
-	buf := w.encode(b, len(j.members))
+	buf := w.encode(b, j.members)
 	for _, c := range j.members {
 		w.push(c, buf)
 	}
@@ -356,7 +365,10 @@ func (w *pass) WriteBlock(b *rdb.Block) error {
 	return nil
 }
 
-func (w *pass) encode(b *rdb.Block, refs int) *blockBuffer {
+// encode runs on as many goroutines as the machine dumps with. That is why blocks
+// are packed here and not by the feeds, of which the first that needs a packed block
+// would make the others wait.
+func (w *pass) encode(b *rdb.Block, takers []*copying) *blockBuffer {
 	var buf *blockBuffer
 	select {
 	case buf = <-w.free:
@@ -366,7 +378,16 @@ func (w *pass) encode(b *rdb.Block, refs int) *blockBuffer {
 	buf.body = rdb.AppendBlock(buf.body[:0], b)
 	buf.shard, buf.first, buf.last = b.Shard, b.First, b.Last
 	buf.count, buf.bytes = b.Count, len(b.Data)
-	buf.refs.Store(int32(refs))
+	for _, c := range takers {
+		a := c.feed.link.packs
+		if a == pack.None || len(buf.packed[a].frames) > 0 {
+			continue
+		}
+		enc := w.encoders.Get()
+		buf.packed[a].pack(enc, a, buf.body)
+		w.encoders.Put(enc)
+	}
+	buf.refs.Store(int32(len(takers)))
 	return buf
 }
 

@@ -49,7 +49,7 @@ func sampleHello() *hello {
 	return &hello{
 		versionMin: 1, versionMax: 1, recordVersion: 1, heartbeat: 1500 * time.Millisecond,
 		maxRecord: backlog.MaxRecordBytes, id: NodeID{7, 7}, end: 1000,
-		priority: 100, name: "node-a", group: "prod", announce: "10.0.0.1:7000", lineage: sampleLineage,
+		priority: 100, packing: 0x23, name: "node-a", group: "prod", announce: "10.0.0.1:7000", lineage: sampleLineage,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/pack"
 )
 
 // A session is one connection of a replica to its upstream. One goroutine
@@ -75,6 +76,7 @@ func (u *upstream) session(ctx context.Context, to *target) error {
 	}
 	err = s.receive()
 	l.close(err)
+	l.release()
 	err = linkError("follow", l.peer, l.because(err))
 	s.sync.end(err)
 	if u.load != nil {
@@ -127,6 +129,7 @@ func (u *upstream) connect(ctx context.Context, addr string) (*link, error) {
 	l.settle(o, fromUpstream)
 	u.mu.Lock()
 	u.mu.peer, u.mu.lastIO, u.mu.theirEnd = l.peer, time.Now(), l.with.end
+	u.mu.compression, u.mu.read, u.mu.readPlain = l.compression(), l.r.read, l.r.plain
 	u.mu.Unlock()
 	return l, nil
 }
@@ -153,6 +156,12 @@ func (u *upstream) greet(l *link) error {
 	err = u.node.agree(h)
 	if err == nil && h.versionMin != h.versionMax {
 		err = fmt.Errorf("%w: welcome with versions %d to %d", ErrProtocol, h.versionMin, h.versionMax)
+	}
+	if packs := h.packing.named(); err == nil && packs != pack.None {
+		if !u.node.opts.packing().reads(packs) {
+			err = fmt.Errorf("%w: welcome with compression %d, which cannot be read here", ErrProtocol, packs)
+		}
+		l.packs, l.r.packs = packs, packs
 	}
 	if err != nil {
 		l.refuse(err)
@@ -253,7 +262,7 @@ func (s *session) heartbeat(body []byte) error {
 		return fmt.Errorf("%w: heartbeat %d after %d", ErrProtocol, h.seq, s.echo)
 	}
 	s.echo = h.seq
-	s.up.heard(h.clock, h.end, s.link.r.read)
+	s.up.heard(h.clock, h.end, s.link.r)
 	if s.phase == phaseStreaming {
 		s.up.working()
 	}
@@ -348,7 +357,7 @@ func (s *session) apply(body []byte) error {
 	if at != s.at.Offset {
 		return fmt.Errorf("%w: log at %d where %d was due", ErrProtocol, at, s.at.Offset)
 	}
-	s.up.heard(clock, at+int64(len(records)), s.link.r.read)
+	s.up.heard(clock, at+int64(len(records)), s.link.r)
 	for len(records) > 0 {
 		now := records
 		fork, crosses := s.link.with.lineage.NextFork(s.at.Offset)
@@ -382,11 +391,11 @@ func (s *session) ack() error {
 	}
 	switch {
 	case s.echo != s.echoed:
-	case s.link.r.read-s.ackedRead >= ackEvery:
+	case s.link.r.plain-s.ackedRead >= ackEvery: // it is the plain bytes that take time
 	case a.loading || a.applied == s.acked || !s.link.r.idle():
 		return nil
 	}
-	s.acked, s.ackedRead, s.echoed = a.applied, s.link.r.read, s.echo
+	s.acked, s.ackedRead, s.echoed = a.applied, s.link.r.plain, s.echo
 	s.buf = a.append(s.buf[:0])
 	return s.link.w.write(kindAck, s.buf, nil)
 }

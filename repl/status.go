@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
 )
 
 // A Status is what a node knows of itself and its links at one moment. It
@@ -85,6 +86,9 @@ type FollowerStatus struct {
 	Sync     *SyncStatus   `json:"sync,omitempty"` // how it was brought up on this link; nil before that is agreed
 	Progress Progress      `json:"progress"`       // of the full copy on this link, zero if there was none
 	Written  int64         `json:"written"`        // bytes sent on this link
+
+	Compression  rdb.Compression `json:"compression"`   // of what is sent on this link
+	WrittenPlain int64           `json:"written_plain"` // what Written would be without it
 }
 
 // A LinkState says how a replica stands to its upstream.
@@ -129,8 +133,11 @@ type UpstreamStatus struct {
 	LastPartial *SyncStatus   `json:"last_partial,omitempty"` // nil before the first
 	LastFull    *SyncStatus   `json:"last_full,omitempty"`
 	Progress    Progress      `json:"progress"`      // of the full copy under way, or the last one
-	Read        int64         `json:"read"`          // bytes received on the present link
+	Read        int64         `json:"read"`          // bytes received on the present link, or the last one
 	ClockSkew   time.Duration `json:"clock_skew_ns"` // the writer's clock less ours, less what its last word took to come; to a millisecond
+
+	Compression rdb.Compression `json:"compression"` // of what is received on that link
+	ReadPlain   int64           `json:"read_plain"`  // what Read would be without it
 }
 
 // Status returns the node's state now. It may be called at any time, also after
@@ -178,6 +185,7 @@ func (f *feed) status(end int64) FollowerStatus {
 		Peer: f.link.peer, State: f.mu.state, Online: f.online.Load(), Sent: f.mu.sent,
 		Received: f.mu.last.received, Applied: f.mu.last.applied,
 		LastAck: -1, RTT: f.mu.rtt, Place: place, Written: f.mu.written,
+		Compression: f.link.compression(), WrittenPlain: f.mu.plain,
 		Sync: account.status(), Progress: account.progress(),
 	}
 	if !f.mu.lastAt.IsZero() {

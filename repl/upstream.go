@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/emberkv/ember/rdb"
 )
 
 // An upstream is a replica's side of the link to the node that it follows: what
@@ -37,8 +39,9 @@ type upstream struct {
 		partials              int64
 		fulls                 int64
 		attempts              int64
-		theirEnd              int64 // of the upstream's log, as last heard
-		read                  int64
+		theirEnd              int64           // of the upstream's log, as last heard
+		compression           rdb.Compression // of the present link, or the last one
+		read, readPlain       int64
 		clockAt               time.Time // when clock was heard
 		clock                 int64     // the writer's, in Unix milliseconds
 	}
@@ -76,12 +79,12 @@ func (u *upstream) clock() int64 {
 }
 
 // heard takes down what every frame of the log and every heartbeat says.
-func (u *upstream) heard(clock, end, read int64) {
+func (u *upstream) heard(clock, end int64, r *frameReader) {
 	now := time.Now()
 	u.mu.Lock()
 	u.mu.lastIO, u.mu.clockAt, u.mu.clock = now, now, clock
 	u.mu.theirEnd = max(u.mu.theirEnd, end)
-	u.mu.read = read
+	u.mu.read, u.mu.readPlain = r.read, r.plain
 	u.mu.Unlock()
 	if c, ok := u.node.machine.(Clocked); ok {
 		c.SetClock(clock)
@@ -189,7 +192,7 @@ func (u *upstream) status(end int64) *UpstreamStatus {
 		Addr: m.target.addr, Peer: m.peer, State: m.state, Synced: m.synced, LastIO: -1,
 		Partials: m.partials, Fulls: m.fulls, Attempts: m.attempts,
 		LastPartial: m.lastPartial.status(), LastFull: m.lastFull.status(),
-		Progress: m.lastFull.progress(), Read: m.read,
+		Progress: m.lastFull.progress(), Compression: m.compression, Read: m.read, ReadPlain: m.readPlain,
 	}
 	switch {
 	case m.state == LinkStreaming:

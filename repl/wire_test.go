@@ -119,6 +119,7 @@ type identity struct {
 	id                     repl.NodeID
 	end                    int64
 	priority               uint16
+	packing                byte
 	name, group, announce  string
 	lineage                backlog.Lineage
 }
@@ -147,6 +148,7 @@ func (i identity) body() []byte {
 	b = append(b, i.id[:]...)
 	b = le.AppendUint64(b, uint64(i.end))
 	b = le.AppendUint16(b, i.priority)
+	b = append(b, i.packing)
 	for _, s := range []string{i.name, i.group, i.announce} {
 		b = append(append(b, byte(len(s))), s...)
 	}
