@@ -59,6 +59,12 @@
 // overwritten from a history that it does not know ([ErrEmptyMaster],
 // [ErrForeign]).
 //
+// # Compression
+//
+// What goes from an upstream to its followers may be compressed, as the two ends
+// agree when they connect (see Options.Compression): each link in its own way, frame
+// by frame. Status says what it saves.
+//
 // # Concurrency
 //
 // A [Node] has one goroutine for each Serve, two for each follower (feed.run
@@ -84,5 +90,6 @@
 // replica.go (the handles), announce.go; then the way down: accept.go, feed.go, copy.go,
 // pass.go, acks.go; and up: upstream.go, run.go, session.go, load.go. What a program sees
 // of them: events.go, sync.go, status.go, info.go. Below both: link.go, frame.go,
-// message.go, transport.go, socket.go, tls.go, memory.go. PROTOCOL.md is the wire.
+// packing.go, message.go, transport.go, socket.go, tls.go, memory.go. PROTOCOL.md is the
+// wire.
 package repl
