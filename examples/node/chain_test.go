@@ -16,8 +16,10 @@ func TestChain(t *testing.T) {
 	written := a.put("k", "v")
 	for _, p := range []*process{d, c, b} {
 		p.gets("k", "v", written)
-		p.refuses("k")
 	}
+	b.refuses("k", a)
+	c.refuses("k", b)
+	d.refuses("k", c)
 	same(t, a, b, c, d)
 	a.shows("role:master", "connected_slaves:1")
 	b.shows("role:slave", "connected_slaves:1", "master_port:"+portOf(a.repl))
@@ -49,6 +51,7 @@ func TestMiddleDies(t *testing.T) {
 
 	c.follow(a)
 	c.gets("k2", "v2", missed)
+	c.refuses("k2", a)
 	c.shows("master_link_status:up", "master_port:"+portOf(a.repl))
 	same(t, a, c)
 	if full, partial := c.syncs(); full != 1 || partial != 1 {

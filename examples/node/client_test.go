@@ -70,13 +70,14 @@ func (p *process) fill(prefix string, n int) string {
 	return position
 }
 
-// refuses says that a write here is answered with READONLY.
-func (p *process) refuses(key string) {
+// refuses says that a write here is answered with READONLY, and with whom this node
+// follows.
+func (p *process) refuses(key string, follows *process) {
 	p.t.Helper()
 	for _, method := range []string{"PUT", "DELETE"} {
 		r := p.do(http.StatusForbidden, method, "/keys/"+url.PathEscape(key), "from a replica", "")
-		if !strings.HasPrefix(r.body, "READONLY ") {
-			p.t.Errorf("%s: %s on a replica: %q, want READONLY", p.name, method, r.body)
+		if !strings.HasPrefix(r.body, "READONLY ") || !strings.Contains(r.body, " "+follows.repl+";") {
+			p.t.Errorf("%s: %s on a replica: %q, want READONLY and %s", p.name, method, r.body, follows.repl)
 		}
 	}
 }

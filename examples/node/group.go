@@ -74,7 +74,9 @@ func (s *server) wait(r *http.Request) (answer, error) {
 		pos = s.store.Position()
 	}
 	m, err := s.node.Master()
-	if err != nil {
+	if errors.Is(err, repl.ErrRoleChanged) {
+		return answer{}, refuse(http.StatusConflict, "this node is a replica; ask the master who has what")
+	} else if err != nil {
 		return answer{}, err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
@@ -94,14 +96,15 @@ func (s *server) follow(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	var allow []repl.Allow
-	switch q.Get("allow") {
-	case "":
-	case "empty":
-		allow = append(allow, repl.AllowEmpty)
-	case "foreign":
-		allow = append(allow, repl.AllowForeign)
-	default:
-		return answer{}, refuse(http.StatusBadRequest, "allow is %q, want empty or foreign", q.Get("allow"))
+	for _, what := range q["allow"] {
+		switch what {
+		case "empty":
+			allow = append(allow, repl.AllowEmpty)
+		case "foreign":
+			allow = append(allow, repl.AllowForeign)
+		default:
+			return answer{}, refuse(http.StatusBadRequest, "allow is %q, want empty or foreign", what)
+		}
 	}
 	addr := q.Get("addr")
 	// A master that has followed a slip of the pen takes no writes until it is promoted.

@@ -63,6 +63,7 @@ func (n *node) open(ctx context.Context, c config) (err error) {
 	n.store = kv.New(&kv.Options{LogBytes: c.backlog})
 	n.repl, err = join(n.store, c.follow, &repl.Options{
 		Name:     c.name,
+		Announce: n.replListener.Addr().String(), // known before Serve is called
 		Events:   events(n.log),
 		Liveness: repl.Liveness{Heartbeat: c.heartbeat},
 		Copying:  repl.Copying{AllowEmpty: c.allowEmpty, AllowForeign: c.allowForeign},

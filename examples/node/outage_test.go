@@ -24,7 +24,7 @@ func TestMasterDies(t *testing.T) {
 		p.shows("role:slave", "master_link_status:down", "master_last_io_seconds_ago:-1",
 			"slave_repl_offset:"+offsetOf(written), "master_replid:"+historyOf(written))
 		p.has("k19", "k")
-		p.refuses("k19")
+		p.refuses("k19", a)
 	}
 	same(t, b, c)
 }
@@ -88,7 +88,7 @@ func TestMasterComesBack(t *testing.T) {
 	a.freeze()
 	b.shows("role:slave", "master_link_status:down")
 	b.has("k1", "v1")
-	b.refuses("k1")
+	b.refuses("k1", a)
 	// The link behind it stays up: that one's upstream is not silent.
 	c.shows("role:slave", "master_link_status:up")
 

@@ -101,7 +101,7 @@ func TestOldMasterReturns(t *testing.T) {
 
 	a.follow(b)
 	a.gets("new", "v", written)
-	a.refuses("k")
+	a.refuses("k", b)
 	same(t, a, b)
 	if full, partial := a.syncs(); full != 0 || partial != 1 {
 		t.Errorf("%d full and %d partial syncs, want 0 and 1", full, partial)

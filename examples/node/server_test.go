@@ -231,6 +231,7 @@ func TestBadRequests(t *testing.T) {
 		{"POST /follow?addr=127.0.0.1:port", "", 400, "port"},
 		{"POST /follow?addr=name.invalid:7001", "", 400, "name.invalid"},
 		{"POST /follow?addr=127.0.0.1:7001&allow=all", "", 400, "allow"},
+		{"POST /follow?addr=127.0.0.1:7001&allow=empty&allow=", "", 400, "allow"},
 		{"POST /promote?force=1", "", 400, "force"},
 	} {
 		resp := a.raw(t, c.request+" HTTP/1.1\r\nHost: node\r\n"+c.header+"\r\n\r\n")
