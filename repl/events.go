@@ -20,7 +20,7 @@ type Peer struct {
 // links; each may be nil. Both ends of a link have the same ones, in this order:
 //
 //	Connected
-//	  PartialSync CaughtUp                    either the follower goes on from where it stands,
+//	  PartialSync Progress... CaughtUp        either the follower goes on from where it stands,
 //	  FullSync Progress... Synced CaughtUp    or it takes a full copy
 //	Disconnected
 //
@@ -49,8 +49,9 @@ type Events struct {
 	// it called when it is told to wait.
 	FullSync func(FullSync)
 
-	// Progress is called during a full copy, at most some fifty times a second,
-	// and once when all of it is there.
+	// Progress is called during a sync, at most some fifty times a second, and
+	// once when all of it is there: sent, for the upstream. A partial resync that
+	// has nothing to bring has none.
 	Progress func(Progress)
 
 	// Synced is called when a full copy is complete: by the follower when it is
@@ -91,7 +92,7 @@ type FullSync struct {
 	Resumed bool            // an earlier, broken copy goes on
 }
 
-// Progress says how far a full copy is.
+// Progress says how far a sync is.
 type Progress struct {
 	Peer        Peer  `json:"-"`
 	Keys        int64 `json:"keys"`
@@ -100,7 +101,8 @@ type Progress struct {
 	BytesTotal  int64 `json:"bytes_total"` // an estimate
 	Shards      int   `json:"shards"`
 	ShardsTotal int   `json:"shards_total"`
-	LogBytes    int64 `json:"log_bytes"` // of log that came beside the entries
+	LogBytes    int64 `json:"log_bytes"` // of log that came beside the entries, or in a partial resync
+	LogTotal    int64 `json:"log_total"` // of log that a partial resync brings; 0 for a full copy
 }
 
 // Synced says that a full copy is complete.

@@ -75,6 +75,10 @@ func write(o *repl.Options) *protocol {
 			p.add("full %s: %s, about %d keys, resumed %v", s.Peer.Name, s.Reason, s.Keys, s.Resumed)
 		},
 		Progress: func(s repl.Progress) {
+			if s.LogTotal > 0 {
+				p.add("progress %s: %d of %d bytes of log", s.Peer.Name, s.LogBytes, s.LogTotal)
+				return
+			}
 			p.add("progress %s: %d keys, %d bytes, %d shards of %d", s.Peer.Name, s.Keys, s.Bytes, s.Shards, s.ShardsTotal)
 		},
 		Synced: func(s repl.Synced) {
@@ -126,10 +130,12 @@ func TestEventsOfALink(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 		mp.is(t, "the master, a cut", "disconnected below: connection reset by peer", "connected below",
 			fmt.Sprintf("partial below: %d bytes from %d", lacking, end),
+			fmt.Sprintf("progress below: %d of %d bytes of log", lacking, lacking),
 			fmt.Sprintf("caught up below: %d bytes, at %d in 2ms", lacking, then))
 		rp.is(t, "the replica, a cut", "disconnected top: connection reset by peer",
 			"retry a after 1: connection reset by peer, pause 0s", "connected top",
 			fmt.Sprintf("partial top: %d bytes from %d", lacking, end),
+			fmt.Sprintf("progress top: %d of %d bytes of log", lacking, lacking),
 			fmt.Sprintf("caught up top: %d bytes, at %d in 0s", lacking, then))
 
 		r.Close()
@@ -246,6 +252,48 @@ func TestEventsOfAReplacedLink(t *testing.T) {
 		mp.is(t, "its acks", fmt.Sprintf("caught up node9: 0 bytes, at %d in 0s", end))
 		if s := m.Status().LastPartial; s.State != repl.SyncComplete {
 			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// TestProgressOfAPartial: a partial resync that takes its time is seen to come, at
+// both ends, and its account says how far it came.
+func TestProgressOfAPartial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repltest.NewNetwork(1)
+		var mo, ro repl.Options
+		mp, rp := &protocol{}, &protocol{}
+		mo.Events.Progress = func(p repl.Progress) { mp.lines = append(mp.lines, fmt.Sprint(p.LogBytes, "/", p.LogTotal)) }
+		ro.Events.Progress = func(p repl.Progress) { rp.lines = append(rp.lines, fmt.Sprint(p.LogBytes, "/", p.LogTotal)) }
+		m, r, a, b := pair(t, net, &mo, &ro, 0)
+		mp.lines, rp.lines = nil, nil
+		net.Link("a", "b").Refuse()
+		net.Link("a", "b").Cut()
+		from := a.Log().End()
+		for i := range 1000 {
+			a.put(fmt.Sprint("later", i), strings.Repeat("x", 1000))
+		}
+		total := a.Log().End() - from
+		net.Link("a", "b").SetBandwidth(1 << 20)
+		net.HealAll()
+		time.Sleep(600 * time.Millisecond)
+		for _, s := range []*repl.SyncStatus{m.Status().LastPartial, r.Status().Upstream.LastPartial} {
+			if s.State != repl.SyncRunning || s.LogBytes == 0 || s.LogBytes >= total {
+				t.Errorf("after half a second: %+v, %d in all", s, total)
+			}
+		}
+		synced(t, m, a, r)
+		same(t, a, b)
+		for _, p := range []*protocol{mp, rp} {
+			end := fmt.Sprint(total, "/", total)
+			if n := len(p.lines); n < 3 || n > 60 || p.lines[n-1] != end || p.lines[n-2] == end {
+				t.Errorf("%d reports of %d bytes: %q", n, total, p.lines)
+			}
+		}
+		for _, s := range []*repl.SyncStatus{m.Status().LastPartial, r.Status().Upstream.LastPartial} {
+			if s.State != repl.SyncComplete || s.LogBytes != total || s.Took < 900*time.Millisecond {
+				t.Errorf("at the end: %+v, %d in all", s, total)
+			}
 		}
 	})
 }

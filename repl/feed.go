@@ -28,6 +28,7 @@ type feed struct {
 	started chan *syncStart // from listen: the follower's answer to FullSync
 
 	from     int64      // where the log on this link began; of run
+	lacking  bool       // a partial resync has not brought everything; of run
 	caughtUp chan int64 // from listen, once: the follower has caught up, at this offset
 
 	beats  *time.Ticker
@@ -165,7 +166,9 @@ func (f *feed) sendContinue() error {
 	from := backlog.Position{History: f.n.log.Position().History, Offset: f.reader.Offset()}
 	lacking := f.n.log.End() - from.Offset
 	f.willSend(from.Offset)
-	f.beginSync(SyncStatus{From: from, LogBytes: lacking})
+	f.beginSync(SyncStatus{From: from})
+	f.account().resume(lacking)
+	f.lacking = lacking > 0
 	f.mu.Lock()
 	f.mu.state, f.mu.goal = FollowerStreaming, from.Offset+lacking
 	f.mu.Unlock()
@@ -213,7 +216,15 @@ func (f *feed) step() (bool, error) {
 	if f.copy != nil {
 		return f.stepCopy()
 	}
-	return f.sendLog(f.n.log.End())
+	sent, err := f.sendLog(f.n.log.End())
+	if sent && f.lacking {
+		report, all := f.account().brought(f.reader.Offset() - f.from)
+		f.lacking = !all
+		if report != nil {
+			call(f.n.opts.Events.Progress, *report)
+		}
+	}
+	return sent, err
 }
 
 // sendLog sends one run of records that ends at or before limit.

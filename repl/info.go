@@ -109,7 +109,7 @@ import (
 //	reason       of a full copy: empty, other history, ahead of the fork, trimmed, inside a record
 //	error        why it broke
 //	keys, bytes  of entries, of a full copy
-//	log_bytes    of log beside them, or of the log that was lacking
+//	log_bytes    of log beside them, or in a partial resync
 //	seconds      what it took, so far if it is running
 //	ago_seconds  since it began
 func (s Status) Info() string {

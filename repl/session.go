@@ -23,6 +23,7 @@ type session struct {
 	sync      *syncRecord      // what this link brings; nil before that is agreed
 	began     time.Time        // of the link
 	from      int64            // where the log on it began
+	lacking   bool             // a partial resync has not brought everything
 	at        backlog.Position // streaming: the end of what was received and applied
 	goal      int64            // the upstream's end when the link came up
 	echo      uint64           // newest heartbeat
@@ -286,8 +287,9 @@ func (s *session) resume(body []byte) error {
 	}
 	s.up.dropLoad()
 	lacking := max(s.goal-at, 0)
-	s.sync = newSync(SyncStatus{Peer: s.link.peer, From: s.at, LogBytes: lacking})
-	s.from = at
+	s.sync = newSync(SyncStatus{Peer: s.link.peer, From: s.at})
+	s.sync.resume(lacking)
+	s.from, s.lacking = at, lacking > 0
 	s.up.mu.Lock()
 	s.up.mu.partials++
 	s.up.mu.lastPartial = s.sync
@@ -376,6 +378,13 @@ func (s *session) apply(body []byte) error {
 		}
 	}
 	s.up.working()
+	if s.lacking {
+		report, all := s.sync.brought(s.at.Offset - s.from)
+		s.lacking = !all
+		if report != nil {
+			call(s.up.node.opts.Events.Progress, *report)
+		}
+	}
 	s.checkSynced()
 	return nil
 }

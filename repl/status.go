@@ -84,7 +84,7 @@ type FollowerStatus struct {
 	RTT      time.Duration `json:"rtt_ns"`         // of the last heartbeat and its ack, 0 before that
 	Place    int           `json:"place"`          // in the line for a full copy, from 1; 0 when not in line
 	Sync     *SyncStatus   `json:"sync,omitempty"` // how it was brought up on this link; nil before that is agreed
-	Progress Progress      `json:"progress"`       // of the full copy on this link, zero if there was none
+	Progress Progress      `json:"progress"`       // of the sync on this link, zero before there is one
 	Written  int64         `json:"written"`        // bytes sent on this link
 
 	Compression  rdb.Compression `json:"compression"`   // of what is sent on this link

@@ -43,7 +43,7 @@ type SyncStatus struct {
 	Took     time.Duration    `json:"took_ns"`         // until the follower had caught up, or the link broke, pauses of a resumed one included; so far, if running
 	Keys     int64            `json:"keys"`
 	Bytes    int64            `json:"bytes"`     // of entries
-	LogBytes int64            `json:"log_bytes"` // of log beside them; for a partial resync, what the follower lacked
+	LogBytes int64            `json:"log_bytes"` // of log beside them, or of a partial resync
 }
 
 // A syncRecord keeps the account of one sync. It outlives the link, so that a
@@ -89,6 +89,24 @@ func (r *syncRecord) advance(f func(*Progress)) (report *Progress) {
 	r.mu.lastReport = time.Now()
 	p := r.mu.progress
 	return &p
+}
+
+// resume begins a partial resync of total bytes of log.
+func (r *syncRecord) resume(total int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.progress.LogTotal = total
+}
+
+// brought takes down that a partial resync has brought n bytes. It returns the
+// progress when it is time to report it, or all is there.
+func (r *syncRecord) brought(n int64) (report *Progress, all bool) {
+	report = r.advance(func(p *Progress) { p.LogBytes = min(n, p.LogTotal) })
+	p := r.progress()
+	if all = p.LogBytes == p.LogTotal; all {
+		report = &p
+	}
+	return report, all
 }
 
 // end takes down that the follower has caught up, if err is nil, or why it could

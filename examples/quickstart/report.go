@@ -32,6 +32,9 @@ func newBars(names ...string) *bars {
 }
 
 func (b *bars) update(name string, p repl.Progress) {
+	if p.ShardsTotal == 0 {
+		return // a partial resync, which is over before a bar is drawn
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.progress[name] = p
