@@ -263,10 +263,11 @@ func TestProgressOfAPartial(t *testing.T) {
 		net := repltest.NewNetwork(1)
 		var mo, ro repl.Options
 		mp, rp := &protocol{}, &protocol{}
-		mo.Events.Progress = func(p repl.Progress) { mp.lines = append(mp.lines, fmt.Sprint(p.LogBytes, "/", p.LogTotal)) }
-		ro.Events.Progress = func(p repl.Progress) { rp.lines = append(rp.lines, fmt.Sprint(p.LogBytes, "/", p.LogTotal)) }
+		mo.Events.Progress = func(p repl.Progress) { mp.add("%d/%d", p.LogBytes, p.LogTotal) }
+		ro.Events.Progress = func(p repl.Progress) { rp.add("%d/%d", p.LogBytes, p.LogTotal) }
 		m, r, a, b := pair(t, net, &mo, &ro, 0)
-		mp.lines, rp.lines = nil, nil
+		mp.take()
+		rp.take()
 		net.Link("a", "b").Refuse()
 		net.Link("a", "b").Cut()
 		from := a.Log().End()
@@ -285,9 +286,9 @@ func TestProgressOfAPartial(t *testing.T) {
 		synced(t, m, a, r)
 		same(t, a, b)
 		for _, p := range []*protocol{mp, rp} {
-			end := fmt.Sprint(total, "/", total)
-			if n := len(p.lines); n < 3 || n > 60 || p.lines[n-1] != end || p.lines[n-2] == end {
-				t.Errorf("%d reports of %d bytes: %q", n, total, p.lines)
+			lines, end := p.take(), fmt.Sprintf("%d/%d", total, total)
+			if n := len(lines); n < 3 || n > 60 || lines[n-1] != end || lines[n-2] == end {
+				t.Errorf("%d reports of %d bytes: %q", n, total, lines)
 			}
 		}
 		for _, s := range []*repl.SyncStatus{m.Status().LastPartial, r.Status().Upstream.LastPartial} {
