@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -136,4 +137,28 @@ func TestSlaveChangesMaster(t *testing.T) {
 	b.lacks("k")
 	a.shows("connected_slaves:0")
 	other.shows("connected_slaves:1")
+}
+
+// TestCompressedLink: a link is compressed when either end wants it and the other does
+// not refuse.
+func TestCompressedLink(t *testing.T) {
+	t.Parallel()
+	a := start(t, "a", "-compress", "s2")
+	early := strings.Repeat("what was there before ", 5000)
+	late := strings.Repeat("what came afterwards ", 5000)
+	a.put("early", early)
+	for want, flags := range map[string][]string{
+		"s2":   nil,
+		"zstd": {"-compress", "zstd"},
+		"none": {"-compress", "off"},
+	} {
+		b := start(t, want, append(flags, "-follow", a.repl)...)
+		b.gets("late", late, a.put("late", late))
+		b.has("early", early)
+		same(t, a, b)
+		up := b.status().Upstream
+		if up.Compression.String() != want || (up.Read < int64(len(early+late))) != (want != "none") {
+			t.Errorf("the link is compressed by %s and has brought %d bytes, want %s", up.Compression, up.Read, want)
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
 	"github.com/emberkv/ember/repl"
 )
 
@@ -27,6 +28,7 @@ type config struct {
 
 	allowEmpty   bool
 	allowForeign bool
+	compress     rdb.Compression
 }
 
 // parseFlags reads the arguments. It returns flag.ErrHelp when the help was asked for,
@@ -41,6 +43,7 @@ func parseFlags(args []string, help io.Writer) (config, error) {
 	f.StringVar(&c.name, "name", "", "name shown to the other nodes")
 	f.Int64Var(&c.backlog, "backlog", backlog.DefaultMaxBytes, "`bytes` of log kept for followers that come back")
 	f.DurationVar(&c.heartbeat, "heartbeat", repl.DefaultHeartbeat, "how often an idle link is proved alive; a third of what makes it dead")
+	f.TextVar(&c.compress, "compress", rdb.None, "`algorithm` for links, if the other end agrees: s2, zstd or none; off refuses what others want, too")
 	f.BoolVar(&c.allowEmpty, "allow-empty", false, "let an upstream that came back empty wipe this node")
 	f.BoolVar(&c.allowForeign, "allow-foreign", false, "let an upstream of another history replace this node's data")
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {

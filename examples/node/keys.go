@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -114,26 +113,12 @@ func (s *server) list(r *http.Request) (answer, error) {
 			return answer{}, refuse(http.StatusBadRequest, "limit is %q, want 1 to %d", text, maxLimit)
 		}
 	}
-	keys := firstKeys(s.store, q.Get("prefix"), limit)
-	for i, key := range keys {
-		keys[i] = url.PathEscape(key)
+	keys := []string{}
+	for key := range s.store.Prefix(q.Get("prefix")) {
+		keys = append(keys, url.PathEscape(key))
+		if len(keys) == limit {
+			break
+		}
 	}
 	return asJSON(keys)
-}
-
-// firstKeys returns the first keys that begin with prefix, in order. It goes through the
-// whole store, and keeps no more than twice as many as it is asked for.
-func firstKeys(store *kv.Store, prefix string, limit int) []string {
-	keys := []string{}
-	for key := range store.All() {
-		if !strings.HasPrefix(key, prefix) {
-			continue
-		}
-		if keys = append(keys, key); len(keys) == 2*limit {
-			slices.Sort(keys)
-			keys = keys[:limit]
-		}
-	}
-	slices.Sort(keys)
-	return keys[:min(limit, len(keys))]
 }

@@ -10,8 +10,10 @@
 //	curl http://127.0.0.1:8003/keys/greeting
 //
 // Without -follow a node begins as a master. Roles change while it runs: POST
-// /promote is "slaveof no one", POST /follow?addr= is "slaveof". Port 0 is one that the
-// system chooses. When both listeners stand, their addresses are on standard output,
+// /promote is "slaveof no one", POST /follow?addr= is "slaveof". A node that holds data
+// does not give them up for a master that came back empty, or is another group's, unless
+// it is told to, once by allow= or for ever by -allow-empty and -allow-foreign. -help
+// lists all flags. Port 0 is one that the system chooses. When both listeners stand, their addresses are on standard output,
 // one a line, for scripts; what happens to links goes to standard error.
 //
 //	http 127.0.0.1:8001
@@ -25,7 +27,7 @@
 //	PUT    /keys/KEY[?ttl=10s]            204
 //	GET    /keys/KEY                      200 and the value, or 404
 //	DELETE /keys/KEY                      204, or 404
-//	GET    /keys[?prefix=P][&limit=N]     JSON: the first N keys, escaped, in the keys' order
+//	GET    /keys[?prefix=P][&limit=N]     JSON: the first N keys (1000), escaped, in the keys' order
 //	GET    /digest                        JSON: digest, keys, position
 //	GET    /info                          text, in the names of Redis' INFO replication
 //	GET    /status                        JSON: repl.Status
@@ -49,8 +51,8 @@
 //
 // # Reading order
 //
-// flags.go; node.go is how a service embeds Ember; server.go, keys.go and group.go are
-// the API; answer.go is what an error becomes.
+// flags.go; node.go is how a service embeds Ember, events.go what it says of its links;
+// server.go, keys.go and group.go are the API, answer.go is what an error becomes.
 package main
 
 import (

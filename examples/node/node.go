@@ -60,13 +60,14 @@ func (n *node) open(ctx context.Context, c config) (err error) {
 	if n.replListener, err = net.Listen("tcp", c.replAddr); err != nil {
 		return fmt.Errorf("-repl: %w", err)
 	}
-	n.store = kv.New(&kv.Options{LogBytes: c.backlog})
+	n.store = kv.New(&kv.Options{LogBytes: c.backlog, Ordered: true})
 	n.repl, err = join(n.store, c.follow, &repl.Options{
-		Name:     c.name,
-		Announce: n.replListener.Addr().String(), // known before Serve is called
-		Events:   events(n.log),
-		Liveness: repl.Liveness{Heartbeat: c.heartbeat},
-		Copying:  repl.Copying{AllowEmpty: c.allowEmpty, AllowForeign: c.allowForeign},
+		Name:        c.name,
+		Announce:    n.replListener.Addr().String(), // known before Serve is called
+		Events:      events(n.log),
+		Liveness:    repl.Liveness{Heartbeat: c.heartbeat},
+		Compression: c.compress,
+		Copying:     repl.Copying{AllowEmpty: c.allowEmpty, AllowForeign: c.allowForeign},
 	})
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ func TestStartRefused(t *testing.T) {
 		{"-heartbeat 0s", 2, "-heartbeat"},
 		{"-heartbeat 1ns", 2, "Heartbeat"},
 		{"-heartbeat 48h", 2, "Heartbeat"},
+		{"-compress gzip", 2, "gzip"},
 		{"-name " + strings.Repeat("n", 65), 2, "Name"},
 		{"-http 8001", 2, "-http"},
 		{"-repl 127.0.0.1", 2, "-repl"},
