@@ -132,6 +132,9 @@ func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
 	if err == nil {
 		err = n.agree(h)
 	}
+	if err == nil && n.follows(h.id) {
+		err = fmt.Errorf("%w: %s is upstream of %s", ErrCycle, h.id, n.opts.ID)
+	}
 	if err == nil {
 		err = canRead(h)
 	}

@@ -54,8 +54,10 @@ var (
 	// ErrGroup means that the peer belongs to another group.
 	ErrGroup = errors.New("repl: peer belongs to another group")
 
-	// ErrSelf means that the node has reached itself.
-	ErrSelf = errors.New("repl: node follows itself")
+	// ErrCycle means that the node would follow itself: it has reached itself, or
+	// a node that follows it, directly or through others. Point one of them
+	// elsewhere, or promote it.
+	ErrCycle = errors.New("repl: node would follow itself")
 
 	// ErrNotReady means that the upstream is a replica without data as yet.
 	ErrNotReady = errors.New("repl: upstream has no data yet")

@@ -32,7 +32,8 @@ type feed struct {
 	caughtUp chan int64 // from listen, once: the follower has caught up, at this offset
 
 	beats  *time.Ticker
-	seq    atomic.Uint64 // of the newest heartbeat
+	news   <-chan struct{} // closed when there is a new path to tell of
+	seq    atomic.Uint64   // of the newest heartbeat
 	began  time.Time
 	online atomic.Bool // the follower streams: it has said so
 
@@ -71,6 +72,7 @@ func (f *feed) run() error {
 	}
 	o := f.n.opts
 	f.beats = time.NewTicker(o.Heartbeat)
+	f.news = f.n.news()
 	f.link.w.between = f.beatIfDue
 	o.Logger.Info("follower connected", "peer", f.link.peer.Name, "addr", f.link.peer.Addr)
 	call(o.Events.Connected, f.link.peer)
@@ -332,6 +334,9 @@ func (f *feed) wait() error {
 	}
 	select {
 	case <-ready:
+	case <-f.news:
+		f.news = f.n.news()
+		return f.beat()
 	case buf := <-blocks:
 		return f.sendBlock(buf)
 	case s := <-f.started:
@@ -368,8 +373,8 @@ func (f *feed) beat() error {
 	f.mu.Lock()
 	f.mu.sentAt, f.mu.written, f.mu.plain = time.Now(), f.link.w.written, f.link.w.plain
 	f.mu.Unlock()
-	h := heartbeat{seq: seq, end: f.n.log.End(), clock: f.n.clock()}
-	var b [24]byte
+	h := heartbeat{seq: seq, end: f.n.log.End(), clock: f.n.clock(), path: f.n.path()}
+	var b [heartbeatBytes + 4*len(NodeID{})]byte
 	return f.link.w.writeFrame(kindHeartbeat, 0, h.append(b[:0]), nil)
 }
 

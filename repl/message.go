@@ -50,7 +50,7 @@ var kinds = [...]struct {
 	kindBlock:     {"Block", rdb.MaxBlockBytes},
 	kindSyncEnd:   {"SyncEnd", maxHandshakeBody},
 	kindLog:       {"Log", logHeadBytes + backlog.MaxRecordBytes + backlog.MaxFrameOverhead},
-	kindHeartbeat: {"Heartbeat", 24},
+	kindHeartbeat: {"Heartbeat", heartbeatBytes + maxPath*len(NodeID{})},
 	kindAck:       {"Ack", 25},
 	kindHistory:   {"History", maxHandshakeBody},
 }
@@ -182,7 +182,7 @@ func cutName(b []byte) (string, []byte, error) {
 var refusals = [...]error{
 	1:  ErrVersion,
 	2:  ErrGroup,
-	3:  ErrSelf,
+	3:  ErrCycle,
 	4:  ErrNotReady,
 	5:  ErrBusy,
 	6:  ErrProtocol,
@@ -271,22 +271,36 @@ func parseLog(b []byte) (at, clock int64, records []byte, err error) {
 type heartbeat struct {
 	seq        uint64
 	end, clock int64
+	path       []NodeID // whom the sender follows, whom that follows, and so on
 }
+
+const (
+	heartbeatBytes = 24
+	// maxPath bounds how deep a chain may be.
+	maxPath = 64
+)
 
 func (h heartbeat) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, h.seq)
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.end))
-	return binary.LittleEndian.AppendUint64(b, uint64(h.clock))
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.clock))
+	for _, id := range h.path {
+		b = append(b, id[:]...)
+	}
+	return b
 }
 
 func parseHeartbeat(b []byte) (h heartbeat, err error) {
-	if len(b) != 24 {
+	if n := len(b) - heartbeatBytes; n < 0 || n%len(NodeID{}) != 0 {
 		return h, fmt.Errorf("%w: heartbeat of %d bytes", ErrProtocol, len(b))
 	}
 	h.seq = binary.LittleEndian.Uint64(b)
 	var err1, err2 error
 	h.end, err1 = offset(b[8:])
 	h.clock, err2 = offset(b[16:])
+	for b = b[heartbeatBytes:]; len(b) > 0; b = b[len(NodeID{}):] {
+		h.path = append(h.path, NodeID(b))
+	}
 	return h, errors.Join(err1, err2)
 }
 

@@ -20,9 +20,10 @@ func TestMessagesRoundTrip(t *testing.T) {
 	if got, err := parseHello(h.append(nil)); err != nil || !reflect.DeepEqual(got, h) {
 		t.Errorf("hello: %+v, %v; want %+v", got, err, h)
 	}
-	b := heartbeat{seq: 1 << 60, end: math.MaxInt64, clock: 5}
-	if got, err := parseHeartbeat(b.append(nil)); err != nil || got != b {
-		t.Errorf("heartbeat: %+v, %v; want %+v", got, err, b)
+	for _, b := range []heartbeat{{}, {seq: 1 << 60, end: math.MaxInt64, clock: 5, path: []NodeID{{1}, {2}}}} {
+		if got, err := parseHeartbeat(b.append(nil)); err != nil || !reflect.DeepEqual(got, b) {
+			t.Errorf("heartbeat: %+v, %v; want %+v", got, err, b)
+		}
 	}
 	for _, a := range []ack{{}, {3, 4, 2, false}, {math.MaxUint64, math.MaxInt64, math.MaxInt64, true}} {
 		if got, err := parseAck(a.append(nil)); err != nil || got != a {

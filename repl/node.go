@@ -63,6 +63,7 @@ type Node struct {
 		listeners             map[net.Listener]struct{}
 		addrs                 []string              // of the listeners, in the order of Serve
 		conns                 map[net.Conn]struct{} // accepted, whatever their state
+		news                  chan struct{}         // closed and renewed when the path has changed
 		handshakes            int                   // of conns, at most maxHandshakes
 		feeds                 map[NodeID]*feed      // one for each follower
 		counters              Counters
@@ -80,6 +81,7 @@ func newNode(m Machine, opts *Options) (*Node, error) {
 	n.acks = newAcks(n)
 	n.passes = newPasses(n)
 	n.mu.listeners = make(map[net.Listener]struct{})
+	n.mu.news = make(chan struct{})
 	n.mu.conns = make(map[net.Conn]struct{})
 	n.mu.feeds = make(map[NodeID]*feed)
 	n.mu.counters.Refusals = make(map[backlog.Refusal]int64)
@@ -169,10 +171,40 @@ func (n *Node) agree(h *hello) error {
 	case h.group != n.opts.Group:
 		return fmt.Errorf("%w: %q there, %q here", ErrGroup, h.group, n.opts.Group)
 	case h.id == n.opts.ID:
-		return fmt.Errorf("%w: %s", ErrSelf, h.id)
+		return fmt.Errorf("%w: %s", ErrCycle, h.id)
 	}
 	return nil
 }
+
+// path returns whom this node follows, whom that node follows, and so on, as far as
+// it has heard. It is nil on a master and while the link is down.
+func (n *Node) path() []NodeID {
+	up := n.tenure().up
+	if up == nil {
+		return nil
+	}
+	up.mu.Lock()
+	defer up.mu.Unlock()
+	return up.mu.path // replaced, never changed
+}
+
+// pathChanged lets the feeds tell their followers of it at once.
+func (n *Node) pathChanged() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	close(n.mu.news)
+	n.mu.news = make(chan struct{})
+}
+
+// news returns a channel that is closed when the path has changed.
+func (n *Node) news() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.mu.news
+}
+
+// follows reports whether this node follows the node id, however far up that is.
+func (n *Node) follows(id NodeID) bool { return slices.Contains(n.path(), id) }
 
 // canRead checks what only an upstream has to know: that the follower h can read
 // the records that it will be sent.

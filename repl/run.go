@@ -60,7 +60,7 @@ func (u *upstream) run(ctx context.Context, t *tenure) error {
 		return ErrRunning
 	}
 	done := make(chan error, 1)
-	if !u.node.start(func() { done <- u.follow(ctx, t); <-u.turn }) {
+	if !u.node.start(func() { err := u.follow(ctx, t); <-u.turn; done <- err }) {
 		<-u.turn
 		return ErrClosed
 	}

@@ -85,6 +85,9 @@ func (u *upstream) session(ctx context.Context, to *target) error {
 	} else if s.phase == phaseLoading {
 		u.wasted(since)
 	}
+	if errors.Is(err, ErrCycle) {
+		u.wasted(since) // else all of a ring would come again at once
+	}
 	u.down(err)
 	if f := o.Events.Disconnected; f != nil {
 		f(l.peer, err)
@@ -132,6 +135,7 @@ func (u *upstream) connect(ctx context.Context, addr string) (*link, error) {
 	u.mu.peer, u.mu.lastIO, u.mu.theirEnd = l.peer, time.Now(), l.with.end
 	u.mu.compression, u.mu.read, u.mu.readPlain = l.compression(), l.r.read, l.r.plain
 	u.mu.Unlock()
+	u.setPath([]NodeID{l.peer.ID}) // the first heartbeat brings the rest
 	return l, nil
 }
 
@@ -264,6 +268,10 @@ func (s *session) heartbeat(body []byte) error {
 	}
 	s.echo = h.seq
 	s.up.heard(h.clock, h.end, s.link.r)
+	if err := s.up.heardPath(s.link, h.path); err != nil {
+		s.link.refuse(err)
+		return err
+	}
 	if s.phase == phaseStreaming {
 		s.up.working()
 	}

@@ -120,6 +120,7 @@ func (s *LinkState) UnmarshalText(text []byte) error { return unword(linkStates[
 type UpstreamStatus struct {
 	Addr        string        `json:"addr"`
 	Peer        Peer          `json:"peer"` // of the present link, or the last one
+	Path        []NodeID      `json:"path"` // the upstream, whom that follows, and so on; null while the link is down
 	State       LinkState     `json:"state"`
 	Synced      bool          `json:"synced"`      // it streams and has caught up since the link came up
 	Behind      int64         `json:"behind"`      // bytes of log that the upstream has said to have more

@@ -218,7 +218,7 @@ func TestWrongUpstreams(t *testing.T) {
 		{"reads older records, and says no more", answer(func(i *identity) { i.records = 0 }), repl.ErrTimeout},
 		{"takes smaller records, and says no more", answer(func(i *identity) { i.maxRecord = 1 }), repl.ErrTimeout},
 		{"another group", answer(func(i *identity) { i.group = "test" }), repl.ErrGroup},
-		{"itself", answer(func(i *identity) { i.id = self }), repl.ErrSelf},
+		{"itself", answer(func(i *identity) { i.id = self }), repl.ErrCycle},
 		{"a name too long", answer(func(i *identity) { i.name = strings.Repeat("n", 65) }), repl.ErrProtocol},
 		{"refuses the version", refuses(1, "\x00\x05\x00\x06\x00too old"), repl.ErrVersion},
 		{"refuses the group", refuses(2, "other"), repl.ErrGroup},

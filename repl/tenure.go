@@ -131,6 +131,7 @@ func (n *Node) follow(t *tenure, addr string, allow Allow) error {
 // waits for this, is left in the new role all the same, and says that it is closed.
 func (n *Node) succeed(from, next *tenure) error {
 	n.begin(next)
+	n.pathChanged()
 	from.end(ErrRoleChanged)
 	close(from.over)
 	return next.valid()

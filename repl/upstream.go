@@ -3,6 +3,7 @@ package repl
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ type upstream struct {
 		downSince             time.Time
 		lostAt                time.Time // when the replica last ceased to stream; zero before it ever did
 		retryAt               time.Time // when the next try is due; zero while there is one
+		path                  []NodeID  // of the upstream and of whom it follows; nil while the link is down
 		lastIO                time.Time
 		lastErr               error
 		lastPartial, lastFull *syncRecord // nil before the first
@@ -91,6 +93,30 @@ func (u *upstream) heard(clock, end int64, r *frameReader) {
 	}
 }
 
+// heardPath takes down whom the upstream at the other end of l follows. It returns
+// ErrCycle if that is this node.
+func (u *upstream) heardPath(l *link, further []NodeID) error {
+	path := append([]NodeID{l.peer.ID}, further...)
+	if slices.Contains(path, u.node.opts.ID) {
+		return fmt.Errorf("%w: %d nodes on the way", ErrCycle, slices.Index(path, u.node.opts.ID))
+	}
+	if len(path) > maxPath {
+		return fmt.Errorf("%w: chain of more than %d nodes", ErrLimit, maxPath)
+	}
+	u.setPath(path)
+	return nil
+}
+
+func (u *upstream) setPath(path []NodeID) {
+	u.mu.Lock()
+	changed := !slices.Equal(path, u.mu.path)
+	u.mu.path = path
+	u.mu.Unlock()
+	if changed {
+		u.node.pathChanged()
+	}
+}
+
 // outage returns for how long the replica has been without a link that worked.
 func (u *upstream) outage() time.Duration { return time.Since(u.lastWorked()) }
 
@@ -125,6 +151,7 @@ func (u *upstream) setState(s LinkState) {
 
 // down takes down that a session has ended, and why.
 func (u *upstream) down(err error) {
+	u.setPath(nil)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.mu.state == LinkStreaming {
@@ -189,7 +216,7 @@ func (u *upstream) status(end int64) *UpstreamStatus {
 	defer u.mu.Unlock()
 	m := &u.mu
 	s := &UpstreamStatus{
-		Addr: m.target.addr, Peer: m.peer, State: m.state, Synced: m.synced, LastIO: -1,
+		Addr: m.target.addr, Peer: m.peer, Path: slices.Clone(m.path), State: m.state, Synced: m.synced, LastIO: -1,
 		Partials: m.partials, Fulls: m.fulls, Attempts: m.attempts,
 		LastPartial: m.lastPartial.status(), LastFull: m.lastFull.status(),
 		Progress: m.lastFull.progress(), Compression: m.compression, Read: m.read, ReadPlain: m.readPlain,
