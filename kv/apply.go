@@ -96,8 +96,8 @@ func (t *table) applyParts(ops []operation) error {
 	}
 	t.lockSome(&set)
 	defer t.unlockSome(&set)
-	b := &batch{table: t}
-	if err := b.prepare(ops); err != nil {
+	b := newBatch(t, ops)
+	if err := b.prepare(); err != nil {
 		return err
 	}
 	b.show()
@@ -119,18 +119,19 @@ func (t *table) applyPrefix(op *operation) {
 	t.lockSome(&set)
 	defer t.unlockSome(&set)
 	var (
-		ops []operation
-		i   int
+		ops  []operation
+		keys keySet // a key that is named twice is removed once
+		i    int
 	)
 	for key := range op.prefixKeys() {
 		h := hashes[i]
-		if at := t.shard(h).locate(h, text(key)); at.ok() {
+		if at := t.shard(h).locate(h, text(key)); at.ok() && keys.add(at.key) {
 			ops = append(ops, operation{kind: kindDelete, hash: h, key: at.key})
 		}
 		i++
 	}
-	b := &batch{table: t}
-	b.prepare(ops) // cannot fail: it needs no room
+	b := newBatch(t, ops)
+	b.prepare() // cannot fail: it needs no room
 	b.show()
 }
 

@@ -30,13 +30,10 @@ type batch struct {
 
 // A step is what becomes of one key.
 type step struct {
-	hash    uint64
-	key     []byte
-	old     entry
-	existed bool
-
-	op   operation
-	room reservation // for a put, or the copy that a new deadline takes
+	op      operation
+	at      found       // where the key stood before; its entry stays what it was
+	room    reservation // for a put, or the copy that a new deadline takes
+	shifted bool        // the key stands elsewhere when the step's turn comes
 }
 
 // A view is how the entries of a shard are found.
@@ -45,19 +42,59 @@ type view struct {
 	slabs *slabSet
 }
 
-// prepare makes room for everything that ops do. They must be on different keys, and
-// the shards of those locked. Of those that would change nothing no step is made. It
-// returns ErrFull, and then has changed nothing that shows.
-func (b *batch) prepare(ops []operation) error {
-	slices.SortFunc(ops, func(x, y operation) int { return cmp.Compare(x.hash, y.hash) })
-	b.steps = make([]step, 0, len(ops))
-	for first := 0; first < len(ops); {
-		n := b.table.number(ops[first].hash)
+// newBatch returns a batch of operations. They must be on different keys.
+func newBatch(t *table, ops []operation) *batch {
+	var b *batch
+	if len(ops) > 1 && len(ops) <= len(smallBatch{}.room) {
+		one := new(smallBatch)
+		b, one.steps = &one.batch, one.room[:len(ops)]
+	} else {
+		b = &batch{steps: make([]step, len(ops))}
+	}
+	b.table = t
+	var few [16]rank
+	for i, p := range sortByHash(few[:0], ops) {
+		b.steps[i].op = ops[p.i]
+	}
+	return b
+}
+
+// A smallBatch has room for the steps of most batches of several, and takes one allocation.
+type smallBatch struct {
+	batch
+	room [4]step
+}
+
+// A rank stands for a hash in a slice of something larger, which is sorted by way of
+// ranks.
+type rank struct {
+	hash uint64
+	i    int
+}
+
+// sortByHash returns the ranks of operations in the order of their hashes, in the room of
+// dst if there is enough.
+func sortByHash(dst []rank, ops []operation) []rank {
+	for i := range ops {
+		dst = append(dst, rank{ops[i].hash, i})
+	}
+	slices.SortFunc(dst, func(x, y rank) int { return cmp.Compare(x.hash, y.hash) })
+	return dst
+}
+
+// prepare makes room for everything that the batch is to do. The shards must be locked.
+// Steps that would change nothing are left out. It returns ErrFull, and then has changed
+// nothing that shows.
+func (b *batch) prepare() error {
+	all := b.steps
+	b.steps = all[:0]
+	for first := 0; first < len(all); {
+		n := b.table.number(all[first].op.hash)
 		end := first + 1
-		for end < len(ops) && b.table.number(ops[end].hash) == n {
+		for end < len(all) && b.table.number(all[end].op.hash) == n {
 			end++
 		}
-		if err := b.prepareShard(&b.table.shards[n], ops[first:end]); err != nil {
+		if err := b.prepareShard(&b.table.shards[n], all[first:end]); err != nil {
 			b.abandon()
 			return err
 		}
@@ -66,28 +103,34 @@ func (b *batch) prepare(ops []operation) error {
 	return nil
 }
 
-func (b *batch) prepareShard(sh *shard, ops []operation) error {
+// prepareShard prepares those of a shard, and keeps what is left of them behind the ones
+// that the batch has.
+func (b *batch) prepareShard(sh *shard, steps []step) error {
 	first, inserts := len(b.steps), 0
-	for i := range ops {
-		op := &ops[i]
-		at := sh.locate(op.hash, text(op.key))
-		switch op.kind {
+	for i := range steps {
+		st := &steps[i]
+		op := &st.op
+		st.at = sh.locate(op.hash, text(op.key))
+		switch exists := st.at.ok(); op.kind {
 		case rdb.KindPut, rdb.KindPutDeadline:
-			if !at.ok() {
+			if !exists {
 				inserts++
 			}
 		case kindDeadline:
-			if !at.ok() || at.deadline == op.deadline {
+			if !exists || st.at.deadline == op.deadline {
 				continue
 			}
 		default:
-			if !at.ok() {
+			if !exists {
 				continue
 			}
 		}
-		b.steps = append(b.steps, step{hash: op.hash, key: at.key, old: at.entry, existed: at.ok(), op: *op})
+		n := len(b.steps)
+		if b.steps = b.steps[:n+1]; &b.steps[n] != st {
+			b.steps[n] = *st
+		}
 	}
-	steps := b.steps[first:]
+	steps = b.steps[first:]
 	err := sh.makeRoomFor(steps, inserts)
 	for i := range steps {
 		if err == nil {
@@ -97,35 +140,44 @@ func (b *batch) prepareShard(sh *shard, ops []operation) error {
 			b.steps = b.steps[:first+i] // the rest has no room to give back
 			return err
 		}
+		steps[i].shifted = inserts > 0
 	}
 	return nil
 }
 
-// reserve takes the room for a step's entry and writes it there.
+// reserve takes the room for a step's entry and writes it there. From here on the key
+// lies in a slab.
 func (st *step) reserve(sh *shard) (err error) {
 	switch op := &st.op; op.kind {
 	case rdb.KindPut, rdb.KindPutDeadline:
-		if st.room, err = sh.reserve(len(op.record), op.big); err != nil {
+		var big []byte
+		if op.owned {
+			big = op.record[:cap(op.record)]
+		}
+		if st.room, err = sh.reserve(len(op.record), big); err != nil {
 			return err
 		}
-		if op.big == nil {
+		if !op.owned {
 			copy(st.room.bytes, op.record)
 		}
-		if !st.existed {
-			st.key = parseEntry(st.room.bytes).key
-		}
+		op.key = parseEntry(st.room.bytes).key
 	case kindDeadline:
-		st.room, err = sh.redated(st.hash, &found{entry: st.old, ref: 1}, op.deadline)
-		op.sum = rdb.EntrySum(text(st.key), st.old.value, op.deadline)
+		if st.room, err = sh.redated(op.hash, &st.at, op.deadline); err != nil {
+			return err
+		}
+		op.key = st.at.key
+		op.sum = rdb.EntrySum(text(op.key), st.at.value, op.deadline)
+	default:
+		op.key = st.at.key
 	}
-	return err
+	return nil
 }
 
 // abandon gives back what prepare has reserved.
 func (b *batch) abandon() {
 	for _, st := range slices.Backward(b.steps) {
 		if st.room.bytes != nil {
-			b.table.shard(st.hash).abandon(st.room)
+			b.table.shard(st.op.hash).abandon(st.room)
 		}
 	}
 }
@@ -151,12 +203,12 @@ func (b *batch) show() {
 	}
 	for i := range b.steps {
 		st := &b.steps[i]
-		if x := b.table.index; x != nil && st.existed && st.room.bytes == nil {
-			x.remove(st.key) // only now, when no reader finds it any more
+		if x := b.table.index; x != nil && st.at.ok() && st.room.bytes == nil {
+			x.remove(st.op.key) // only now, when no reader finds it any more
 		}
 		// Only now: compaction takes what is in a slab, and in no slot, for dead.
-		if st.existed {
-			b.table.shard(st.hash).compact(st.old.size)
+		if st.at.ok() {
+			b.table.shard(st.op.hash).compact(st.at.size)
 		}
 	}
 }
@@ -164,20 +216,22 @@ func (b *batch) show() {
 // announce lets the shards of all steps point to with.
 func (b *batch) announce(with *batch) {
 	for i := range b.steps {
-		b.table.shard(b.steps[i].hash).batch.Store(with)
+		b.table.shard(b.steps[i].op.hash).batch.Store(with)
 	}
 }
 
-// show publishes one step. The key is located again, because the steps before may have
-// divided its segment, or moved its entry.
+// show publishes one step. Nothing is moved meanwhile, so the key stands where it was
+// found, unless its segment was replaced to make room for others.
 func (st *step) show(t *table) {
-	sh := t.shard(st.hash)
-	at := sh.locate(st.hash, text(st.key))
+	op, sh, at := &st.op, t.shard(st.op.hash), st.at
+	if st.shifted {
+		at = sh.locate(op.hash, text(op.key))
+	}
 	switch {
 	case st.room.bytes != nil:
-		sh.put(st.hash, &at, st.room, st.op.deadline, st.op.sum)
+		sh.put(op.hash, &at, st.room, op.deadline, op.sum)
 	case at.ok():
-		sh.take(st.hash, &at)
+		sh.take(op.hash, &at)
 	}
 }
 
@@ -187,10 +241,10 @@ func (b *batch) find(hash uint64, key string) (old entry, existed, concerned boo
 		old, existed = b.before[b.table.number(hash)].find(hash, key)
 		return old, existed, true
 	}
-	i, _ := slices.BinarySearchFunc(b.steps, hash, func(st step, hash uint64) int { return cmp.Compare(st.hash, hash) })
-	for ; i < len(b.steps) && b.steps[i].hash == hash; i++ {
-		if st := &b.steps[i]; string(st.key) == key {
-			return st.old, st.existed, true
+	i, _ := slices.BinarySearchFunc(b.steps, hash, func(st step, hash uint64) int { return cmp.Compare(st.op.hash, hash) })
+	for ; i < len(b.steps) && b.steps[i].op.hash == hash; i++ {
+		if st := &b.steps[i]; string(st.op.key) == key {
+			return st.at.entry, st.at.ok(), true
 		}
 	}
 	return entry{}, false, false

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"math/bits"
+	"slices"
 
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/internal/hash"
@@ -23,7 +23,8 @@ func (tx *Tx) commit() (end int64, err error) {
 	for i := range tx.seen.shards {
 		set.add(tx.seen.shards[i].number)
 	}
-	ops := tx.operations()
+	var few [4]operation
+	ops := tx.operations(few[:0])
 	for i := range ops {
 		set.add(t.number(ops[i].hash))
 	}
@@ -38,14 +39,15 @@ func (tx *Tx) commit() (end int64, err error) {
 	return s.commit(t, ops)
 }
 
-// operations returns what was written, as what is done to the table.
-func (tx *Tx) operations() []operation {
-	ops := make([]operation, len(tx.writes))
+// operations returns what was written, as what is done to the table, in the room of dst
+// if there is enough.
+func (tx *Tx) operations(dst []operation) []operation {
+	ops := slices.Grow(dst, len(tx.writes))[:len(tx.writes)]
 	for i := range tx.writes {
 		w := &tx.writes[i]
 		ops[i] = operation{
 			kind: w.kind, hash: hash.String(tx.table.seed, w.key),
-			deadline: w.deadline, key: bytesOf(w.key), record: w.record, big: w.big,
+			deadline: w.deadline, key: bytesOf(w.key), record: w.record, owned: w.owned,
 		}
 		if w.kind == rdb.KindPut || w.kind == rdb.KindPutDeadline {
 			ops[i].sum = rdb.EntrySum(w.key, w.value, w.deadline)
@@ -103,31 +105,35 @@ func checkRecord(ops []operation) error {
 // commit logs operations on different keys, as one record, and shows them at once.
 // Their shards must be locked. It returns 0 for the log's end when they change nothing.
 func (s *Store) commit(t *table, ops []operation) (end int64, err error) {
-	return s.commitAs(t, ops, func(steps []step) []byte {
-		if len(steps) == 1 {
-			return steps[0].op.record
-		}
-		size := 1
-		for i := range steps {
-			size += len(steps[i].op.record)
-		}
-		record := make([]byte, 0, (bits.Len(uint(size))+6)/7+size)
-		record = append(binary.AppendUvarint(record, uint64(size)), kindTransaction)
-		for i := range steps {
-			record = append(record, steps[i].op.record...)
-		}
-		return record
-	})
-}
-
-// commitAs is commit with the record that record returns for the steps.
-func (s *Store) commitAs(t *table, ops []operation, record func([]step) []byte) (end int64, err error) {
-	b := &batch{table: t}
-	if err := b.prepare(ops); err != nil || len(b.steps) == 0 {
+	b := newBatch(t, ops)
+	if err := b.prepare(); err != nil || len(b.steps) == 0 {
 		return 0, err
 	}
+	var few [1 << 10]byte
+	return s.logAndShow(b, b.record(few[:0]))
+}
+
+// record returns the record of what a batch does, in the room of dst if there is enough.
+func (b *batch) record(dst []byte) []byte {
+	if len(b.steps) == 1 {
+		return b.steps[0].op.record
+	}
+	size := 1
+	for i := range b.steps {
+		size += len(b.steps[i].op.record)
+	}
+	dst = slices.Grow(dst, size+backlog.MaxFrameOverhead)
+	dst = append(binary.AppendUvarint(dst, uint64(size)), kindTransaction)
+	for i := range b.steps {
+		dst = append(dst, b.steps[i].op.record...)
+	}
+	return dst
+}
+
+// logAndShow carries out what was prepared, if the log's gate lets its record in.
+func (s *Store) logAndShow(b *batch, record []byte) (end int64, err error) {
 	// First the log, then the table, as with a single key.
-	if end, err = s.log.Append(record(b.steps)); err != nil {
+	if end, err = s.log.Append(record); err != nil {
 		b.abandon()
 		return 0, err
 	}

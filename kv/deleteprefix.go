@@ -52,7 +52,11 @@ func (s *Store) deletePrefix(prefix string) (n int, end int64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	end, err = s.commitAs(t, ops, func([]step) []byte { return record })
+	b := newBatch(t, ops)
+	if err := b.prepare(); err != nil {
+		return 0, 0, err
+	}
+	end, err = s.logAndShow(b, record)
 	return n, end, err
 }
 

@@ -36,7 +36,7 @@ func (sh *shard) makeRoomFor(steps []step, inserts int) error {
 	for need := map[*group]int(nil); ; {
 		grown := false
 		for i := range steps {
-			if steps[i].existed || steps[i].op.kind == kindDeadline {
+			if steps[i].at.ok() {
 				continue
 			}
 			n, first := inserts, (*group)(nil)
@@ -44,14 +44,14 @@ func (sh *shard) makeRoomFor(steps []step, inserts int) error {
 				if need == nil {
 					need = make(map[*group]int)
 				}
-				first, _ = sh.dir.Load().home(steps[i].hash)
+				first, _ = sh.dir.Load().home(steps[i].op.hash)
 				need[first]++
 				n = need[first]
 			}
-			if err := sh.makeRoomOf(steps[i].hash, n); err != nil {
+			if err := sh.makeRoomOf(steps[i].op.hash, n); err != nil {
 				return err
 			}
-			now, _ := sh.dir.Load().home(steps[i].hash)
+			now, _ := sh.dir.Load().home(steps[i].op.hash)
 			grown = grown || first != nil && now != first
 		}
 		if !grown {

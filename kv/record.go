@@ -49,7 +49,7 @@ type operation struct {
 	key      []byte
 	record   []byte // with its framing
 	end      int64  // offset in the log after it
-	big      []byte // record, where it is to lie; or nil, and it is to be copied
+	owned    bool   // record can become the store's memory, as one made by newBigSlab
 	fits     bool   // a loader has room for it aside, having had some for a part before
 }
 

@@ -49,12 +49,10 @@ func (s *Store) transferKey(key, to string, remove bool) (deadline, end int64, e
 	put := operation{
 		kind: rdb.KindPut, hash: hash.String(t.seed, to), sum: rdb.EntrySum(to, at.value, at.deadline),
 		deadline: at.deadline, key: bytesOf(to), record: newBigSlab(size)[:size],
+		owned: size > bigEntryBytes,
 	}
 	if at.deadline != 0 {
 		put.kind = rdb.KindPutDeadline
-	}
-	if size > bigEntryBytes {
-		put.big = put.record[:cap(put.record)]
 	}
 	rdb.PutEntry(put.record, to, at.value, at.deadline)
 	ops = append(ops, put)

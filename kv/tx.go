@@ -68,7 +68,13 @@ func (s *Store) Update(fn func(*Tx) error) error {
 	if err := s.unchanged(nil); err != nil {
 		return err
 	}
-	tx := &Tx{store: s, writable: true}
+	first := new(struct { // one allocation for what most of them need
+		tx     Tx
+		writes [4]txWrite
+		room   [512]byte
+	})
+	tx := &first.tx
+	tx.store, tx.writable, tx.writes, tx.room = s, true, first.writes[:0], first.room[:]
 	defer tx.end()
 	for retries := 0; ; retries++ {
 		end, err := tx.attempt(fn)
@@ -120,7 +126,7 @@ func (tx *Tx) begin() bool {
 	tx.table, tx.err, tx.unwinding = tx.store.table.Load(), nil, false
 	tx.seen.reset()
 	clear(tx.writes)
-	tx.writes, tx.places, tx.room = tx.writes[:0], nil, nil
+	tx.writes, tx.places = tx.writes[:0], nil
 	return tx.table != nil
 }
 

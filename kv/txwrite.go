@@ -21,7 +21,7 @@ type txWrite struct {
 	value    []byte
 	deadline int64
 	record   []byte // that says so
-	big      []byte // what the record lies in, if that can become a slab
+	owned    bool   // the record can become a slab
 }
 
 // Set gives a key a value, of which the transaction keeps a copy, as [Store.Set] does
@@ -170,8 +170,7 @@ func (tx *Tx) entry(key string, value []byte, deadline int64) txWrite {
 		w.kind = rdb.KindPutDeadline
 	}
 	if size > bigEntryBytes {
-		w.big = newBigSlab(size)
-		w.record = w.big[:size:size]
+		w.record, w.owned = newBigSlab(size)[:size], true
 	} else {
 		w.record = tx.make(size)
 	}

@@ -1,0 +1,74 @@
+package kv_test
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/emberkv/ember/kv"
+)
+
+// A keyList holds random keys of the filled store one after the other. A transaction
+// keeps its keys, so they are made before, but without a pointer for each.
+type keyList string
+
+func newKeyList(n int) keyList {
+	r, k := rand.New(rand.NewPCG(1, 2)), newKeyMaker()
+	var b strings.Builder
+	for range n {
+		b.WriteString(k.key(r.IntN(*benchKeys)))
+	}
+	return keyList(b.String())
+}
+
+func (l keyList) key(i int) string { return string(l[16*i : 16*i+16]) }
+
+// benchTx runs transactions over n keys each.
+func benchTx(b *testing.B, n int, call func(func(*kv.Tx) error) error, op func(tx *kv.Tx, key string) error) {
+	filled(b)
+	const many = 1 << 18
+	keys, first := newKeyList(many), 0
+	fn := func(tx *kv.Tx) error {
+		for i := range n {
+			if err := op(tx, keys.key(first+i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	b.SetBytes(int64(n) * 116)
+	for i := 0; b.Loop(); i += n {
+		first = i % many
+		if err := call(fn); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func readAndSet(tx *kv.Tx, key string) error {
+	if _, err := tx.Get(key); err != nil {
+		return err
+	}
+	return tx.Set(key, benchValue)
+}
+
+func justRead(tx *kv.Tx, key string) error {
+	_, err := tx.Get(key)
+	return err
+}
+
+func BenchmarkUpdate(b *testing.B) {
+	filled(b)
+	b.Run("1 key", func(b *testing.B) { benchTx(b, 1, benchStore.Update, readAndSet) })
+	b.Run("4 keys", func(b *testing.B) { benchTx(b, 4, benchStore.Update, readAndSet) })
+	b.Run("4 keys, blind", func(b *testing.B) {
+		benchTx(b, 4, benchStore.Update, func(tx *kv.Tx, key string) error { return tx.Set(key, benchValue) })
+	})
+	b.Run("64 keys", func(b *testing.B) { benchTx(b, 64, benchStore.Update, readAndSet) })
+}
+
+func BenchmarkView(b *testing.B) {
+	filled(b)
+	b.Run("1 key", func(b *testing.B) { benchTx(b, 1, benchStore.View, justRead) })
+	b.Run("4 keys", func(b *testing.B) { benchTx(b, 4, benchStore.View, justRead) })
+}
