@@ -7,4 +7,7 @@ require (
 	github.com/klauspost/compress v1.20.3
 )
 
-require pgregory.net/rapid v1.3.0
+require (
+	github.com/anishathalye/porcupine v1.3.1
+	pgregory.net/rapid v1.3.0
+)

@@ -19,6 +19,13 @@ func (tx *Tx) commit() (end int64, err error) {
 		return 0, nil
 	}
 	s, t := tx.store, tx.table
+	size := 0
+	for i := range tx.writes {
+		size += len(tx.writes[i].record)
+	}
+	if err := checkRecord(len(tx.writes), size); err != nil {
+		return 0, err
+	}
 	var set shardSet
 	for i := range tx.seen.shards {
 		set.add(tx.seen.shards[i].number)
@@ -27,9 +34,6 @@ func (tx *Tx) commit() (end int64, err error) {
 	ops := tx.operations(few[:0])
 	for i := range ops {
 		set.add(t.number(ops[i].hash))
-	}
-	if err := checkRecord(ops); err != nil {
-		return 0, err
 	}
 	t.lockSome(&set)
 	defer t.unlockSome(&set)
@@ -90,14 +94,10 @@ func (n *Snapshot) expiredSince(now int64) bool {
 	return visible != n.visible
 }
 
-// checkRecord returns ErrTooLarge when the record of ops would be too large.
-func checkRecord(ops []operation) error {
-	total := 1
-	for i := range ops {
-		total += len(ops[i].record)
-	}
-	if total > backlog.MaxRecordBytes && len(ops) > 1 {
-		return fmt.Errorf("%w: transaction of %d bytes, limit %d", ErrTooLarge, total, backlog.MaxRecordBytes)
+// checkRecord returns ErrTooLarge when one record cannot have n parts of so many bytes.
+func checkRecord(n, bytes int) error {
+	if n > 1 && bytes+1 > backlog.MaxRecordBytes {
+		return fmt.Errorf("%w: transaction of %d bytes, limit %d", ErrTooLarge, bytes, backlog.MaxRecordBytes-1)
 	}
 	return nil
 }

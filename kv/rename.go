@@ -44,7 +44,6 @@ func (s *Store) transferKey(key, to string, remove bool) (deadline, end int64, e
 	case key == to:
 		return 0, 0, nil
 	}
-	ops := make([]operation, 0, 2)
 	size := rdb.EntrySize(len(to), len(at.value), at.deadline)
 	put := operation{
 		kind: rdb.KindPut, hash: hash.String(t.seed, to), sum: rdb.EntrySum(to, at.value, at.deadline),
@@ -55,12 +54,13 @@ func (s *Store) transferKey(key, to string, remove bool) (deadline, end int64, e
 		put.kind = rdb.KindPutDeadline
 	}
 	rdb.PutEntry(put.record, to, at.value, at.deadline)
-	ops = append(ops, put)
+	ops := []operation{put}
 	if remove {
-		ops = append(ops, operation{kind: kindDelete, hash: h, key: at.key, record: appendKeyRecord(nil, kindDelete, key)})
-	}
-	if err := checkRecord(ops); err != nil {
-		return 0, 0, err
+		gone := operation{kind: kindDelete, hash: h, key: at.key, record: appendKeyRecord(nil, kindDelete, key)}
+		ops = append(ops, gone)
+		if err := checkRecord(2, len(put.record)+len(gone.record)); err != nil {
+			return 0, 0, err
+		}
 	}
 	end, err = s.commit(t, ops)
 	return at.deadline, end, err
