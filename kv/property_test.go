@@ -42,19 +42,21 @@ const groupLogBytes = 2 << 10
 // A group is a master, its replica and a replica of that, and what they should
 // hold.
 type group struct {
-	net     *repltest.Network
-	stores  [3]*kv.Store
-	master  *repl.Master
-	follow  [2]*repl.Replica
-	model   model
-	ordered bool
+	net    *repltest.Network
+	stores [3]*kv.Store
+	master *repl.Master
+	follow [2]*repl.Replica
+	model  model
+	views  [3]*liveView
 }
 
 func newGroup(rt *rapid.T) *group {
 	g := &group{net: repltest.NewNetwork(rapid.Uint64().Draw(rt, "seed")), model: model{}}
 	g.net.SetDelay(time.Millisecond, time.Millisecond)
 	for i := range g.stores {
-		g.stores[i] = kv.New(&kv.Options{LogBytes: groupLogBytes})
+		// An index on some of them: the calls are the same without it.
+		g.stores[i] = kv.New(&kv.Options{LogBytes: groupLogBytes, Ordered: rapid.Bool().Draw(rt, "ordered")})
+		g.views[i] = watchAll(g.stores[i])
 	}
 	listen := func(host string) net.Listener {
 		l, err := g.net.Host(host).Listen(host)
@@ -79,8 +81,9 @@ func (g *group) close() {
 	g.follow[1].Close()
 	g.follow[0].Close()
 	g.master.Close()
-	for _, s := range g.stores {
+	for i, s := range g.stores {
 		s.Close()
+		<-g.views[i].done
 	}
 	g.net.Close()
 }
@@ -128,6 +131,7 @@ func (g *group) actions() map[string]func(*rapid.T) {
 		"level": g.level,
 	}
 	maps.Copy(all, g.writes())
+	maps.Copy(all, g.manyKeys())
 	return all
 }
 
@@ -291,6 +295,7 @@ func (g *group) level(rt *rapid.T) {
 	}
 	for i, s := range g.stores {
 		compare(rt, fmt.Sprint("node ", i), s, g.live())
+		g.views[i].compare(rt, fmt.Sprint("view of ", i), s.Position(), g.live())
 	}
 	a, err := g.stores[0].Digest()
 	noError(rt, err)
@@ -324,16 +329,7 @@ func compare(rt *rapid.T, who string, s *kv.Store, m model) {
 	if n := s.Len(); n != len(m) {
 		rt.Fatalf("%s has %d keys, want %d", who, n, len(m))
 	}
-	seen := 0
-	for k, v := range s.All() {
-		if e, ok := m[k]; !ok || e.value != string(v) {
-			rt.Fatalf("%s: %q = %q, want %+v", who, k, v, e)
-		}
-		seen++
-	}
-	if seen != len(m) {
-		rt.Fatalf("%s: %d keys seen, want %d", who, seen, len(m))
-	}
+	compareOrder(rt, who, s, m)
 	for _, k := range someKeys {
 		e, exists := m[k]
 		v, err := s.Get(k)
