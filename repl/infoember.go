@@ -30,7 +30,7 @@ func (w *infoWriter) ember(s *Status) {
 		if f.Sync != nil {
 			sync = *f.Sync
 		}
-		w.line(fmt.Sprintf("ember_slave%d:name=%s,id=%s,addr=%s,priority=%d,sent=%d,behind=%d,rtt=%.3f,place=%d,keys=%d,bytes=%d,log_bytes=%d,compression=%s,written=%d,written_plain=%d",
+		w.line(fmt.Sprintf("ember_slave%d:name=%s,id=%s,addr=%s,priority=%d,sent=%d,behind=%d,rtt=%.6f,place=%d,keys=%d,bytes=%d,log_bytes=%d,compression=%s,written=%d,written_plain=%d",
 			i, item(f.Peer.Name), f.Peer.ID, item(f.Peer.Addr), f.Peer.Priority, f.Sent, f.Behind, f.RTT.Seconds(), f.Place,
 			sync.Keys, sync.Bytes, sync.LogBytes, f.Compression, f.Written, f.WrittenPlain))
 	}

@@ -164,6 +164,9 @@ func TestSilentStrangers(t *testing.T) {
 		if open != 64 {
 			t.Errorf("%d of 200 strangers were given a place, want 64", open)
 		}
+		if n := m.Status().Counters.Unheard; n != 200-64 {
+			t.Errorf("%d connections are counted as unheard, want %d", n, 200-64)
+		}
 		r := replica(t, newLedger(nil), net, "a", nil)
 		begun := time.Now()
 		synced(t, m, a, r)
