@@ -15,6 +15,39 @@ import (
 	"github.com/emberkv/ember/rdb"
 )
 
+// A store by itself: write, read, list, and take all of it elsewhere.
+func Example() {
+	s := kv.New(nil)
+	defer s.Close()
+	if err := s.Set("user:1", []byte("Ada"), kv.TTL(time.Hour)); err != nil {
+		fmt.Println(err)
+	}
+	s.Set("user:2", []byte("Grace"))
+	s.Add("visits", 3)
+	for key, value := range s.Prefix("user:") {
+		fmt.Printf("%s = %s\n", key, value)
+	}
+
+	snapshot, err := s.Snapshot()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer snapshot.Close()
+	var file bytes.Buffer
+	snapshot.WriteTo(&file)
+	other := kv.New(nil)
+	defer other.Close()
+	fmt.Println(other.Restore(&file))
+	name, err := other.Get("user:1")
+	fmt.Printf("%s %v\n", name, err)
+	// Output:
+	// user:1 = Ada
+	// user:2 = Grace
+	// <nil>
+	// Ada <nil>
+}
+
 func ExampleStore() {
 	s := kv.New(nil)
 	defer s.Close()

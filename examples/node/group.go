@@ -110,6 +110,8 @@ func (s *server) follow(r *http.Request) (answer, error) {
 	// A master that has followed a slip of the pen takes no writes until it is promoted.
 	if err := resolve(r.Context(), addr); err != nil {
 		return answer{}, refuse(http.StatusBadRequest, "addr: %v", err)
+	} else if addr == s.node.Status().Announce {
+		return answer{}, refuse(http.StatusBadRequest, "addr is %s, which is this node", addr)
 	}
 	if replica, err := s.node.Replica(); err == nil {
 		return done, replica.Follow(addr, allow...)

@@ -46,6 +46,9 @@
 // position that does not come within 5 seconds. A path that is not well escaped never
 // gets here: package net/http answers it with a 400 of its own.
 //
+// There is no authentication and no encryption. Keep it on loopback, or in a network of
+// friends.
+//
 // SIGTERM and SIGINT let a master's replicas have what they lack, close everything and
 // exit with 0. Wrong flags exit with 2, an address that cannot be had with 1.
 //

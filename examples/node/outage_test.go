@@ -5,6 +5,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestMasterDies: its slaves stay where they are, with their data, their offset and
@@ -166,4 +167,24 @@ func TestSignalLosesNothing(t *testing.T) {
 	b.thaw()
 	a.terminate()
 	b.gets("big", big, written)
+}
+
+// TestSignalDoesNotHang: a replica that hangs gets a moment, no more.
+func TestSignalDoesNotHang(t *testing.T) {
+	t.Parallel()
+	a := start(t, "a")
+	b := start(t, "b", "-follow", a.repl)
+	b.gets("k", "v", a.put("k", "v"))
+	a.shows("connected_slaves:1")
+
+	b.freeze()
+	a.put("k", "w")
+	begun := time.Now()
+	a.terminate()
+	if took := time.Since(begun); took < drainTimeout || took > drainTimeout+shutdownTimeout {
+		t.Errorf("it took %v, want %v", took, drainTimeout)
+	}
+	if !strings.Contains(a.log.String(), "before every replica has everything") {
+		t.Error("its log does not say that a replica lacks something")
+	}
 }

@@ -23,6 +23,7 @@ import (
 // An api is a master with its HTTP API, in this process.
 type api struct {
 	url    string
+	repl   string // address
 	store  *kv.Store
 	client *http.Client
 	end    context.CancelFunc // as a signal does
@@ -36,7 +37,7 @@ func serveMaster(t *testing.T) *api {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &api{"http://" + n.httpListener.Addr().String(), n.store, &http.Client{}, end, make(chan error, 1)}
+	a := &api{"http://" + n.httpListener.Addr().String(), n.replListener.Addr().String(), n.store, &http.Client{}, end, make(chan error, 1)}
 	go func() { a.ended <- n.serve(ctx) }()
 	t.Cleanup(func() { a.client.CloseIdleConnections(); end(); a.ended <- <-a.ended })
 	return a
@@ -232,6 +233,7 @@ func TestBadRequests(t *testing.T) {
 		{"POST /follow?addr=name.invalid:7001", "", 400, "name.invalid"},
 		{"POST /follow?addr=127.0.0.1:7001&allow=all", "", 400, "allow"},
 		{"POST /follow?addr=127.0.0.1:7001&allow=empty&allow=", "", 400, "allow"},
+		{"POST /follow?addr=" + a.repl, "", 400, "this node"},
 		{"POST /promote?force=1", "", 400, "force"},
 	} {
 		resp := a.raw(t, c.request+" HTTP/1.1\r\nHost: node\r\n"+c.header+"\r\n\r\n")
