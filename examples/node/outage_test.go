@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -186,5 +187,34 @@ func TestSignalDoesNotHang(t *testing.T) {
 	}
 	if !strings.Contains(a.log.String(), "before every replica has everything") {
 		t.Error("its log does not say that a replica lacks something")
+	}
+}
+
+// TestOneLineForAnOutage: a dead master is tried many times a second, and the log says
+// once that it cannot be had.
+func TestOneLineForAnOutage(t *testing.T) {
+	t.Parallel()
+	at := fixedAddr(t)
+	a := start(t, "a", "-repl", at)
+	b := start(t, "b", "-follow", at, "-allow-empty")
+	for range 2 {
+		b.shows("master_link_status:up")
+		a.kill()
+		tried := b.status().Upstream.Attempts
+		eventually(t, func() error {
+			if n := b.status().Upstream.Attempts; n < tried+20 {
+				return fmt.Errorf("b has tried %d times", n-tried)
+			}
+			return nil
+		})
+		a = start(t, "a again", "-repl", at)
+	}
+	b.shows("master_link_status:up")
+	b.promote()
+	b.terminate()
+	for line, want := range map[string]int{"connection refused": 2, "full copy is complete": 3, "this node is a master": 1} {
+		if n := strings.Count(b.log.String(), line); n != want {
+			t.Errorf("its log says %d times %q, want %d", n, line, want)
+		}
 	}
 }
