@@ -3,6 +3,7 @@ package repl
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/emberkv/ember/backlog"
 )
@@ -176,6 +177,9 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
+	if e.Text == strconv.Quote(e.Err.Error()) { // the peer has nothing to add
+		return fmt.Sprintf("refused by the peer: %v", e.Err)
+	}
 	return fmt.Sprintf("refused by the peer: %v: %s", e.Err, e.Text)
 }
 

@@ -131,6 +131,9 @@ func TestRefusalsKeepTheirReason(t *testing.T) {
 	if err := parseRefuse(appendRefuse(nil, &LinkError{Op: "x", Err: ErrEmptyMaster})); errors.Is(err, ErrVersion) {
 		t.Errorf("an empty master is refused with %v", err)
 	}
+	if err := parseRefuse(appendRefuse(nil, ErrNotReady)); strings.Count(err.Error(), "no data") != 1 {
+		t.Errorf("a refusal that says it twice: %v", err)
+	}
 	if err := parseRefuse(appendRefuse(nil, errors.New("something else"))); !errors.Is(err, ErrProtocol) {
 		t.Errorf("an error without a code: %v, want ErrProtocol", err)
 	}
