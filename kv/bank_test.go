@@ -100,7 +100,7 @@ func audit(s *kv.Store, way int) (sum int, err error) {
 // TestBank moves money about on a store, and adds it up all the while: there, on a
 // replica that is fed by the log, and on copies that are made meanwhile.
 func TestBank(t *testing.T) {
-	s, replica := open(t, nil), open(t, nil)
+	s, replica := open(t, nil), open(t, &kv.Options{Ordered: true})
 	replica.SetFollower(true)
 	f := followEmpty(t, s, replica)
 	must(t, s.Update(func(tx *kv.Tx) (err error) {

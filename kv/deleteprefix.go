@@ -15,8 +15,9 @@ import (
 // then none was removed. It also returns [ErrClosed] and the errors of the log's gate
 // and settler.
 //
-// It looks at all keys. Writers wait while it looks again at those shards, one in 128,
-// in which others have written meanwhile, and removes what it has found.
+// With [Options.Ordered] writers wait while it finds the keys and removes them, a
+// microsecond or two for each. Without, it looks at all keys before; then writers wait while
+// it looks again at those shards, one in 128, in which others have written meanwhile.
 func (s *Store) DeletePrefix(prefix string) (int, error) {
 	if err := s.unchanged(nil); err != nil {
 		return 0, err
@@ -33,7 +34,7 @@ func (s *Store) deletePrefix(prefix string) (n int, end int64, err error) {
 	if err := f.look(); err != nil {
 		return 0, 0, err
 	}
-	t := s.lockAll()
+	t := s.lockAll() // other keys with the prefix may come, in any shard
 	if t == nil {
 		return 0, 0, ErrClosed
 	}
@@ -81,7 +82,7 @@ type prefixFinder struct {
 	prefix string
 	table  *table
 	shards []prefixShard
-	n      int
+	n      int // keys found
 }
 
 type prefixShard struct {
@@ -93,6 +94,9 @@ type prefixShard struct {
 func (f *prefixFinder) look() error {
 	if f.table = f.store.table.Load(); f.table == nil {
 		return ErrClosed
+	}
+	if f.table.index != nil {
+		return f.glance()
 	}
 	f.shards = make([]prefixShard, len(f.table.shards))
 	for i := range f.shards {
@@ -109,6 +113,22 @@ func (f *prefixFinder) look() error {
 	return nil
 }
 
+// glance reads the keys, so that they are in the caches when writers wait. What it finds
+// counts only if it is too much.
+func (f *prefixFinder) glance() error {
+	n := 0
+	for range f.store.Prefix(f.prefix) {
+		if n++; n > f.store.maxTxKeys {
+			return f.tooMany()
+		}
+	}
+	return nil
+}
+
+func (f *prefixFinder) tooMany() error {
+	return fmt.Errorf("%w: more than %d keys begin with %q", ErrTooLarge, f.store.maxTxKeys, f.prefix)
+}
+
 // lookIn finds the keys of shard i in a view of it.
 func (f *prefixFinder) lookIn(i int, v *frozen) (err error) {
 	sh := &f.shards[i]
@@ -123,7 +143,7 @@ func (f *prefixFinder) lookIn(i int, v *frozen) (err error) {
 			kind: kindDelete, hash: hash.Bytes(f.table.seed, e.key), key: e.key, deadline: e.deadline,
 		})
 		if f.n++; f.n > f.store.maxTxKeys {
-			err = fmt.Errorf("%w: more than %d keys begin with %q", ErrTooLarge, f.store.maxTxKeys, f.prefix)
+			err = f.tooMany()
 		}
 		return err == nil
 	})
@@ -133,6 +153,9 @@ func (f *prefixFinder) lookIn(i int, v *frozen) (err error) {
 // operations returns the removals of the keys that there are now. All shards must be
 // locked.
 func (f *prefixFinder) operations(t *table) (ops []operation, err error) {
+	if t.index != nil {
+		return f.indexed(t)
+	}
 	if t != f.table {
 		f.table, f.n = t, 0
 		f.shards = make([]prefixShard, len(t.shards))
@@ -146,6 +169,24 @@ func (f *prefixFinder) operations(t *table) (ops []operation, err error) {
 			}
 		}
 		ops = append(ops, f.shards[i].keys...)
+	}
+	return ops, nil
+}
+
+// indexed is operations by the index.
+func (f *prefixFinder) indexed(t *table) (ops []operation, err error) {
+	r := prefixRange(f.prefix)
+	var c cursor
+	for c.init(&r); !c.done; {
+		c.took(t.index.ascend(&c.next, c.room()))
+		for i := range c.n {
+			if len(ops) == f.store.maxTxKeys {
+				return nil, f.tooMany()
+			}
+			h := hash.String(t.seed, c.key(i))
+			at := t.shard(h).locate(h, c.key(i))
+			ops = append(ops, operation{kind: kindDelete, hash: h, key: at.key, deadline: at.deadline})
+		}
 	}
 	return ops, nil
 }

@@ -154,7 +154,8 @@
 //     index.go
 //   - the store: options.go, errors.go, store.go, get.go, set.go, write.go, drop.go, counter.go,
 //     rename.go, deleteprefix.go, iterate.go, range.go, keyrange.go, scan.go
-//   - transactions: tx.go, reads.go, txread.go, txwrite.go, txiterate.go, commit.go
+//   - transactions: tx.go, reads.go, txread.go, txwrite.go, txcut.go,
+//     txiterate.go, commit.go
 //   - the log: record.go, parts.go, apply.go, wait.go, digest.go, clock.go, expire.go
 //   - whole states: encode.go, snapshot.go, restore.go, dump.go, load.go, loadshard.go,
 //     bulk.go, loose.go

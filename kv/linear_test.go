@@ -200,7 +200,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 		"swap", "swap", "swap", "put both", "put both", "rename", "copy"}
 	seldom := append([]string{"clear", "delete prefix"}, often...)
 	for seed := range uint64(histories) {
-		s := kv.New(nil)
+		s := kv.New(&kv.Options{Ordered: seed%2 == 1})
 		var (
 			clock   atomic.Int64
 			mu      sync.Mutex

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -77,8 +78,14 @@ func TestRenameAndCopy(t *testing.T) {
 }
 
 func TestDeletePrefix(t *testing.T) {
+	for _, ordered := range []bool{false, true} {
+		testDeletePrefix(t, ordered)
+	}
+}
+
+func testDeletePrefix(t *testing.T, ordered bool) {
 	for _, keys := range []int{0, 1, 5, 3000} {
-		s, to := open(t, &kv.Options{MaxTxKeys: 3000}), open(t, nil)
+		s, to := open(t, &kv.Options{MaxTxKeys: 3000, Ordered: ordered}), open(t, &kv.Options{Ordered: !ordered})
 		to.SetFollower(true)
 		f := followEmpty(t, s, to)
 		for i := range keys {
@@ -114,7 +121,7 @@ func TestDeletePrefix(t *testing.T) {
 			t.Errorf("all of %d keys: %d, %v", keys, n, err)
 		}
 	}
-	s := open(t, nil)
+	s := open(t, &kv.Options{Ordered: ordered})
 	long := strings.Repeat("k", rdb.MaxKeyBytes-20)
 	for i := range 1100 {
 		set(t, s, long+key(i), "v")
@@ -127,7 +134,13 @@ func TestDeletePrefix(t *testing.T) {
 
 // Whatever others write while a prefix is removed is removed whole or stays whole.
 func TestDeletePrefixIsOneMoment(t *testing.T) {
-	s, to := open(t, nil), open(t, nil)
+	for _, ordered := range []bool{false, true} {
+		testDeletePrefixIsOneMoment(t, ordered)
+	}
+}
+
+func testDeletePrefixIsOneMoment(t *testing.T, ordered bool) {
+	s, to := open(t, &kv.Options{Ordered: ordered}), open(t, nil)
 	to.SetFollower(true)
 	f := followEmpty(t, s, to)
 	for i := range 5000 {
@@ -160,7 +173,8 @@ func TestDeletePrefixIsOneMoment(t *testing.T) {
 		})
 	}
 	removed := 0
-	for range rounds {
+	for n := 0; n < rounds || removed == 0 && n < 1000*rounds; n++ {
+		runtime.Gosched()
 		n, err := s.DeletePrefix("pair:")
 		must(t, err)
 		removed += n

@@ -1,127 +1,121 @@
 package kv
 
 import (
+	"cmp"
 	"iter"
-	"strings"
+	"slices"
 )
 
-// All returns an iterator over the keys and values that the transaction sees, as they
-// are when the loop begins: exactly those of one moment, with the transaction's own
-// writes up to there. The loop's body may write.
+// All returns an iterator over the keys and values that the transaction sees, in no
+// particular order: exactly those of one moment, with the transaction's own writes up to
+// the beginning of the loop. The loop's body may read and write.
 //
 // The first iteration takes a cut of the store, from which everything is read from then
-// on. In an Update it counts as having read every key: a write to any is a conflict.
-// After the transaction's end there is nothing to see.
-func (tx *Tx) All() iter.Seq2[string, []byte] { return tx.Prefix("") }
-
-// Prefix is like All for the keys that begin with prefix.
-func (tx *Tx) Prefix(prefix string) iter.Seq2[string, []byte] {
+// on. In an Update it counts as having read every key, whatever the range: a write to any
+// is a conflict. What an iteration costs without [Options.Ordered] is said at
+// [Store.Range]. After the transaction's end there is nothing to see.
+func (tx *Tx) All() iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
-		if !tx.iterate() {
-			return
-		}
-		own := tx.own(prefix)
-		for key, value := range tx.cut.All() {
-			if !strings.HasPrefix(key, prefix) {
-				continue
-			}
-			if w, ok := own[key]; ok {
-				delete(own, key)
-				if w.gone || tx.passed(w.deadline) {
-					continue
-				}
-				value = w.value
-			}
-			if !yield(key, value) {
-				return
-			}
-		}
-		for key, w := range own {
-			if !w.gone && !tx.passed(w.deadline) && !yield(key, w.value) {
-				return
-			}
+		if tx.ready() {
+			tx.loose(yield)
 		}
 	}
 }
 
-// own returns a copy of the transaction's writes to keys with a prefix.
-func (tx *Tx) own(prefix string) map[string]txWrite {
-	own := make(map[string]txWrite)
-	for _, w := range tx.writes {
-		if strings.HasPrefix(w.key, prefix) {
-			own[w.key] = w
+// Range is like [Tx.All] for the keys from from up to, but without, to, in the order of
+// their bytes. An empty from or to leaves that end open.
+func (tx *Tx) Range(from, to string) iter.Seq2[string, []byte] {
+	return tx.iterate(keyRange{from: from, to: to})
+}
+
+// Prefix is like [Tx.Range] for the keys that begin with prefix.
+func (tx *Tx) Prefix(prefix string) iter.Seq2[string, []byte] {
+	return tx.iterate(prefixRange(prefix))
+}
+
+// Backward is like [Tx.Range], with the same bounds, from the last key to the first.
+func (tx *Tx) Backward(from, to string) iter.Seq2[string, []byte] {
+	return tx.iterate(keyRange{from: from, to: to, backward: true})
+}
+
+func (tx *Tx) iterate(r keyRange) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		if tx.ready() {
+			tx.merge(r, yield)
 		}
 	}
+}
+
+// merge yields what the cut has of a range, with the transaction's own writes between.
+func (tx *Tx) merge(r keyRange, yield func(string, []byte) bool) {
+	own := tx.own(r)
+	for key, value := range tx.cut.iterate(r) {
+		for len(own) > 0 && r.before(own[0].key, key) {
+			if !tx.yield(&own[0], yield) {
+				return
+			}
+			own = own[1:]
+		}
+		if len(own) > 0 && own[0].key == key {
+			if !tx.yield(&own[0], yield) {
+				return
+			}
+			own = own[1:]
+		} else if !yield(key, value) {
+			return
+		}
+	}
+	for i := range own {
+		if !tx.yield(&own[i], yield) {
+			return
+		}
+	}
+}
+
+// loose yields everything: the own writes first.
+func (tx *Tx) loose(yield func(string, []byte) bool) {
+	own := tx.own(keyRange{})
+	for i := range own {
+		if !tx.yield(&own[i], yield) {
+			return
+		}
+	}
+	for key, value := range tx.cut.All() {
+		if _, written := slices.BinarySearchFunc(own, key, func(w txWrite, key string) int { return cmp.Compare(w.key, key) }); written {
+			continue
+		}
+		if !yield(key, value) {
+			return
+		}
+	}
+}
+
+// yield yields an own write, if there is something to be seen of it.
+func (tx *Tx) yield(w *txWrite, yield func(string, []byte) bool) bool {
+	return w.gone || tx.passed(w.deadline) || yield(w.key, w.value)
+}
+
+// own returns a copy of the transaction's writes to a range, in its order. What the loop's
+// body writes is not in it.
+func (tx *Tx) own(r keyRange) (own []txWrite) {
+	for i := range tx.writes {
+		if r.contains(tx.writes[i].key) {
+			own = append(own, tx.writes[i])
+		}
+	}
+	slices.SortFunc(own, func(x, y txWrite) int {
+		if r.backward {
+			x, y = y, x
+		}
+		return cmp.Compare(x.key, y.key)
+	})
 	return own
 }
 
-// iterate makes sure that there is a cut. It returns false when there is nothing to see,
-// and does not return when what was read before is out of date.
-func (tx *Tx) iterate() bool {
-	err := tx.usable()
-	if err == nil && tx.cut == nil {
-		err = tx.takeCut()
+// before reports whether a comes before b in the range's order.
+func (r *keyRange) before(a, b string) bool {
+	if r.backward {
+		return a > b
 	}
-	if err == ErrConflict {
-		tx.fail(err)
-		tx.unwinding = true
-		panic(unwound{tx})
-	}
-	return err == nil
-}
-
-// takeCut takes a cut of the store. It returns ErrConflict when that is not the state
-// from which something was read before.
-func (tx *Tx) takeCut() error {
-	n, err := tx.store.Snapshot()
-	if err != nil {
-		return tx.fail(err)
-	}
-	if !tx.seen.standIn(n, tx.table) {
-		n.Close()
-		return ErrConflict
-	}
-	tx.cut = n
-	if tx.writable {
-		tx.seen.shards = make([]shardRead, len(n.views))
-		for i, f := range n.views {
-			tx.seen.shards[i] = shardRead{i, f.version}
-		}
-		tx.seen.whole = true
-	}
-	return nil
-}
-
-// standIn reports whether what was read, in a table, is what a snapshot has.
-func (r *reads) standIn(n *Snapshot, t *table) bool {
-	if n.views[0].shard != &t.shards[0] || r.until <= n.now {
-		return false
-	}
-	for _, v := range r.shards {
-		f := n.views[v.number]
-		if f.version != v.version && !r.same(t, v.number, func(hash uint64, key string) (entry, bool) {
-			e, ok := f.find(hash, key)
-			return e, ok && (e.deadline == 0 || e.deadline > n.now)
-		}) {
-			return false
-		}
-	}
-	return true
-}
-
-// beginWithCut gives an attempt a cut to begin with. It returns false when the store is
-// closed.
-func (tx *Tx) beginWithCut() bool {
-	for {
-		switch err := tx.takeCut(); err {
-		case nil:
-			return true
-		case ErrConflict: // the contents were replaced since begin
-			if !tx.begin() {
-				return false
-			}
-		default:
-			return false
-		}
-	}
+	return a < b
 }
