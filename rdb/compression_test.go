@@ -155,6 +155,7 @@ func TestPackedBlocksThatLie(t *testing.T) {
 		{"chunk behind a short one", 4, append(chunk(1000, s2.Encode(nil, zeros[:1000])), chunk(1000, s2.Encode(nil, zeros[:1000]))...), 256 << 10, rdb.ErrFormat, false},
 		{"all chunks as they are", 4, chunk(1000, make([]byte, 1000)), 256 << 10, rdb.ErrFormat, false},
 		{"more than a block", 4, many, 2 << 20, rdb.ErrFormat, false},
+		{"much, and the first chunk is none", 8, bytes.Repeat(chunk(full, []byte("none at all")), 1000), 1 << 20, rdb.ErrFormat, true},
 		{"zeros for s2", 4, chunk(1000, make([]byte, 100)), 1 << 20, rdb.ErrFormat, true},
 		{"s2 for zstd", 8, chunk(full, one), 2 << 20, rdb.ErrFormat, true},
 		{"s2 of another length", 4, chunk(full-1, one), 1 << 20, rdb.ErrFormat, true},

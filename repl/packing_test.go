@@ -124,22 +124,31 @@ func TestEveryBitOfAPackedFrameCounts(t *testing.T) {
 		if raw[1] != flagPacked {
 			t.Fatalf("%d: flags %d", a, raw[1])
 		}
+		var dec pack.Decoder
+		defer dec.Close()
+		next := func(raw []byte) ([]byte, error) {
+			r := unpacker(bytes.NewReader(raw), a)
+			r.dec = dec // one for all: what it met before does no harm
+			_, body, err := r.next()
+			dec = r.dec
+			return body, err
+		}
 		for bit := range 8 * len(raw) {
 			bad := bytes.Clone(raw)
 			bad[bit/8] ^= 1 << (bit % 8)
-			_, body, err := unpacker(bytes.NewReader(bad), a).next()
+			body, err := next(bad)
 			if err == nil {
 				t.Fatalf("%d: bit %d flipped, and read as %d bytes", a, bit, len(body))
 			}
 			checkLinkEnd(t, err)
 			// With a checksum to match: another body or an error with a name.
-			_, _, err = unpacker(bytes.NewReader(forgery(kindLog, flagPacked, uint32(len(bad)-frameHeaderBytes), 0, bad[frameHeaderBytes:])), a).next()
+			_, err = next(forgery(kindLog, flagPacked, uint32(len(bad)-frameHeaderBytes), 0, bad[frameHeaderBytes:]))
 			if err != nil {
 				checkLinkEnd(t, err)
 			}
 		}
 		for n := range raw {
-			if _, _, err := unpacker(bytes.NewReader(raw[:n]), a).next(); err == nil {
+			if _, err := next(raw[:n]); err == nil {
 				t.Fatalf("%d: cut after %d bytes, and read", a, n)
 			}
 		}
