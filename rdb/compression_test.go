@@ -118,8 +118,8 @@ func TestEveryBitOfACompressedFileFlipped(t *testing.T) {
 }
 
 // A chunk of a packed block, as FORMAT.md has it.
-func chunk(size int, packed []byte) []byte {
-	b := binary.LittleEndian.AppendUint32(nil, uint32(size))
+func chunk(size uint32, packed []byte) []byte {
+	b := binary.LittleEndian.AppendUint32(nil, size)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(packed)))
 	return append(b, packed...)
 }
