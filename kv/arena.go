@@ -71,7 +71,7 @@ type arena struct {
 
 	hopeless int64 // dead bytes below which there is no victim to be found
 
-	touched byte // keeps the compiler from leaving out touch
+	touched byte // keeps the compiler from leaving out touch and fetch
 }
 
 // A reservation is room for one entry that nothing refers to yet.

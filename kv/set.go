@@ -73,6 +73,7 @@ func (s *Store) set(key string, value []byte, deadline int64, c conditions) (end
 		return 0, err
 	}
 	defer sh.mu.Unlock()
+	sh.fetch(h, len(key)+len(value))
 	at := sh.locate(h, key)
 	exists := at.ok() && !s.clock.reached(at.deadline)
 	switch {

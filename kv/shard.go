@@ -135,6 +135,26 @@ func (sh *shard) replace(hash uint64, i uint64, n int, ref slot) {
 	atomic.StoreUint64(&at(first, i)[1+n], uint64(ref))
 }
 
+// fetchBytes bounds what fetch reads of an entry's place: the processor's own prefetching
+// has caught up by then.
+const fetchBytes = 512
+
+// fetch reads what a put of about size bytes is going to write besides the key's group:
+// the segment's count, and the place of the entry, which no processor has seen since it
+// was cleared. It is for before locate: these misses overlap with the group's, on which
+// they do not depend. Without it each is waited for in turn, even those of plain stores,
+// because the log's lock waits for all stores before it.
+func (sh *shard) fetch(hash uint64, size int) {
+	a, d := &sh.mu.arena, sh.dir.Load()
+	a.touched = byte(d.segments[d.index(hash)].keys)
+	if a.current != 0 {
+		from := int(a.slabs[a.current].used)
+		// A line more, in which the entry ends, and the next one begins.
+		to := from + min(size, fetchBytes) + 64
+		a.touched += touch(a.data[from:min(to, len(a.data))])
+	}
+}
+
 // prepare makes sure that an entry of size bytes can be published, and returns
 // the room for it. It returns ErrFull, and has changed nothing that shows.
 func (sh *shard) prepare(hash uint64, at *found, size int, big []byte) (reservation, error) {
