@@ -74,7 +74,7 @@ func (f *feed) run() error {
 	f.beats = time.NewTicker(o.Heartbeat)
 	f.news = f.n.news()
 	f.link.w.between = f.beatIfDue
-	o.Logger.Info("follower connected", "peer", f.link.peer.Name, "addr", f.link.peer.Addr)
+	o.Logger.Info("follower connected", "peer", f.link.peer.Name, "addr", f.link.peer.Addr, "compression", f.link.compression())
 	call(o.Events.Connected, f.link.peer)
 
 	listening := make(chan struct{})

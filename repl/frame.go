@@ -96,51 +96,6 @@ func (w *frameWriter) pause() error {
 	return w.between()
 }
 
-// writePart packs and sends one frame of a message.
-func (w *frameWriter) writePart(kind kind, flags byte, head, part []byte) error {
-	n := len(head) + len(part)
-	if w.packs == pack.None || !kind.packable() || n < pack.MinBytes {
-		return w.writeFrame(kind, flags, head, part)
-	}
-	body := part
-	if len(head) > 0 {
-		w.whole = append(append(w.whole[:0], head...), part...)
-		body = w.whole
-	}
-	packed, ok := appendPacked(w.enc.Scratch[:0], &w.enc, w.packs, body)
-	if w.enc.Scratch = packed; !ok {
-		return w.writeFrame(kind, flags, head, part)
-	}
-	w.plain += int64(n - len(packed))
-	return w.writeFrame(kind, flags|flagPacked, nil, packed)
-}
-
-// writePacked sends a message whose frames were packed before. The body is what
-// they were packed from, for those that go as they are.
-func (w *frameWriter) writePacked(kind kind, body []byte, p *packedBody) error {
-	rest := p.bytes
-	for i, f := range p.frames {
-		part, flags := body[:f.plain], byte(0)
-		body = body[f.plain:]
-		if f.packed > 0 {
-			part, rest = rest[:f.packed], rest[f.packed:]
-			flags |= flagPacked
-			w.plain += int64(f.plain - f.packed)
-		}
-		last := i == len(p.frames)-1
-		if !last {
-			flags |= flagMore
-		}
-		if err := w.writeFrame(kind, flags, nil, part); err != nil || last {
-			return err
-		}
-		if err := w.pause(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (w *frameWriter) writeFrame(kind kind, flags byte, head, part []byte) error {
 	h := w.header[:]
 	h[0], h[1], h[2], h[3] = byte(kind), flags, 0, 0

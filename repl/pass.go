@@ -3,7 +3,6 @@ package repl
 import (
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/emberkv/ember/internal/pack"
@@ -36,26 +35,6 @@ type passes struct {
 	}
 }
 
-// A blockBuffer is an encoded block on its way to several followers.
-type blockBuffer struct {
-	body        []byte
-	packed      [pack.Algorithms]packedBody // body, for links that pack; without frames where none does
-	shard       int
-	first, last bool
-	count       int
-	bytes       int
-	refs        atomic.Int32
-	footer      *rdb.Footer // instead of a block: the copy is complete
-}
-
-// freeBuffers is how many block buffers are kept for reuse. Allocating them
-// anew would add the size of the data to the garbage of a sync.
-const freeBuffers = 16
-
-// keptBufferBytes is the largest buffer that is kept: one large entry must not
-// cost its size for as long as the node lives.
-const keptBufferBytes = 4 * rdb.DefaultBlockBytes
-
 func newPasses(n *Node) *passes {
 	p := &passes{node: n, free: make(chan *blockBuffer, freeBuffers)}
 	p.mu.changed = make(chan struct{})
@@ -73,18 +52,6 @@ func (p *passes) pokeLocked() {
 	if p.mu.idle > 0 {
 		close(p.mu.changed)
 		p.mu.changed = make(chan struct{})
-	}
-}
-
-func (p *passes) release(b *blockBuffer) {
-	if b.refs.Add(-1) == 0 && cap(b.body) <= keptBufferBytes {
-		for i := range b.packed {
-			b.packed[i].reset()
-		}
-		select {
-		case p.free <- b:
-		default:
-		}
 	}
 }
 
@@ -363,32 +330,6 @@ func (w *pass) WriteBlock(b *rdb.Block) error {
 		w.finish(b.Shard, j)
 	}
 	return nil
-}
-
-// encode runs on as many goroutines as the machine dumps with. That is why blocks
-// are packed here and not by the feeds, of which the first that needs a packed block
-// would make the others wait.
-func (w *pass) encode(b *rdb.Block, takers []*copying) *blockBuffer {
-	var buf *blockBuffer
-	select {
-	case buf = <-w.free:
-	default:
-		buf = new(blockBuffer)
-	}
-	buf.body = rdb.AppendBlock(buf.body[:0], b)
-	buf.shard, buf.first, buf.last = b.Shard, b.First, b.Last
-	buf.count, buf.bytes = b.Count, len(b.Data)
-	for _, c := range takers {
-		a := c.feed.link.packs
-		if a == pack.None || len(buf.packed[a].frames) > 0 {
-			continue
-		}
-		enc := w.encoders.Get()
-		buf.packed[a].pack(enc, a, buf.body)
-		w.encoders.Put(enc)
-	}
-	buf.refs.Store(int32(len(takers)))
-	return buf
 }
 
 // push queues buf for c, unless c's link is closed.

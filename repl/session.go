@@ -62,7 +62,7 @@ func (u *upstream) session(ctx context.Context, to *target) error {
 	stop := context.AfterFunc(ctx, func() { l.close(endOf(ctx)) })
 	defer stop()
 	o := u.node.opts
-	o.Logger.Info("connected", "upstream", l.peer.Name, "addr", l.peer.Addr)
+	o.Logger.Info("connected", "upstream", l.peer.Name, "addr", l.peer.Addr, "compression", l.compression())
 	call(o.Events.Connected, l.peer)
 
 	since := u.lastWorked()
