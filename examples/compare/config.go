@@ -21,7 +21,7 @@ type config struct {
 }
 
 // parts are what can be asked for by itself.
-var parts = []string{"Get", "Mix", "Scan", "Insert", "Overwrite", "Memory"}
+var parts = []string{"Get", "Mix", "Scan", "Transaction", "Insert", "Overwrite", "Memory"}
 
 // newConfig fills in what is 0 and refuses what makes no sense.
 func newConfig(c config, short bool, only string) (*config, error) {

@@ -53,6 +53,13 @@ func newEntry() entry {
 	return e
 }
 
+func newEntries(n int) (entries []entry) {
+	for range n {
+		entries = append(entries, newEntry())
+	}
+	return entries
+}
+
 // setKey makes the key the one with number i.
 func (e *entry) setKey(i int) {
 	k := e.key[:keyBytes]

@@ -29,4 +29,34 @@ func (e ember) Delete(key []byte) error {
 	return err
 }
 
+func (e ember) Transact(keys [][]byte, value []byte) error {
+	return e.s.Update(func(tx *kv.Tx) error {
+		for _, k := range keys {
+			if _, err := tx.Get(text(k)); err != nil {
+				return err
+			}
+			if err := tx.Set(text(k), value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 func (e ember) Close() error { return e.s.Close() }
+
+// An orderedEmber keeps its keys in order as well. Without that a range is a pass over
+// all of them, which is nothing to compare.
+type orderedEmber struct{ ember }
+
+func openOrderedEmber(int) (store, error) {
+	return orderedEmber{ember{kv.New(&kv.Options{Ordered: true})}}, nil
+}
+
+func (e orderedEmber) Range(from []byte, visit func(key, value []byte) bool) {
+	for k, v := range e.s.Range(text(from), "") {
+		if !visit(raw(k), v) {
+			return
+		}
+	}
+}

@@ -30,6 +30,7 @@ func speed(out io.Writer, p peer, c *config) error {
 		{"Get", func() error { return m.timed("Get", l.get) }},
 		{"Mix", func() error { return m.timed("Mix", l.mix) }},
 		{"Scan", m.scans},
+		{"Transaction", m.transactions},
 		{"Insert", m.inserts},
 		{"Overwrite", m.overwrites},
 	} {
@@ -121,6 +122,14 @@ func (m *meter) scans() error {
 		return nil
 	}
 	return m.timed("Scan", m.scan)
+}
+
+// transactions are measured where there are some.
+func (m *meter) transactions() error {
+	if _, ok := m.store.(transactor); !ok {
+		return nil
+	}
+	return m.timed("Transaction", m.transact)
 }
 
 // overwrites are measured in the steady state, and for so long that all that they

@@ -30,6 +30,12 @@ type ranger interface {
 	Range(from []byte, visit func(key, value []byte) bool)
 }
 
+// A transactor is a store that changes several keys at once.
+type transactor interface {
+	// Transact reads all keys and gives them value, as one transaction.
+	Transact(keys [][]byte, value []byte) error
+}
+
 // A waiter is a store that carries out some of a Set after it has returned.
 type waiter interface {
 	// Wait returns when nothing is under way.
@@ -54,6 +60,7 @@ type peer struct {
 // peers are all that can be compared, in the order of the tables.
 var peers = []peer{
 	{name: "ember", exact: true, open: openEmber},
+	{name: "ember-ordered", exact: true, open: openOrderedEmber},
 	{name: "sharded", exact: true, open: openSharded},
 	{name: "syncmap", exact: true, open: openSyncMap},
 	{name: "xsync", exact: true, module: "github.com/puzpuzpuz/xsync/v4", open: openXsync},

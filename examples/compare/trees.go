@@ -56,6 +56,20 @@ func (s bunt) Range(from []byte, visit func(key, value []byte) bool) {
 	})
 }
 
+func (s bunt) Transact(keys [][]byte, value []byte) error {
+	return s.db.Update(func(tx *buntdb.Tx) error {
+		for _, k := range keys {
+			if _, err := tx.Get(text(k)); err != nil {
+				return err
+			}
+			if _, _, err := tx.Set(string(k), string(value), nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 func (s bunt) Close() error { return s.db.Close() }
 
 // A tree is google/btree with a mutex: the bar for ordered scans.

@@ -15,6 +15,9 @@ const (
 	// insertKeys is how many keys are added, and deleted again, in one run, unless the
 	// store is so small that this would make it another one.
 	insertKeys = 500_000
+
+	// transactionKeys is how many keys a transaction reads and writes.
+	transactionKeys = 4
 )
 
 // Seeds of the orders in which keys are touched.
@@ -36,11 +39,12 @@ type workload struct {
 // A worker is the state of one goroutine.
 type worker struct {
 	entry
-	state  uint64 // of the random numbers
-	zipf   []uint32
-	at     int // in zipf
-	misses int // reads and scans that did not find what was set
-	sink   int // keeps the compiler from leaving out reads
+	several []entry // of a transaction
+	state   uint64  // of the random numbers
+	zipf    []uint32
+	at      int // in zipf
+	misses  int // reads and scans that did not find what was set
+	sink    int // keeps the compiler from leaving out reads
 }
 
 // newWorkload returns a workload without its store, so that the memory of one can be
@@ -49,9 +53,10 @@ func newWorkload(p peer, c *config) *workload {
 	w := &workload{peer: p, config: c, fresh: c.keys}
 	for id := range c.goroutines {
 		w.workers = append(w.workers, &worker{
-			entry: newEntry(),
-			state: splitmix(uint64(id + 1)),
-			zipf:  newZipf(id, c.keys),
+			entry:   newEntry(),
+			several: newEntries(transactionKeys),
+			state:   splitmix(uint64(id + 1)),
+			zipf:    newZipf(id, c.keys),
 		})
 	}
 	return w
@@ -203,6 +208,22 @@ func (l *workload) scan(w *worker, lo, hi int) error {
 			return left > 0
 		})
 		w.misses += left
+	}
+	return nil
+}
+
+// transact overwrites several keys at random as one transaction.
+func (l *workload) transact(w *worker, lo, hi int) error {
+	t := l.store.(transactor)
+	keys := make([][]byte, len(w.several))
+	for i := lo; i < hi; i++ {
+		for n := range keys {
+			w.several[n].setKey(w.random(l.config.keys))
+			keys[n] = w.several[n].key
+		}
+		if err := t.Transact(keys, w.value); err != nil {
+			return err
+		}
 	}
 	return nil
 }
