@@ -3,7 +3,7 @@ package repl
 import (
 	"errors"
 	"fmt"
-	"strconv"
+	"strings"
 
 	"github.com/emberkv/ember/backlog"
 )
@@ -164,23 +164,25 @@ type LinkError struct {
 }
 
 func (e *LinkError) Error() string {
-	return fmt.Sprintf("repl: %s %s: %v", e.Op, e.Peer, e.Err)
+	return fmt.Sprintf("repl: %s %s: %s", e.Op, e.Peer, strings.TrimPrefix(e.Err.Error(), "repl: "))
 }
 
 // Unwrap returns the cause.
 func (e *LinkError) Unwrap() error { return e.Err }
 
-// A RefusedError is an upstream's or a follower's refusal, in its words.
+// A RefusedError is an upstream's or a follower's refusal, with what it says
+// beside the reason.
 type RefusedError struct {
-	Err  error // one of the errors above
-	Text string
+	Err  error  // one of the errors above
+	Text string // in the peer's words, for whom "here" is there; on one line, may be empty
 }
 
 func (e *RefusedError) Error() string {
-	if e.Text == strconv.Quote(e.Err.Error()) { // the peer has nothing to add
-		return fmt.Sprintf("refused by the peer: %v", e.Err)
+	text := "refused by the peer: " + strings.TrimPrefix(e.Err.Error(), "repl: ")
+	if _, said := e.Err.(*VersionError); e.Text == "" || said {
+		return text
 	}
-	return fmt.Sprintf("refused by the peer: %v: %s", e.Err, e.Text)
+	return text + ", in its words: " + e.Text
 }
 
 // Unwrap returns the reason.

@@ -94,7 +94,7 @@ type FullSync struct {
 
 // Progress says how far a sync is.
 type Progress struct {
-	Peer        Peer  `json:"-"`
+	Peer        Peer  `json:"-"` // in Events; a Status has it beside the Progress
 	Keys        int64 `json:"keys"`
 	KeysTotal   int64 `json:"keys_total"`  // an estimate
 	Bytes       int64 `json:"bytes"`       // of entries

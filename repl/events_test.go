@@ -160,6 +160,9 @@ func TestEventsOfARefusal(t *testing.T) {
 		r := replica(t, newLedger(nil), net, "a", &ro)
 		synctest.Wait()
 		r.Close()
+		if text, want := r.Status().Upstream.LastError, `repl: handshake a: refused by the peer: peer belongs to another group, in its words: "test" there, "prod" here`; text != want {
+			t.Errorf("the operator reads\n%s\nwant\n%s", text, want)
+		}
 		mp.is(t, "the master, another group", `refused "below": peer belongs to another group`)
 		rp.is(t, "the replica, another group", "disconnected a: peer belongs to another group",
 			"retry a after 1: peer belongs to another group, pause 5ms")

@@ -219,7 +219,7 @@ func ExampleVersionError() {
 	fmt.Println(err)
 	fmt.Println(errors.Is(err, repl.ErrVersion))
 	// Output:
-	// repl: handshake 10.0.0.1:7000: repl: no version in common: protocol 2 to 3 there, 1 to 1 here
+	// repl: handshake 10.0.0.1:7000: no version in common: protocol 2 to 3 there, 1 to 1 here
 	// true
 }
 
@@ -249,10 +249,10 @@ func ExampleOptionError() {
 }
 
 func ExampleRefusedError() {
-	err := &repl.RefusedError{Err: backlog.ErrTrimmed, Text: `"too slow"`}
+	err := &repl.RefusedError{Err: backlog.ErrTrimmed, Text: "too slow"}
 	fmt.Println(errors.Is(err, backlog.ErrTrimmed))
 	fmt.Println(err)
 	// Output:
 	// true
-	// refused by the peer: backlog: offset is no longer held: "too slow"
+	// refused by the peer: backlog: offset is no longer held, in its words: too slow
 }

@@ -184,6 +184,36 @@ func TestInfoKeepsToItsLines(t *testing.T) {
 	}
 }
 
+// FuzzStatus reads a status from JSON of any kind. What is read can be written and
+// read again, and its text keeps to its form.
+func FuzzStatus(f *testing.F) {
+	for _, s := range statuses() {
+		text, err := json.Marshal(s)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var s, again repl.Status
+		if json.Unmarshal(text, &s) != nil {
+			return
+		}
+		written, err := json.Marshal(s)
+		if err != nil {
+			return // a year of five digits
+		}
+		if err := json.Unmarshal(written, &again); err != nil {
+			t.Errorf("%s: %v", written, err)
+		}
+		for line := range strings.SplitSeq(strings.TrimSuffix(s.Info(), "\r\n"), "\r\n") {
+			if line != "" && !strings.HasPrefix(line, "# ") && !strings.Contains(line, ":") || strings.ContainsAny(line, "\r\n") {
+				t.Errorf("line %q", line)
+			}
+		}
+	})
+}
+
 // fields reads the first section of Info.
 func fields(info string) map[string]string {
 	m := make(map[string]string)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
@@ -213,7 +214,13 @@ func appendRefuse(b []byte, err error) []byte {
 		b = binary.LittleEndian.AppendUint16(b, uint16(v.Ours))
 		b = binary.LittleEndian.AppendUint16(b, uint16(v.OursMax))
 	}
+	// The code says the reason; the text, what there is to say beside it.
 	text := err.Error()
+	if reason := refusals[code].Error(); text == reason {
+		text = ""
+	} else {
+		text = strings.TrimPrefix(text, reason+": ")
+	}
 	return append(b, text[:min(len(text), 512)]...)
 }
 
@@ -242,13 +249,13 @@ func parseRefuse(b []byte) error {
 		if err != nil {
 			return err
 		}
-		return &RefusedError{Err: v, Text: fmt.Sprintf("%q", b[6:])}
+		return &RefusedError{Err: v, Text: printable(string(b[6:]), "")}
 	}
 	reason := error(ErrProtocol)
 	if int(b[0]) < len(refusals) && refusals[b[0]] != nil {
 		reason = refusals[b[0]]
 	}
-	return &RefusedError{Err: reason, Text: fmt.Sprintf("%q", b[1:])}
+	return &RefusedError{Err: reason, Text: printable(string(b[1:]), "")}
 }
 
 // logHeadBytes is the length of what precedes the records in a Log.

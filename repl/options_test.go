@@ -3,6 +3,7 @@ package repl_test
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -173,6 +174,10 @@ func TestStatusTells(t *testing.T) {
 			text, err := json.Marshal(s)
 			if err != nil {
 				t.Fatal(err)
+			}
+			var back repl.Status
+			if err := json.Unmarshal(text, &back); err != nil || !reflect.DeepEqual(back, s) {
+				t.Errorf("read back, %v:\n%+v\nwant\n%+v", err, back, s)
 			}
 			for _, word := range []string{`"top"`, `"below"`, `"streaming"`, `"prod"`, s.ID.String(), s.Position.String()} {
 				if !strings.Contains(string(text), word) {

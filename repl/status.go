@@ -187,7 +187,7 @@ func (f *feed) status(end int64) FollowerStatus {
 		Received: f.mu.last.received, Applied: f.mu.last.applied,
 		LastAck: -1, RTT: f.mu.rtt, Place: place, Written: f.mu.written,
 		Compression: f.link.compression(), WrittenPlain: f.mu.plain,
-		Sync: account.status(), Progress: account.progress(),
+		Sync: account.status(), Progress: account.shown(),
 	}
 	if !f.mu.lastAt.IsZero() {
 		s.LastAck = time.Since(f.mu.lastAt)

@@ -138,6 +138,13 @@ func (r *syncRecord) progress() Progress {
 	return r.mu.progress
 }
 
+// shown returns the progress for a Status, which names the peer elsewhere.
+func (r *syncRecord) shown() Progress {
+	p := r.progress()
+	p.Peer = Peer{}
+	return p
+}
+
 // status returns the account as it stands; nil for a nil record.
 func (r *syncRecord) status() *SyncStatus {
 	if r == nil {

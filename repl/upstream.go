@@ -219,7 +219,7 @@ func (u *upstream) status(end int64) *UpstreamStatus {
 		Addr: m.target.addr, Peer: m.peer, Path: slices.Clone(m.path), State: m.state, Synced: m.synced, LastIO: -1,
 		Partials: m.partials, Fulls: m.fulls, Attempts: m.attempts,
 		LastPartial: m.lastPartial.status(), LastFull: m.lastFull.status(),
-		Progress: m.lastFull.progress(), Compression: m.compression, Read: m.read, ReadPlain: m.readPlain,
+		Progress: m.lastFull.shown(), Compression: m.compression, Read: m.read, ReadPlain: m.readPlain,
 	}
 	switch {
 	case m.state == LinkStreaming:
