@@ -304,3 +304,46 @@ func TestFollowersMayNotPack(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkCompressedSync copies a store of JSON entries to one that has nothing, at
+// the rate of the entries.
+func BenchmarkCompressedSync(b *testing.B) {
+	net, s := repl.NewMemory(), kv.New(nil)
+	defer s.Close()
+	rng := rand.New(rand.NewPCG(5, 5))
+	var size int64
+	for range 50_000 {
+		key, value := fmt.Sprintf("user:%011d", rng.Uint32()), profile(rng)
+		s.Set(key, []byte(value))
+		size += int64(len(key) + len(value))
+	}
+	m, err := repl.NewMaster(s, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer m.Close()
+	serve(b, m, net, "a")
+	for _, c := range []rdb.Compression{rdb.None, rdb.S2, rdb.Zstd} {
+		b.Run(c.String(), func(b *testing.B) {
+			b.SetBytes(size)
+			b.ReportAllocs()
+			var read, plain int64
+			for b.Loop() {
+				to := kv.New(nil)
+				r, err := repl.NewReplica(to, "a", &repl.Options{Transport: net, Compression: c})
+				if err != nil {
+					b.Fatal(err)
+				}
+				go r.Run(b.Context())
+				if err := r.WaitSynced(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				up := r.Status().Upstream
+				read, plain = up.Read, up.ReadPlain
+				r.Close()
+				to.Close()
+			}
+			b.ReportMetric(float64(plain)/float64(read), "ratio")
+		})
+	}
+}
