@@ -153,7 +153,7 @@
 //   - the order of the keys: indexkey.go, keyslabs.go, tree.go, treeremove.go, treescan.go,
 //     index.go
 //   - the store: options.go, errors.go, store.go, get.go, set.go, write.go, drop.go, counter.go,
-//     rename.go, deleteprefix.go, iterate.go, range.go, keyrange.go, scan.go
+//     rename.go, deleteprefix.go, iterate.go, range.go, keyrange.go, scan.go, warm.go
 //   - transactions: tx.go, reads.go, txread.go, txwrite.go, txcut.go,
 //     txiterate.go, commit.go
 //   - the log: record.go, parts.go, apply.go, wait.go, digest.go, clock.go, expire.go

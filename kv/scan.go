@@ -1,10 +1,6 @@
 package kv
 
-import (
-	"sync/atomic"
-
-	"github.com/emberkv/ember/internal/hash"
-)
+import "github.com/emberkv/ember/internal/hash"
 
 const (
 	// A chunk is as many keys as are taken from the index under its lock, a microsecond's
@@ -14,10 +10,6 @@ const (
 
 	// chunkGrowth is by how much the next chunk is larger.
 	chunkGrowth = 4
-
-	// scanAhead is how many keys' cache lines are asked for before the first of them is
-	// looked up.
-	scanAhead = 32
 )
 
 // A cursor goes through the keys of an index, a chunk at a time. It lies on the stack of
@@ -35,6 +27,8 @@ type cursor struct {
 	hashes [chunkItems]uint64
 	slabs  *keySlabSet // of the items
 	buf    [24]byte
+
+	warmer warmer
 }
 
 func (c *cursor) init(r *keyRange) {
@@ -109,7 +103,12 @@ func (s *Store) scan(r keyRange, yield func(string, []byte) bool) {
 func (s *Store) scanChunk(t *table, c *cursor, yield func(string, []byte) bool) (more bool) {
 	for i := 0; i < c.n; i++ {
 		if i%scanAhead == 0 {
-			t.warmHashes(c.ahead(i, t.seed))
+			ahead := c.ahead(i, t.seed)
+			for j, h := range ahead {
+				sh := t.shard(h)
+				c.warmer.views[j] = view{sh.dir.Load(), sh.slabs.Load()}
+			}
+			c.warmer.warm(ahead)
 		}
 		if s.table.Load() != t {
 			// The contents were replaced: go on in the others.
@@ -127,18 +126,6 @@ func (s *Store) scanChunk(t *table, c *cursor, yield func(string, []byte) bool) 
 	return true
 }
 
-// warmHashes does for keys that are about to be read what warm does for operations.
-func (t *table) warmHashes(hashes []uint64) (sum byte) {
-	for _, h := range hashes {
-		first, home := t.shard(h).dir.Load().home(h)
-		atomic.LoadUint64(&at(first, home)[0])
-	}
-	for _, h := range hashes {
-		sum += t.shard(h).glance(h)
-	}
-	return sum
-}
-
 // scan is an iteration by the frozen index. Nothing in the views changes, and nothing is
 // missing there.
 func (n *Snapshot) scan(r keyRange, yield func(string, []byte) bool) {
@@ -151,7 +138,12 @@ func (n *Snapshot) scan(r keyRange, yield func(string, []byte) bool) {
 		}
 		for i := 0; i < c.n; i++ {
 			if i%scanAhead == 0 {
-				n.warm(c.ahead(i, n.seed))
+				ahead := c.ahead(i, n.seed)
+				for j, h := range ahead {
+					f := n.view(h)
+					c.warmer.views[j] = view{f.dir, f.slabs}
+				}
+				c.warmer.warm(ahead)
 			}
 			h := c.hashes[i]
 			if e, ok := n.find(h, c.key(i)); ok && !yield(text(e.key), e.value) {
@@ -169,20 +161,4 @@ func (n *Snapshot) view(hash uint64) *frozen { return n.views[hash>>n.shift] }
 func (n *Snapshot) find(hash uint64, key string) (entry, bool) {
 	e, ok := n.view(hash).find(hash, key)
 	return e, ok && (e.deadline == 0 || e.deadline > n.now)
-}
-
-// warm asks for the cache lines of keys that are about to be read.
-func (n *Snapshot) warm(hashes []uint64) (sum byte) {
-	for _, h := range hashes {
-		first, home := n.view(h).dir.home(h)
-		atomic.LoadUint64(&at(first, home)[0])
-	}
-	for _, h := range hashes {
-		f := n.view(h)
-		p := f.dir.probe(h)
-		if _, _, ref, ok := p.next(); ok {
-			sum += f.slabs.data[ref.slab()][ref.offset()]
-		}
-	}
-	return sum
 }
