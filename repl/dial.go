@@ -1,0 +1,95 @@
+package repl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/emberkv/ember/internal/pack"
+)
+
+// connect dials and shakes hands.
+func (u *upstream) connect(ctx context.Context, addr string) (*link, error) {
+	u.mu.Lock()
+	u.mu.state, u.mu.retryAt = LinkConnecting, time.Time{}
+	u.mu.attempts++
+	u.mu.Unlock()
+	o := u.node.opts
+	peer := Peer{Addr: addr, Upstream: true}
+	ctx, cancel := context.WithTimeout(ctx, o.HandshakeTimeout)
+	defer cancel()
+	conn, err := o.Transport.Dial(ctx, addr)
+	if err != nil {
+		return nil, linkError("dial", peer, err)
+	}
+	l := newLink(conn, o.HandshakeTimeout, fromDialed)
+	l.peer = peer
+	stop := context.AfterFunc(ctx, func() { l.close(ctx.Err()) }) // linkError names it
+	err = u.greet(l)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		err = linkError("handshake", l.peer, l.because(err))
+		l.close(err)
+		return nil, err
+	}
+	l.settle(o, fromUpstream)
+	u.mu.Lock()
+	u.mu.peer, u.mu.lastIO, u.mu.theirEnd = l.peer, time.Now(), l.with.end
+	u.mu.compression, u.mu.read, u.mu.readPlain = l.compression(), l.r.read, l.r.plain
+	u.mu.Unlock()
+	u.setPath([]NodeID{l.peer.ID}) // the first heartbeat brings the rest
+	return l, nil
+}
+
+// greet is the follower's half of the handshake.
+func (u *upstream) greet(l *link) error {
+	sent := l.w.writeMagic()
+	if sent == nil {
+		sent = l.w.write(kindHello, u.node.hello().append(nil), nil)
+	}
+	if sent != nil {
+		return refusedEarly(l, sent)
+	}
+	switch err := l.r.readMagic(); {
+	case brokenOff(err):
+		return fmt.Errorf("closed without an answer; it may be no node, or one that expects TLS: %w", unexpected(err))
+	case err != nil:
+		return err
+	}
+	h, err := readHello(l, kindWelcome)
+	if err != nil {
+		return err
+	}
+	err = u.node.agree(h)
+	if err == nil && h.versionMin != h.versionMax {
+		err = fmt.Errorf("%w: welcome with versions %d to %d", ErrProtocol, h.versionMin, h.versionMax)
+	}
+	if packs := h.packing.named(); err == nil && packs != pack.None {
+		if !u.node.opts.packing().reads(packs) {
+			err = fmt.Errorf("%w: welcome with compression %d, which cannot be read here", ErrProtocol, packs)
+		}
+		l.packs, l.r.packs = packs, packs
+	}
+	if err != nil {
+		l.refuse(err)
+	}
+	return err
+}
+
+// refusedEarly returns why the upstream has closed the link before it had the whole
+// Hello, if it said so, in place of the error that writing to a closed link gives.
+// An upstream that wants another certificate does that.
+func refusedEarly(l *link, sent error) error {
+	if errors.Is(sent, os.ErrDeadlineExceeded) {
+		return sent // it lives, but takes nothing
+	}
+	l.r.timeout = lastWordPatience
+	if err := l.r.readMagic(); refusesCertificate(err) {
+		return err
+	}
+	return sent
+}

@@ -1,0 +1,77 @@
+package repl
+
+import (
+	"fmt"
+	"time"
+)
+
+// listen reads what the follower says until the link ends.
+func (f *feed) listen() error {
+	for {
+		k, body, err := f.link.r.next()
+		if err != nil {
+			return err
+		}
+		switch k {
+		case kindAck:
+			err = f.acked(body)
+		case kindSyncStart:
+			var s *syncStart
+			if s, err = parseSyncStart(body); err == nil {
+				select {
+				case f.started <- s: // run takes it, if it is waiting for one
+				default:
+					err = fmt.Errorf("%w: a second %v", ErrProtocol, k)
+				}
+			}
+		case kindRefuse:
+			err = parseRefuse(body)
+		default:
+			err = fmt.Errorf("%w: %v from a follower", ErrProtocol, k)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// acked checks an ack and takes it down.
+func (f *feed) acked(body []byte) error {
+	a, err := parseAck(body)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	before, rttOf := f.mu.last, f.mu.sentAt
+	switch sent := f.mu.sent; {
+	case a.echo > f.seq.Load() || a.echo < before.echo:
+		err = fmt.Errorf("%w: ack echoes heartbeat %d", ErrProtocol, a.echo)
+	case !a.loading && f.mu.state != FollowerStreaming:
+		err = fmt.Errorf("%w: a follower that is being copied to says that it streams", ErrProtocol)
+	case !a.loading && (a.received > sent || a.applied > a.received):
+		err = fmt.Errorf("%w: ack of %d and %d, sent up to %d", ErrProtocol, a.received, a.applied, sent)
+	case !a.loading && !before.loading && (a.received < before.received || a.applied < before.applied):
+		err = fmt.Errorf("%w: ack of %d after one of %d", ErrProtocol, a.applied, before.applied)
+	case a.loading && f.online.Load():
+		err = fmt.Errorf("%w: a streaming follower says that it loads", ErrProtocol)
+	}
+	if err == nil {
+		if a.echo == f.seq.Load() && a.echo != before.echo {
+			f.mu.rtt = time.Since(rttOf)
+		}
+		f.mu.last, f.mu.lastAt = a, time.Now()
+	}
+	reached := err == nil && !a.loading && !f.mu.reached && a.applied >= f.mu.goal
+	f.mu.reached = f.mu.reached || reached
+	f.mu.Unlock()
+	if err != nil || a.loading {
+		return err
+	}
+	if reached {
+		f.account().end(nil)
+		f.caughtUp <- a.applied
+	}
+	f.online.Store(true)
+	f.n.acks.update(f, a.applied)
+	return nil
+}
