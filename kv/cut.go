@@ -122,10 +122,13 @@ func (c *cut) list(shard int) (*listing, bool) {
 	return c.mu.lists[shard], true
 }
 
-// A place is how far a watcher has come in a cut. The zero place is the beginning.
+// A place is how far a watcher has come in a cut: in the order of the memory, or of the
+// index. The zero place is the beginning.
 type place struct {
 	shard, slab, word int
 	seen              uint64 // the marks of the word that are behind
+
+	key string // the first that may come, by the index
 }
 
 // page appends entries with the prefix, from at on, to dst, and returns the place
@@ -133,7 +136,10 @@ type place struct {
 // when none is among the next few thousand: more says which. It returns ok as false when
 // the cut was given up.
 func (c *cut) page(at place, prefix string, dst []entry) (_ []entry, next place, more, ok bool) {
-	if at.shard == c.shards {
+	switch {
+	case c.snap.index != nil && prefix != "":
+		return c.pageInOrder(at, prefix, dst)
+	case at.shard == c.shards:
 		return dst, at, false, true
 	}
 	l, ok := c.list(at.shard)
@@ -159,4 +165,23 @@ func (c *cut) page(at place, prefix string, dst []entry) (_ []entry, next place,
 		}
 	}
 	return dst, place{shard: at.shard + 1}, true, true
+}
+
+// pageInOrder is page by the index, which leads to the few keys of a prefix at once.
+func (c *cut) pageInOrder(at place, prefix string, dst []entry) (_ []entry, next place, more, ok bool) {
+	r, size := prefixRange(prefix), 0
+	r.from = max(r.from, at.key)
+	for key := range c.snap.iterate(r) {
+		if len(dst) == pageRecords || size >= pageBytes {
+			at.key, more = strings.Clone(key), true
+			break
+		}
+		e, _ := c.snap.find(c.snap.hash(key), key) // again, for its deadline
+		dst = append(dst, e)
+		size += e.size
+	}
+	// A snapshot that is closed yields nothing.
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return dst, at, more, c.mu.lists != nil
 }

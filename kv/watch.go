@@ -14,25 +14,29 @@ import (
 //
 // From the zero Position it hands out the contents first, as they are, each key an
 // [EventPut] and in no particular order, then an [EventSynced], and then every change as
-// it happens. From any other Position it goes on behind it, on this node or on another
-// of the group, and hands out an EventSynced when it has come to where the log stood
-// when the loop began. So a program keeps the Position of the newest event that is Last,
-// and hands it to Watch after a restart. When little happens to the keys in question, an
-// EventSynced brings a newer Position from time to time, about once a MiB of log.
+// it happens. With [Options.Ordered] the contents of a prefix are found by the index;
+// without, by looking at all keys.
 //
-// A position that has not been reached here yet is waited for. When the log cannot go on
-// from a position, because it was trimmed, left behind in a fork, or is of a history that
-// is not known here, an [EventReset] says why, and what follows is the same as from the
-// zero Position. This may happen at any time: to a watcher that is slower than the
-// writers for as long as the log reaches back, and to all on a node that takes a full copy
-// from which they cannot go on. On a node that may hear of a history only later, because
-// it has just begun to follow, call [Store.Wait] with the Position before Watch.
+// From any other Position it goes on behind it, on this node or on another of the group,
+// and hands out an EventSynced when it has come to where the log stood when the loop
+// began. So a program keeps the Position of the newest event that is Last, and hands it
+// to Watch after a restart. When little happens to the keys in question, an EventSynced
+// brings a newer Position from time to time, about once a MiB of log. A position that
+// has not been reached here yet is waited for.
 //
-// When an event is handed out, everything up to its Position can be read from the store:
-// reads show that state or a newer one. So what a watcher reads may be ahead of what it
-// was told, and contents that were joined while another watcher was at them may be
-// followed by changes before their EventSynced. Events are effects: one that is handed
-// out again, with all that followed it, changes nothing.
+// When the log cannot go on from a position, because it was trimmed, left behind in a
+// fork, or is of a history that is not known here, an [EventReset] says why, and what
+// follows is the same as from the zero Position. This may happen at any time: to a
+// watcher that is slower than the writers for as long as the log reaches back, and to
+// those on a node that takes a full copy which does not continue what they have seen. On
+// a node that may hear of a history only later, because it has just begun to follow, call
+// [Store.Wait] with the Position before Watch.
+//
+// When an event is handed out, everything up to its Position can be read from the store,
+// which may be ahead of it. Events are effects: one that is handed out again, with all
+// that followed it, changes nothing. While several watchers are at the contents they may
+// share an older state of them, and are handed what has changed since before the
+// EventSynced.
 //
 // The loop's body runs in the caller's goroutine with no lock held. It may write to
 // the store, watch it again, and take its time: [Event.Behind] says how far it is
@@ -43,8 +47,8 @@ import (
 // The iteration ends after yielding an error: ctx.Err, [ErrClosed], an [*InvalidError]
 // for a negative offset and on a store whose log holds nothing, or a [*RecordError] for
 // a record that this version does not know. Each loop over the iterator is a watch of its
-// own. It is like etcd's watch and Redis' keyspace notifications, of which the first
-// ends when it is behind and the second loses events.
+// own. It is like etcd's watch, which ends where this one resets
+// (https://etcd.io/docs/v3.6/learning/api/#watch-api).
 func (s *Store) Watch(ctx context.Context, prefix string, from backlog.Position) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		if err := s.watch(ctx, prefix, from, yield); err != errStopped {

@@ -41,6 +41,16 @@ func (w *watcher) event() kv.Event {
 	return e
 }
 
+// change returns the next event that is not EventSynced.
+func (w *watcher) change() kv.Event {
+	w.tb.Helper()
+	for {
+		if e := w.event(); e.Kind != kv.EventSynced {
+			return e
+		}
+	}
+}
+
 // want fails unless the next events are these; see describe.
 func (w *watcher) want(events ...string) (last kv.Event) {
 	w.tb.Helper()
