@@ -197,6 +197,34 @@ func TestWatchedCanBeRead(t *testing.T) {
 	others.Wait()
 }
 
+// Records that a follower has logged and not applied yet are not handed out, though there
+// may be many of them at once.
+func TestWatchedIsApplied(t *testing.T) {
+	s := open(t, nil)
+	s.SetFollower(true)
+	from := s.Position()
+	const batches, records = 40, 4000
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for n := range batches {
+			var b []byte
+			for i := range records {
+				b = appendEntry(b, key(n*records+i), "v", 0)
+			}
+			must(t, s.Apply(s.Position(), b))
+		}
+	})
+	w := watch(t, s, "", from)
+	for range batches * records {
+		e := w.change()
+		if _, err := s.Get(e.Key); err != nil {
+			t.Errorf("%s, and then %v", describe(e), err)
+			break
+		}
+	}
+	wg.Wait()
+}
+
 // Everything that is in the log comes once and in order, while writers are at work, and
 // makes the contents of each prefix out of nothing.
 func TestWatchInOrder(t *testing.T) {
