@@ -84,6 +84,13 @@ func TestWatchResumesAnywhere(t *testing.T) {
 			resumeAnywhere(t, s, prefix, start, to)
 			resumeAnywhere(t, to, prefix, start, to)
 		}
+		// Positions up to the fork are named so that who does not know the new history
+		// understands them.
+		for _, e := range eventsFrom(t, to, "", start) {
+			if old := e.Position.Offset <= s.Position().Offset; old != (e.Position.History == start.History) {
+				t.Errorf("%s at %v, the fork is at %d", describe(e), e.Position, s.Position().Offset)
+			}
+		}
 	})
 }
 

@@ -198,31 +198,44 @@ func TestWatchedCanBeRead(t *testing.T) {
 }
 
 // Records that a follower has logged and not applied yet are not handed out, though there
-// may be many of them at once.
+// may be many of them at once, and the one in question the last.
 func TestWatchedIsApplied(t *testing.T) {
 	s := open(t, nil)
 	s.SetFollower(true)
-	from := s.Position()
 	const batches, records = 40, 4000
-	var wg sync.WaitGroup
-	wg.Go(func() {
+	var applying, waking sync.WaitGroup
+	done := make(chan struct{})
+	waking.Go(func() { // whoever waits for the store is woken in the middle, too
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				s.SetClock(0)
+				runtime.Gosched()
+			}
+		}
+	})
+	w := watch(t, s, "last:", s.Position())
+	w.want("synced *")
+	applying.Go(func() {
 		for n := range batches {
 			var b []byte
 			for i := range records {
 				b = appendEntry(b, key(n*records+i), "v", 0)
 			}
-			must(t, s.Apply(s.Position(), b))
+			must(t, s.Apply(s.Position(), appendEntry(b, "last:"+key(n), "v", 0)))
 		}
 	})
-	w := watch(t, s, "", from)
-	for range batches * records {
+	for range batches {
 		e := w.change()
 		if _, err := s.Get(e.Key); err != nil {
 			t.Errorf("%s, and then %v", describe(e), err)
-			break
 		}
 	}
-	wg.Wait()
+	applying.Wait()
+	close(done)
+	waking.Wait()
 }
 
 // Everything that is in the log comes once and in order, while writers are at work, and
