@@ -33,6 +33,12 @@ type Options struct {
 	// removes. 0 and negative mean [DefaultMaxTxKeys]; more than 65,536, which is
 	// what a record holds, means that.
 	MaxTxKeys int
+
+	// OnLostTail is called when the store, as a follower, is about to take over a
+	// state without changes that it had logged: once the state is complete and
+	// verified, or, with DropFirst of package repl, before the old one is dropped. It
+	// may read the store, which still has its old contents. The copy waits for it.
+	OnLostTail func(LostTail)
 }
 
 // maxRetries and maxTxKeys return what the fields say.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/emberkv/ember/kv"
+	"github.com/emberkv/ember/rdb"
 )
 
 // withAndWithout runs a test with the index and without.
@@ -172,7 +173,7 @@ func TestRangeAndRestore(t *testing.T) {
 			t.Fatalf("%d keys when restored at %d, want %d", len(got), at, want)
 		}
 		wantIndex(t, s)
-		must(t, s.Drop())
+		must(t, s.Drop(rdb.Header{}))
 		wantIndex(t, s)
 		set(t, s, "k", "v")
 		if got := keysOf(s.Range("", "")); len(got) != 1 {

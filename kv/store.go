@@ -29,6 +29,7 @@ type Store struct {
 	table   atomic.Pointer[table] // nil when closed
 
 	maxRetries, maxTxKeys int
+	onLostTail            func(LostTail)
 
 	clock     clock
 	following atomic.Bool
@@ -63,6 +64,7 @@ func New(opts *Options) *Store {
 		ordered:    opts.Ordered,
 		maxRetries: opts.maxRetries(),
 		maxTxKeys:  opts.maxTxKeys(),
+		onLostTail: opts.OnLostTail,
 	}
 	s.log = backlog.NewLog(&s.opts)
 	s.table.Store(s.emptyTable())

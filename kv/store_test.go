@@ -270,7 +270,7 @@ func TestDrop(t *testing.T) {
 	before := s.Position()
 	r, err := s.Log().NewReader(0)
 	must(t, err)
-	must(t, s.Drop())
+	must(t, s.Drop(rdb.Header{}))
 	if now := s.Position(); now.Offset != 0 || now.History == before.History || s.Len() != 0 {
 		t.Errorf("%d keys at %v, was at %v", s.Len(), now, before)
 	}

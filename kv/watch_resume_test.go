@@ -272,7 +272,7 @@ func TestWatchAcrossFullCopy(t *testing.T) {
 		ws.want("put k=4", "synced *")
 		restoreFromSnapshot(t, s)
 		ws.want("reset: trimmed", "put k=4", "synced *")
-		must(t, s.Drop())
+		must(t, s.Drop(rdb.Header{}))
 		ws.want("reset: other history", "synced *")
 	})
 }

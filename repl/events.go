@@ -113,6 +113,7 @@ type Synced struct {
 	Bytes    int64         // of entries
 	LogBytes int64         // of log that came beside them
 	Took     time.Duration // since the copy began, the pauses of a resumed one included
+	Lost     int64         // bytes of log that the follower had written or taken beyond what the upstream has, and has no more; 0 on the upstream
 }
 
 // CaughtUp says that a follower has applied what the upstream had when it began

@@ -115,3 +115,35 @@ func TestFollowNobody(t *testing.T) {
 		t.Errorf("NewReplica of an empty address: %v", err)
 	}
 }
+
+// TestLostTailIsCounted: an old master that has written on by itself comes back as a
+// follower. What it loses is counted and told, and nobody else has lost anything.
+func TestLostTailIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repltest.NewNetwork(4)
+		a, b, c := newMember(t, net.Host("a"), "a", ""), newMember(t, net.Host("b"), "b", "a"), newMember(t, net.Host("c"), "c", "b")
+		fill(t, a.ledger, "k", 10)
+		level(t, a, b, c)
+		net.Around("a").Cut()
+		net.Around("a").Refuse()
+		fork := a.Log().End()
+		fill(t, a.ledger, "alone", 7)
+		end := a.Log().End()
+		b.promote(t)
+		fill(t, b.ledger, "without", 3)
+		net.HealAll()
+		a.follow(t, "b")
+		level(t, b, a, c)
+		if n := a.node.Status().Counters; n.LostTails != 1 || n.LostBytes != end-fork {
+			t.Errorf("lost %d tails of %d bytes, want one of %d", n.LostTails, n.LostBytes, end-fork)
+		}
+		for _, m := range []*member{b, c} {
+			if n := m.node.Status().Counters; n.LostTails != 0 || n.LostBytes != 0 {
+				t.Errorf("%s has lost %d tails", m.node.Name(), n.LostTails)
+			}
+		}
+		if s := a.diary.synced; len(s) == 0 || s[len(s)-1].Lost != end-fork {
+			t.Errorf("told of %+v", s)
+		}
+	})
+}

@@ -76,6 +76,8 @@ import (
 //	                                costs no full copy
 //	ember_sync_full, ember_sync_partial  how many were given to followers
 //	ember_sync_refusals             reason=count: why followers needed full copies
+//	ember_lost_tails, ember_lost_bytes   how often a full copy replaced a log that had
+//	                                more than the master's, and what that was
 //	ember_handshakes_failed         of those who dialled this node
 //	ember_connections_unheard       closed because too many were in their handshake
 //	ember_last_full_*               the newest full copy given, see below

@@ -76,7 +76,7 @@ func (s *session) considerCopy(body []byte) error {
 	if s.up.load != nil && !s.up.load.resumes(header) {
 		s.up.dropLoad()
 	}
-	if err := s.up.dropState(); err != nil {
+	if err := s.up.dropState(header); err != nil {
 		return linkError("load", s.link.peer, err)
 	}
 	ask := syncStart{shards: header.Shards}
@@ -91,9 +91,27 @@ func (s *session) considerCopy(body []byte) error {
 	return s.link.w.write(kindSyncStart, ask.append(nil), nil)
 }
 
+// tail returns how many bytes of this node's log are not in that of the upstream whose
+// state next describes: what was written here after the two had parted.
+func (u *upstream) tail(next rdb.Header) int64 {
+	log := u.node.log
+	mine, end := log.Lineage(), log.End()
+	common, _ := mine.Common(end, next.Lineage, next.Position.Offset)
+	return max(end-common, 0)
+}
+
+// lost takes down that a tail of so many bytes is no more.
+func (u *upstream) lost(bytes int64) {
+	if bytes == 0 {
+		return
+	}
+	u.node.count(func(c *Counters) { c.LostTails++; c.LostBytes += bytes })
+	u.node.opts.Logger.Warn("lost tail", "bytes", bytes)
+}
+
 // dropState empties the machine, if the program has asked for it, and if there
 // is no copy under way that was begun by emptying it.
-func (u *upstream) dropState() error {
+func (u *upstream) dropState(next rdb.Header) error {
 	d, ok := u.node.machine.(Dropped)
 	if !ok || !u.node.opts.DropFirst || u.load != nil {
 		return nil
@@ -101,7 +119,12 @@ func (u *upstream) dropState() error {
 	u.mu.Lock()
 	u.mu.ready = false
 	u.mu.Unlock()
-	return d.Drop()
+	lost := u.tail(next)
+	err := d.Drop(next)
+	if err == nil {
+		u.lost(lost)
+	}
+	return err
 }
 
 // admits returns an error when this node holds data and the upstream's are not
@@ -240,18 +263,20 @@ func (s *session) endCopy(body []byte) error {
 		return fmt.Errorf("%w: copy ends at %s, log was sent up to %s", ErrProtocol, footer.Position, s.at)
 	}
 	l := s.up.load
+	lost := s.up.tail(l.header)
 	if err := l.loader.Commit(footer); err != nil {
 		s.up.dropLoad()
 		return linkError("load", s.link.peer, fmt.Errorf("%w: %w", ErrDiverged, err))
 	}
 	s.up.load = nil
+	s.up.lost(lost)
 	s.at = s.up.node.log.Position()
 	s.goal = s.at.Offset
 	l.sync.advance(func(p *Progress) { *p = l.progress })
 	call(s.up.node.opts.Events.Progress, l.progress)
 	call(s.up.node.opts.Events.Synced, Synced{
 		Peer: s.link.peer, Position: s.at, Keys: footer.Keys,
-		Bytes: l.progress.Bytes, LogBytes: l.progress.LogBytes, Took: l.sync.status().Took,
+		Bytes: l.progress.Bytes, LogBytes: l.progress.LogBytes, Took: l.sync.status().Took, Lost: lost,
 	})
 	s.up.working()
 	return s.stream()

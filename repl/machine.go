@@ -55,8 +55,9 @@ type Counted interface {
 // Dropped is implemented by a machine that can give up its state before the next
 // one is there. See Copying.DropFirst.
 type Dropped interface {
-	// Drop empties the machine and begins a new, unrelated history.
-	Drop() error
+	// Drop empties the machine and begins a new, unrelated history. The state that
+	// next describes will follow.
+	Drop(next rdb.Header) error
 }
 
 func isEmpty(m Machine) bool {

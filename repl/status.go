@@ -44,6 +44,9 @@ type Counters struct {
 	Handshakes   int64 `json:"handshakes"`    // with those who dialled this node that failed
 	Unheard      int64 `json:"unheard"`       // connections closed because too many others were in their handshake
 
+	LostTails int64 `json:"lost_tails"` // times that a full copy replaced a log that had more than the upstream's
+	LostBytes int64 `json:"lost_bytes"` // of log that were lost so
+
 	// Refusals counts why followers could not go on from where they stood.
 	Refusals map[backlog.Refusal]int64 `json:"refusals"`
 }
