@@ -10,7 +10,7 @@ import (
 // it can never mix two sets of offsets, and finds out by comparing pointers
 // that they are no longer the log's.
 //
-// What readers load is atomic. All of it is stored under the mutex of the log
+// What readers load is atomic. All of it but ahead is stored under the mutex of the log
 // that the contents belong to.
 type contents struct {
 	first   atomic.Int64            // offset of the oldest record held
@@ -21,6 +21,12 @@ type contents struct {
 	tail  *chunk // newest, takes the next record
 	spare []byte // what a chunk before tail left unwritten
 	size  int    // of the last chunk made for several records
+
+	// ahead is the next such chunk. An append that fills half of one stores in soon
+	// the size of the next, and whoever takes it from there makes it, without the
+	// lock: clearing so much memory under it would hold up every other writer.
+	ahead atomic.Pointer[chunk]
+	soon  atomic.Int64
 }
 
 // newContents returns empty contents at offset end of lineage.
@@ -95,6 +101,7 @@ func (h *contents) append(records []byte, big *chunk, l *Log) int64 {
 	} else {
 		h.makeRoom(len(records), l, now)
 		h.tail.commit(records)
+		h.lookAhead(len(records), l)
 	}
 	h.tail.newest = now
 	h.end.Store(after)
@@ -124,8 +131,29 @@ func (h *contents) makeRoom(n int, l *Log, now time.Time) {
 		h.link(&chunk{buf: make([]byte, n)}, end)
 		return
 	}
-	h.link(&chunk{buf: make([]byte, h.size)}, end)
+	c := h.ahead.Swap(nil)
+	if c == nil || len(c.buf) != h.size {
+		c = &chunk{buf: make([]byte, h.size)}
+	}
+	h.link(c, end)
 	h.spare = nil
+}
+
+// lookAhead asks for the next chunk when the last n bytes went over the middle of tail.
+func (h *contents) lookAhead(n int, l *Log) {
+	if rest := len(h.tail.rest()); rest <= h.size/2 && rest+n > h.size/2 {
+		h.soon.Store(int64(chunkSize(h.size, l.max)))
+	}
+}
+
+// prepare makes the next chunk if it has been asked for. It needs no lock.
+func (h *contents) prepare() {
+	if h.soon.Load() == 0 {
+		return
+	}
+	if size := h.soon.Swap(0); size > 0 {
+		h.ahead.Store(&chunk{buf: make([]byte, size)})
+	}
 }
 
 // link makes c, which begins at offset base, the tail.
@@ -171,6 +199,7 @@ func (h *contents) empty() {
 	c := h.head.Load()
 	h.head.Store(nil)
 	h.tail, h.spare = nil, nil
+	h.ahead.Store(nil)
 	for c != nil {
 		c = c.drop()
 	}

@@ -24,7 +24,7 @@
 // hands out slices of them without copying, and the garbage collector counts
 // the references. Chunks begin small and double up to 256 KiB, so an idle log
 // costs no memory, and none is larger than a sixteenth of the window, unless a
-// record is.
+// record is. The next one is made when the newest is half full, outside of the lock.
 //
 // # Records
 //

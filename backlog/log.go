@@ -78,6 +78,7 @@ func (l *Log) Append(records []byte) (end int64, err error) {
 	big := l.bigChunk(records)
 	if end, err = l.appendGated(records, big); err == nil {
 		l.wake()
+		l.held.Load().prepare()
 	}
 	return end, err
 }
@@ -107,6 +108,7 @@ func (l *Log) AppendAt(at Position, records []byte) error {
 	h.append(records, big, l)
 	l.mu.Unlock()
 	l.wake()
+	h.prepare()
 	return nil
 }
 
