@@ -115,7 +115,7 @@ var (
 	anyKey   = rapid.SampledFrom(someKeys)
 	anyValue = rapid.OneOf(
 		rapid.Map(rapid.Int64Range(-10, 10), func(n int64) string { return strconv.FormatInt(n, 10) }),
-		rapid.SampledFrom([]string{"", "07", "+7", strconv.Itoa(math.MaxInt64), "\x00\xff"}),
+		rapid.SampledFrom([]string{"", "07", "+7", strconv.FormatInt(math.MaxInt64, 10), "\x00\xff"}),
 		rapid.StringN(0, 40, 80),
 	)
 	anyTTL = rapid.Map(rapid.IntRange(1, 4000), func(ms int) time.Duration { return time.Duration(ms) * time.Millisecond })
