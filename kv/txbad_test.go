@@ -20,7 +20,7 @@ func TestTxBadInput(t *testing.T) {
 	invalid := errors.New("an InvalidError")
 	s := open(t, &kv.Options{MaxTxKeys: 3})
 	set(t, s, "text", "v")
-	set(t, s, "max", fmt.Sprint(math.MaxInt64))
+	set(t, s, "max", fmt.Sprint(int64(math.MaxInt64)))
 	before := digest(t, s)
 	mine := errors.New("mine")
 	for name, c := range map[string]struct {
