@@ -30,8 +30,9 @@ type Options struct {
 	MaxRetries int
 
 	// MaxTxKeys bounds the keys that one Update writes, or one DeletePrefix
-	// removes. 0 and negative mean [DefaultMaxTxKeys]; more than 65,536, which is
-	// what a record holds, means that.
+	// removes; so it bounds how long other writers wait for it, here and on every
+	// follower: about a microsecond for each key. 0 and negative mean
+	// [DefaultMaxTxKeys]; more than 65,536, which is what a record holds, means that.
 	MaxTxKeys int
 
 	// OnLostTail is called when the store, as a follower, is about to take over a

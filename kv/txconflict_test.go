@@ -151,3 +151,26 @@ func TestViewIsNeverOvertaken(t *testing.T) {
 		t.Errorf("%d runs, %d views left", runs, kv.Views(s))
 	}
 }
+
+// What the gate says when the function has run again counts, not what it said before.
+func TestUpdateGateBetweenRuns(t *testing.T) {
+	s := open(t, nil)
+	closed := errors.New("closed")
+	runs := 0
+	err := s.Update(func(tx *kv.Tx) error {
+		runs++
+		n, err := tx.Add("k", 1)
+		if runs == 1 {
+			set(t, s, "k", "10")
+			s.Log().SetGate(func() error { return closed })
+		} else if n != 11 || err != nil {
+			t.Errorf("Add = %d, %v", n, err)
+		}
+		return tx.Set("other", []byte("v"))
+	})
+	if err != closed || runs != 2 {
+		t.Errorf("%v after %d runs", err, runs)
+	}
+	wantValue(t, s, "k", "10")
+	wantValue(t, s, "other", "")
+}
