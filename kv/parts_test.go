@@ -273,29 +273,25 @@ func TestClearIsOneMoment(t *testing.T) {
 // A record of several keys is kept aside whole, of whatever size, if there was room when
 // it came; and then nothing more.
 func TestLoadAsideTakesWholeRecords(t *testing.T) {
-	to := open(t, &kv.Options{LogBytes: -1})
-	b := newSnapshotMaker(to, 1)
-	l, err := to.Load(b.header)
-	must(t, err)
-	defer l.Abort()
-	at := b.header.Position.Offset
-	must(t, l.Block(&rdb.Block{First: true, At: at}))
-	take := func(record []byte) error {
-		err := l.Records(at, record)
-		at += int64(len(record))
-		return err
-	}
 	value := strings.Repeat("x", kv.MaxAsideBytes/8)
 	var parts [][]byte
 	for i := range 10 {
 		parts = append(parts, appendEntry(nil, key(i), value, 0))
 	}
-	must(t, take(transaction(parts...)))
-	for name, record := range map[string][]byte{
+	whole := transaction(parts...)
+	for name, next := range map[string][]byte{
 		"a prefix": prefixRecord("k", "ey"), "a transaction": transaction(parts[0]), "a put": parts[0],
 	} {
-		if err := take(record); !errors.Is(err, kv.ErrAside) {
+		to := open(t, &kv.Options{LogBytes: -1})
+		b := newSnapshotMaker(to, 1)
+		l, err := to.Load(b.header)
+		must(t, err)
+		at := b.header.Position.Offset
+		must(t, l.Block(&rdb.Block{First: true, At: at}))
+		must(t, l.Records(at, whole))
+		if err := l.Records(at+int64(len(whole)), next); !errors.Is(err, kv.ErrAside) {
 			t.Errorf("%s when too much is aside: %v", name, err)
 		}
+		l.Abort()
 	}
 }
