@@ -29,6 +29,8 @@
 //	  kv.Store.Apply     appends the same bytes to its log, then applies them
 //	repl feed            of the replica's own followers: the same once more
 //	repl session         acks what was applied; Master.Wait returns
+//	kv hub               on every node where somebody watches: decodes the record once
+//	                     for all, and wakes those whose keys it is about
 //
 // # What it promises
 //
@@ -55,6 +57,10 @@
 //     TestStrangerHoldsLittle, TestSilentStrangers; kv: TestSmallRecordsAreNotMultiplied).
 //   - P9 Healing. When a network heals, all nodes converge without help
 //     (repl: TestSwizzle, TestHalfOpen, TestCopyOverSlowLink).
+//   - Watchers are handed every change of the keys that they watch, in order, on any
+//     node, or are told why not and begin again; none of them holds up a writer, or
+//     memory (kv: TestWatchInOrder, TestWatchResumesAnywhere, TestWatchResets,
+//     TestWatchStuck).
 //   - P10 Clean end. After Close no goroutine, connection or timer is left
 //     (repl: TestCloseInEveryPhase; every test in virtual time).
 //

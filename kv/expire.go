@@ -145,6 +145,7 @@ func (x *expirer) expireAll() error {
 	if t == nil {
 		return nil
 	}
+	defer s.waiters.wake() // also when the gate lets no more in
 	now := s.clock.now()
 	for i := range t.shards {
 		for {

@@ -4,7 +4,7 @@
 //
 //	go run ./examples/watch
 //
-// The view goes on through a link that is cut and through a restart, from the position
+// The view goes on through a link that is cut, a restart and a promotion, from the position
 // that it was at; told that it was away for too long, it begins anew. All the while
 // every move is a transaction that it sees whole or not at all. In the end it is
 // compared with the contents; the program exits with 1 when anything differs.
@@ -61,7 +61,7 @@ func run(ctx context.Context, out io.Writer, phase time.Duration, window int64) 
 	if err := s.attach(); err != nil {
 		return err
 	}
-	for _, part := range []func() error{s.live, s.cut, s.restart, s.late} {
+	for _, part := range []func() error{s.live, s.cut, s.restart, s.late, s.promote} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -172,6 +172,27 @@ func (s *show) late() error {
 		return err
 	}
 	return s.wantResets(backlog.Trimmed)
+}
+
+// promote makes the replica the master, as when the old one is gone.
+func (s *show) promote() error {
+	s.say("\n5. Promote the replica: its log goes on, in a new history, and so does the view")
+	s.from.Close()
+	s.master.Close()
+	promoted, err := s.to.Promote(s.ctx)
+	if err != nil {
+		return err
+	}
+	s.from, s.master = promoted, s.copy
+	w := play(s.master, 6)
+	defer w.stop()
+	if err := s.pause(s.phase / 2); err != nil {
+		return err
+	}
+	if err := s.end(w); err != nil {
+		return err
+	}
+	return s.wantResets(backlog.Trimmed) // the one before
 }
 
 // end stops the writer and waits until the view has all that it wrote.
