@@ -353,6 +353,59 @@ func TestSnapshotOrderIsExact(t *testing.T) {
 	})
 }
 
+// Snapshots overlap, and the contents are cleared and replaced between them.
+func TestSnapshotOrderOutlivesClear(t *testing.T) {
+	s := numbered(t, &kv.Options{Ordered: true}, 500)
+	var open []*kv.Snapshot
+	var want [][]string
+	take := func() {
+		n, err := s.Snapshot()
+		must(t, err)
+		open, want = append(open, n), append(want, keysOf(s.Range("", "")))
+	}
+	change := func(round int) {
+		for i := range 300 {
+			set(t, s, fmt.Sprintf("%s/%d", key(7*i%500), round), "v")
+		}
+		i := 0
+		for k := range s.Range("", "") {
+			if i++; i%3 == 0 {
+				_, err := s.Delete(k)
+				must(t, err)
+			}
+		}
+	}
+	for round := range 12 {
+		take()
+		change(round)
+		switch round % 4 {
+		case 1:
+			must(t, s.Clear())
+		case 2:
+			restoreFromSnapshot(t, s)
+		case 3:
+			must(t, s.Drop())
+		}
+		change(round + 100)
+		take()
+		change(round + 200)
+		for len(open) > 3 {
+			for i, n := range open {
+				if got := keysOf(n.Range("", "")); !slices.Equal(got, want[i]) {
+					t.Fatalf("round %d: a snapshot has %d keys, had %d", round, len(got), len(want[i]))
+				}
+			}
+			must(t, open[0].Close())
+			open, want = open[1:], want[1:]
+			change(round + 300) // that an older one was closed does not concern the others
+		}
+		wantIndex(t, s)
+	}
+	for _, n := range open {
+		must(t, n.Close())
+	}
+}
+
 // A full copy builds the index while the copy's old contents are read and written, and the
 // log goes on.
 func TestOrderOfALoadedStore(t *testing.T) {
