@@ -71,8 +71,9 @@
 //   - 25 to 36 bytes a key: 25 when keys come in ascending order, 36 in random order, 28
 //     after a full copy or a restart. A key of more than 23 bytes takes its own length in
 //     addition, and comparisons of two that share their first 16 bytes are slower.
-//   - A new or deleted key, but no other write, costs about as much again as without. The
-//     index has one lock: writers of new keys wait for each other, for half a microsecond.
+//   - A new or a deleted key, but no other write, takes 1.4 times as long when keys come in
+//     ascending order, 2.2 times in random order. The index has one lock: writers of new
+//     keys wait for each other, for half a microsecond each.
 //   - A tree is made of blocks of 1.5 KiB without pointers: a million keys are 23,000
 //     objects for the garbage collector, a millisecond or two.
 //   - A full copy sorts the keys once, before it takes the place of the old contents: 0.2
@@ -80,7 +81,7 @@
 //   - An open [Snapshot] lets a block of the index be copied when it is first changed.
 //
 // Without it the same calls give the same, by a pass over all keys that notes and sorts
-// those of the range. All goes through the memory from front to back, in no order: five
+// those of the range. All goes through the memory from front to back, in no order: four
 // times as fast as Range from one end to the other.
 //
 // Iterations over a store are weak: each key at most once, with its value at its turn.

@@ -41,14 +41,6 @@ func (r *keyRange) sorted(all iter.Seq2[string, []byte]) (keys []string) {
 	return keys
 }
 
-// firstOf returns what an iterator yields first, or ErrNotFound.
-func firstOf(seq iter.Seq2[string, []byte]) (string, []byte, error) {
-	for key, value := range seq {
-		return key, value, nil
-	}
-	return "", nil, ErrNotFound
-}
-
 // extremeOf returns the first key in order, or the last one, of those that all yields in
 // any order.
 func extremeOf(all iter.Seq2[string, []byte], last bool) (key string, value []byte, err error) {

@@ -51,7 +51,11 @@ func (s *Store) iterate(r keyRange) iter.Seq2[string, []byte] {
 
 func (s *Store) end(backward bool) (key string, value []byte, err error) {
 	if s.ordered {
-		key, value, err = firstOf(s.iterate(keyRange{backward: backward}))
+		err = ErrNotFound
+		s.scan(keyRange{backward: backward}, func(k string, v []byte) bool {
+			key, value, err = k, v, nil
+			return false
+		})
 	} else {
 		key, value, err = extremeOf(s.All(), backward)
 	}
@@ -108,8 +112,13 @@ func (n *Snapshot) end(backward bool) (key string, value []byte, err error) {
 		return "", nil, ErrClosed
 	}
 	defer n.leave()
-	if n.index != nil {
-		return firstOf(n.iterate(keyRange{backward: backward}))
+	if n.index == nil {
+		return extremeOf(n.All(), backward)
 	}
-	return extremeOf(n.All(), backward)
+	err = ErrNotFound
+	n.scan(keyRange{backward: backward}, func(k string, v []byte) bool {
+		key, value, err = k, v, nil
+		return false
+	})
+	return key, value, err
 }
