@@ -384,7 +384,7 @@ func TestSnapshotOrderOutlivesClear(t *testing.T) {
 		case 2:
 			restoreFromSnapshot(t, s)
 		case 3:
-			must(t, s.Drop())
+			must(t, s.Drop(rdb.Header{}))
 		}
 		change(round + 100)
 		take()
