@@ -160,6 +160,6 @@
 //   - the log: record.go, parts.go, apply.go, wait.go, digest.go, clock.go, expire.go
 //   - whole states: encode.go, snapshot.go, restore.go, dump.go, load.go, loadshard.go, losttail.go,
 //     bulk.go, loose.go
-//   - watchers: event.go, stretch.go, source.go, hub.go, parking.go, cut.go, watch.go,
+//   - watchers: event.go, stretch.go, source.go, hub.go, watching.go, parking.go, cut.go, watch.go,
 //     resume.go
 package kv

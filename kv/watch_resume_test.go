@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -325,4 +328,67 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 			cancel()
 		}
 	})
+}
+
+// Watchers of a node that takes one full copy after another, follows in between, and is
+// written to all the while, end with what the node has.
+func TestWatchWhileCopied(t *testing.T) {
+	s, to := open(t, nil), open(t, nil)
+	var watching, writing sync.WaitGroup
+	prefixes := []string{"", "key:", key(3)[:14], key(7)}
+	for _, prefix := range prefixes {
+		for range 3 {
+			watching.Go(func() {
+				v, synced, ended := view{}, false, false
+				for e, err := range to.Watch(t.Context(), prefix, backlog.Position{}) {
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					v.apply(e)
+					switch {
+					case e.Kind == kv.EventReset:
+						synced = false
+					case e.Kind == kv.EventSynced:
+						synced = true
+					case e.Key == prefix+"~end":
+						ended = true
+					}
+					if ended && synced {
+						break
+					}
+				}
+				want := withPrefix(to, prefix)
+				maps.DeleteFunc(v, func(k, _ string) bool { return strings.HasSuffix(k, "~end") })
+				maps.DeleteFunc(want, func(k, _ string) bool { return strings.HasSuffix(k, "~end") })
+				if !maps.Equal(v, want) {
+					t.Errorf("prefix %q: %d keys, want %d", prefix, len(v), len(want))
+				}
+			})
+		}
+	}
+	for round := range 20 {
+		writing.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(round), 4))
+			for i := range 300 {
+				if set(t, s, key(r.IntN(100)), strconv.Itoa(i)); i%10 == 0 {
+					_, err := s.Delete(key(r.IntN(100)))
+					must(t, err)
+				}
+			}
+		})
+		f := fullCopy(t, s, to)
+		f.catchUp(t)
+		writing.Wait()
+		f.catchUp(t)
+		if round%5 == 4 {
+			restoreFromSnapshot(t, s) // and so the next copy is of another history
+		}
+	}
+	f := fullCopy(t, s, to)
+	for _, prefix := range prefixes {
+		set(t, s, prefix+"~end", "")
+	}
+	f.catchUp(t)
+	watching.Wait()
 }
