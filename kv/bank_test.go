@@ -206,6 +206,7 @@ func TestFunctionsSeeOneState(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
+				runtime.Gosched()
 			}
 		})
 	}
@@ -222,9 +223,7 @@ func TestFunctionsSeeOneState(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		for range 20 {
-			runtime.Gosched()
-		}
+		runtime.Gosched()
 		y, err := number(tx, "y")
 		if err != nil {
 			return err

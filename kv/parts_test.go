@@ -159,7 +159,7 @@ func groupKey(group int, rest string) string { return fmt.Sprintf("group:%d:", g
 func TestReadersSeeWholeBatches(t *testing.T) {
 	s := open(t, nil)
 	s.SetFollower(true)
-	rounds, keys := 1500, make([]string, 300)
+	rounds, keys := 500, make([]string, 300)
 	if raceEnabled {
 		rounds = 200
 	}

@@ -169,6 +169,7 @@ func testDeletePrefixIsOneMoment(t *testing.T, ordered bool) {
 				if err != nil {
 					t.Error(err)
 				}
+				runtime.Gosched()
 			}
 		})
 	}
@@ -178,6 +179,7 @@ func testDeletePrefixIsOneMoment(t *testing.T, ordered bool) {
 		n, err := s.DeletePrefix("pair:")
 		must(t, err)
 		removed += n
+		f.catchUp(t)
 		if n%2 != 0 {
 			t.Fatalf("%d keys, which is half a pair", n)
 		}
