@@ -1,0 +1,126 @@
+package repl_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/emberkv/ember/repl"
+)
+
+// Two nodes change places. A third follows the one that becomes the master: it is not
+// told, keeps its link and needs no copy.
+func ExampleReplica_Promote() {
+	net := repl.NewMemory()
+	ctx := context.Background()
+	a, b, c := newLedger(nil), newLedger(nil), newLedger(nil)
+	start := func(l *ledger, name, upstream string) *repl.Node {
+		opts := &repl.Options{Name: name, Transport: net}
+		opts.Events.Role = func(r repl.RoleChange) { fmt.Printf("%s is a %s of %q\n", name, r.Role, r.Upstream) }
+		var node *repl.Node
+		if upstream == "" {
+			master, err := repl.NewMaster(l, opts)
+			if err != nil {
+				panic(err)
+			}
+			node = master.Node()
+		} else {
+			replica, err := repl.NewReplica(l, upstream, opts)
+			if err != nil {
+				panic(err)
+			}
+			node = replica.Node()
+		}
+		ln, err := net.Listen(name)
+		if err != nil {
+			panic(err)
+		}
+		go node.Serve(ln)
+		go node.Run(ctx) // follows whenever the node is a replica
+		return node
+	}
+	nodeA, nodeB, nodeC := start(a, "a", ""), start(b, "b", "a"), start(c, "c", "b")
+	defer nodeA.Close()
+	defer nodeB.Close()
+	defer nodeC.Close()
+	synced := func(n *repl.Node) {
+		if r, err := n.Replica(); err != nil {
+			panic(err)
+		} else if err := r.WaitSynced(ctx); err != nil {
+			panic(err)
+		}
+	}
+	synced(nodeB)
+	synced(nodeC)
+
+	replica, _ := nodeB.Replica()
+	master, err := replica.Promote(ctx)
+	if err != nil {
+		panic(err)
+	}
+	old, _ := nodeA.Master()
+	if _, err := old.Demote("b"); err != nil {
+		panic(err)
+	}
+	synced(nodeA)
+	b.put("written on", "b")
+	master.Wait(ctx, b.Log().Position(), 2)
+	fmt.Println(a.state()["written on"], c.state()["written on"])
+	fmt.Println("full copies for c:", nodeC.Status().Upstream.Fulls)
+
+	fmt.Println(errors.Is(replica.Follow("c"), repl.ErrRoleChanged))
+	// Output:
+	// b is a master of ""
+	// a is a replica of "b"
+	// b b
+	// full copies for c: 1
+	// true
+}
+
+// Another master's data take the place of a replica's own only when that is said.
+func ExampleAllow() {
+	net := repl.NewMemory()
+	one, other, mine := newLedger(nil), newLedger(nil), newLedger(nil)
+	one.put("k", "one")
+	other.put("k", "other")
+	for name, l := range map[string]*ledger{"one": one, "other": other} {
+		master, err := repl.NewMaster(l, nil)
+		if err != nil {
+			panic(err)
+		}
+		defer master.Close()
+		ln, err := net.Listen(name)
+		if err != nil {
+			panic(err)
+		}
+		go master.Serve(ln)
+	}
+	refused := make(chan error, 1)
+	opts := &repl.Options{Transport: net}
+	opts.Events.Disconnected = func(_ repl.Peer, err error) {
+		if errors.Is(err, repl.ErrForeign) {
+			select {
+			case refused <- err:
+			default:
+			}
+		}
+	}
+	replica, err := repl.NewReplica(mine, "one", opts)
+	if err != nil {
+		panic(err)
+	}
+	defer replica.Close()
+	ctx := context.Background()
+	go replica.Run(ctx)
+	replica.WaitSynced(ctx)
+
+	replica.Follow("other")
+	<-refused
+	fmt.Println("refused, and has", mine.state()["k"])
+	replica.Follow("other", repl.AllowForeign)
+	replica.WaitSynced(ctx)
+	fmt.Println("allowed, and has", mine.state()["k"])
+	// Output:
+	// refused, and has one
+	// allowed, and has other
+}
