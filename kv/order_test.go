@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -239,6 +240,39 @@ func TestRangeWhileWriting(t *testing.T) {
 	stop.Store(true)
 	writers.Wait()
 	wantIndex(t, s)
+}
+
+// A loop whose body takes its time keeps nothing alive but what it has yielded.
+func TestRangeBodyHoldsNoMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("sizes differ")
+	}
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	empty := heap()
+	s := open(t, &kv.Options{Ordered: true, LogBytes: -1})
+	value := make([]byte, 1000)
+	for i := range 20_000 {
+		must(t, s.Set(key(i), value))
+	}
+	n := 0
+	for range s.Range("", "") {
+		if n++; n < 100 {
+			continue
+		}
+		full := heap() - empty
+		must(t, s.Clear())
+		if left := heap() - empty; left > full/8 {
+			t.Errorf("%d of %d bytes are left after Clear in a loop", left, full)
+		}
+	}
+	if n != 100 {
+		t.Errorf("%d turns", n)
+	}
 }
 
 // A key that was read is in the order, whoever wrote it: Get and Range do not disagree.

@@ -20,7 +20,8 @@ type warmer struct {
 	touched byte              // keeps the compiler from leaving out the loads
 }
 
-// warm asks for what the keys with these hashes have in the warmer's views.
+// warm asks for what the keys with these hashes have in the warmer's views, and lets go of
+// those.
 func (w *warmer) warm(hashes []uint64) {
 	for i, h := range hashes {
 		first, home := w.views[i].dir.home(h)
@@ -43,7 +44,8 @@ func (w *warmer) warm(hashes []uint64) {
 			sum += e[i]
 		}
 	}
-	w.touched = sum
+	// A loop's body may take its time. It is not to keep alive what leaves the table then.
+	*w = warmer{touched: sum}
 }
 
 // likely returns the memory from the entry on that a key most likely has whose home is g,
