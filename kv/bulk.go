@@ -17,9 +17,10 @@ const (
 )
 
 // buildIndex makes the index of a table that nobody else knows yet. Each shard's keys are
-// sorted for themselves, on as many cores as there are, and then merged into full leaves:
-// some 200 ns a key, an eighth of what inserting them one by one takes. Meanwhile it needs
-// another 24 bytes for each.
+// sorted for themselves, on as many cores as there are, and then merged into leaves that
+// are nearly full: five million of 16 bytes take a second, a third of what inserting them
+// one by one does; of 38 bytes with the first 30 alike, three. Meanwhile it needs another
+// 24 bytes for each.
 func (t *table) buildIndex() *index {
 	runs := make([][]indexKey, len(t.shards))
 	var next atomic.Int64
