@@ -69,7 +69,7 @@
 // measured on two cores with a million keys of 16 bytes:
 //
 //   - 25 to 36 bytes a key: 25 when keys come in ascending order, 36 in random order, 28
-//     after a full copy or a restart. A key of more than 23 bytes takes its own length in
+//     after a full copy or a Restore. A key of more than 23 bytes takes its own length in
 //     addition, and comparisons of two that share their first 16 bytes are slower.
 //   - A new or a deleted key, but no other write, takes 1.6 times as long when keys come in
 //     ascending order, 2.1 times in random order. The index has one lock: writers of new
@@ -83,7 +83,7 @@
 //   - An open [Snapshot] lets a block of the index be copied when it is first changed.
 //
 // Without it the same calls give the same, by a pass over all keys that notes and sorts
-// those of the range. All goes through the memory from front to back, in no order: four
+// those of the range. [Store.All] goes through memory from front to back, in no order: four
 // times as fast as Range from one end to the other.
 //
 // Iterations over a store are weak: each key at most once, with its value at its turn.
