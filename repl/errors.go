@@ -67,6 +67,9 @@ var (
 	// not come as far as this node. It will, or it will be promoted.
 	ErrBehind = errors.New("repl: upstream has not come as far yet")
 
+	// ErrPeerClosed means that the peer said it was being closed.
+	ErrPeerClosed = errors.New("repl: peer is closed")
+
 	// ErrBusy means that the upstream says it has no room for another follower.
 	ErrBusy = errors.New("repl: upstream is busy")
 

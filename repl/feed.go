@@ -33,6 +33,7 @@ type feed struct {
 
 	beats  *time.Ticker
 	news   <-chan struct{} // closed when there is a new path to tell of
+	over   chan struct{}   // closed when run returns
 	seq    atomic.Uint64   // of the newest heartbeat
 	began  time.Time
 	online atomic.Bool // the follower streams: it has said so
@@ -60,12 +61,13 @@ type feed struct {
 func newFeed(n *Node, l *link, reader *backlog.Reader, refusal backlog.Refusal) *feed {
 	return &feed{
 		n: n, link: l, reader: reader, refusal: refusal, began: time.Now(),
-		started: make(chan *syncStart, 1), caughtUp: make(chan int64, 1),
+		started: make(chan *syncStart, 1), caughtUp: make(chan int64, 1), over: make(chan struct{}),
 	}
 }
 
 // run serves the follower until the link ends, and returns why it did.
 func (f *feed) run() error {
+	defer close(f.over)
 	if err := f.n.enlist(f); err != nil {
 		f.link.refuse(err)
 		return err
@@ -83,8 +85,10 @@ func (f *feed) run() error {
 		f.link.close(f.listen())
 	}()
 	err := f.send()
-	if errors.Is(err, backlog.ErrTrimmed) || errors.Is(err, backlog.ErrReset) || errors.Is(err, ErrForked) {
-		f.link.refuse(err) // the follower should know why
+	for _, why := range []error{backlog.ErrTrimmed, backlog.ErrReset, ErrForked, ErrClosed} {
+		if errors.Is(err, why) {
+			f.link.refuse(err) // the follower should know
+		}
 	}
 	f.link.close(err)
 	<-listening
@@ -155,6 +159,11 @@ func (f *feed) send() error {
 		}
 		if err := f.beatIfDue(); err != nil {
 			return err
+		}
+		select {
+		case <-f.n.leaving:
+			return ErrClosed
+		default:
 		}
 		if !sent {
 			if err := f.wait(); err != nil {
@@ -351,6 +360,8 @@ func (f *feed) wait() error {
 			return err
 		}
 		return f.beat()
+	case <-f.n.leaving:
+		return ErrClosed
 	case <-f.link.closed:
 		return f.link.cause
 	}

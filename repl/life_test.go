@@ -221,3 +221,34 @@ func TestCloseDuringAcceptPause(t *testing.T) {
 		}
 	})
 }
+
+// TestCloseSaysSo: followers are told that their upstream is being closed, and one that
+// takes nothing does not hold it up for long.
+func TestCloseSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, l := repltest.NewNetwork(1), newLedger(nil)
+		m := master(t, l, net.Host("m"), "m", nil)
+		fill(t, l, "k", 10)
+		var o, stalled repl.Options
+		d, s := keep(&o), keep(&stalled)
+		r1 := replica(t, newLedger(nil), net.Host("1"), "m", &o)
+		r2 := replica(t, newLedger(nil), net.Host("2"), "m", &stalled)
+		synced(t, m, l, r1, r2)
+		net.Link("m", "2").SetWindow(1000)
+		net.Link("m", "2").Stall()
+		fill(t, l, "more", 1000) // more than the link takes
+		time.Sleep(10 * time.Millisecond)
+		began := time.Now()
+		m.Close()
+		if took := time.Since(began); took == 0 || took > time.Second {
+			t.Errorf("Close took %v beside a follower that takes nothing", took)
+		}
+		synctest.Wait()
+		if !d.saw(repl.ErrPeerClosed) || errors.Is(d.last(), repl.ErrClosed) {
+			t.Errorf("told %v, want ErrPeerClosed", d.ends)
+		}
+		if s.saw(repl.ErrPeerClosed) {
+			t.Errorf("the stalled one was told: %v", s.ends)
+		}
+	})
+}

@@ -188,7 +188,7 @@ var refusals = [...]error{
 	5:  ErrBusy,
 	6:  ErrProtocol,
 	7:  ErrForeign,
-	8:  ErrClosed,
+	8:  ErrPeerClosed,
 	9:  ErrReplaced,
 	10: ErrLimit,
 	11: backlog.ErrTrimmed,
@@ -205,6 +205,9 @@ func appendRefuse(b []byte, err error) []byte {
 		if reason != nil && errors.Is(err, reason) {
 			code = i
 		}
+	}
+	if errors.Is(err, ErrClosed) {
+		code = 8 // which is another error where it arrives
 	}
 	b = append(b, byte(code))
 	if code == refuseVersion {

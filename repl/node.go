@@ -51,6 +51,9 @@ type Node struct {
 	seat     atomic.Pointer[tenure]
 	changing chan struct{}
 
+	// leaving is closed when Close begins: feeds say so, as their last word.
+	leaving chan struct{}
+
 	// ctx ends when Close is called, for ErrClosed; everything that waits waits
 	// for it, too, or for a tenure's, which ends with it.
 	ctx    context.Context
@@ -76,7 +79,7 @@ func newNode(m Machine, opts *Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{machine: m, log: m.Log(), opts: o, changing: make(chan struct{}, 1)}
+	n := &Node{machine: m, log: m.Log(), opts: o, changing: make(chan struct{}, 1), leaving: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
 	n.acks = newAcks(n)
 	n.passes = newPasses(n)
@@ -115,11 +118,18 @@ func (n *Node) start(f func()) bool {
 	return true
 }
 
+// closeGrace is how long Close waits for followers to take the word that the node is
+// closing.
+const closeGrace = 100 * time.Millisecond
+
 // Close closes every listener and link and waits until all the node's
 // goroutines have ended. The machine stays as it is: a master's takes writes, a
 // replica's refuses them. Close may be called more than once.
 func (n *Node) Close() error {
 	n.mu.Lock()
+	if !n.mu.closed {
+		close(n.leaving)
+	}
 	n.mu.closed = true // from here on nothing is added to what is taken down below
 	listeners := slices.Collect(maps.Keys(n.mu.listeners))
 	feeds := slices.Collect(maps.Values(n.mu.feeds))
@@ -127,6 +137,16 @@ func (n *Node) Close() error {
 	n.mu.Unlock()
 	for _, ln := range listeners {
 		ln.Close()
+	}
+	// Feeds tell their followers, if those take it in time.
+	grace := time.NewTimer(closeGrace)
+	defer grace.Stop()
+	for _, f := range feeds {
+		select {
+		case <-f.over:
+		case <-grace.C:
+			grace.Reset(0) // for the others, too
+		}
 	}
 	// Links before connections: the first to close one decides over the reason.
 	for _, f := range feeds {
