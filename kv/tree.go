@@ -21,6 +21,11 @@ const (
 //
 // A frozen view of it costs a few words: as long as one is in use, a node of an older
 // epoch is copied before it is changed, as segments are (freeze.go).
+//
+// Why it is not github.com/google/btree, which holds the deadlines: a long key is a
+// reference, and its comparison needs the slabs of the view that is asked, which a Clone's
+// function does not know; keys in ascending order took 52 bytes each in place of 25; and an
+// insertion among a million took an eighth longer.
 type tree struct {
 	root   unsafe.Pointer // *leaf if height is 0, else *inner; nil when there never was a key
 	height int
