@@ -35,12 +35,14 @@
 // # What it promises
 //
 // Each promise names tests that break when it does. The numbers are those of the
-// project's list; P5 to P7, bounded loss at a failover, one writer an epoch and crash
-// safety, belong to parts that do not exist yet.
+// project's list; P6 and P7, one writer an epoch and crash safety, belong to parts that do
+// not exist yet.
 //
 //   - P1 Prefix. A replica's state is the state after some prefix of its master's
 //     history: no gap, nothing that no master accepted
-//     (repl: TestCutAtEveryByte, TestHundredCuts, TestManglingLinks; kv: TestModel).
+//     (repl: TestCutAtEveryByte, TestHundredCuts, TestManglingLinks; kv: TestModel,
+//     TestGroupIsTheModel). A transaction is in it whole or not at all, for every reader
+//     (kv: TestReadersSeeWholeBatches, TestReadsAreLinearizable, TestBank).
 //   - P2 Forward. Within a history a replica's offset never goes back. A full copy
 //     is exchanged for the old state at once; until then the old state serves
 //     (repl: TestOldDataAreServedUntilTheSwap; kv: TestInterruptedCopyGoesOn).
@@ -48,8 +50,14 @@
 //     A full copy is compared by count and digest before it is put to use, and a
 //     store that stops following begins a new history (kv: TestCopyFromAFollower,
 //     TestLoadRefuses; repl: TestUpstreamsThatLie, TestMasterOnFollowersStoreForks).
+//     Changes of role keep it, and cost no copies among nodes of one history
+//     (repl: TestPromote, TestSwitches, TestForkOfTheMaster, TestCycle).
 //   - P4 Wait. When Master.Wait returns n, n replicas had applied the position
 //     (repl: TestWaitCountsNodesThatApplied, TestLateAck, TestAcksThatLie).
+//   - P5 Nothing is lost in silence. What only an old master had when it comes back as
+//     a follower is counted, and handed to the program before it is dropped
+//     (kv: TestLostTail; repl: TestLostTailIsCounted). That it is bounded at a failover
+//     is not promised yet.
 //   - P8 Bounded resources. A follower costs its upstream one chunk of the log and
 //     a few frames, however slow it is. No length that a peer sends is believed
 //     before the bytes are there; before the handshake is over a peer can make a
