@@ -42,6 +42,19 @@
 // them, and each is woken for its own keys only. Those that are at the contents hold at
 // most four snapshots open together.
 //
+// # Typed maps, and what they read through to
+//
+// [NewMap] makes a [Map] of the keys with a prefix, with keys and values of Go types:
+//
+//	users, err := kv.NewMap[uint64, User](s, "user:", nil) // values as JSON
+//	err = users.Set(1, User{Name: "Ada"})
+//	ada, err := users.Get(1)
+//
+// How they are encoded is for a [Codec] to say. With a loader ([MapOptions].Load) a map is a
+// cache: [Map.Load] fetches what the store lacks, once however many ask, and keeps it, so
+// that every replica has it, too. A replica may have the master's node load
+// ([MapOptions].Forward).
+//
 // # Memory
 //
 // An entry is one record, the same bytes as in the log: at 16 bytes of key and 100 of
@@ -140,11 +153,12 @@
 //     is being loaded
 //   - index.mu
 //   - the log's own locks
-//   - expirer.mu, waiters.mu, watching.mu, hub.mu, Snapshot.mu, under which no other is taken
+//   - expirer.mu, waiters.mu, watching.mu, hub.mu, Snapshot.mu, flights.mu, enders.mu, under
+//     which no other is taken
 //
 // Reads take none of them, but for those of a transaction, which take one shard's at a
 // time, and iterations by the index, which take that for a chunk of keys. The functions of
-// transactions, and the bodies of loops, run without any.
+// transactions, the bodies of loops, codecs and loaders run without any.
 //
 // # Files
 //
@@ -164,4 +178,7 @@
 //     bulk.go, loose.go
 //   - watchers: event.go, stretch.go, source.go, hub.go, watching.go, parking.go, cut.go, watch.go,
 //     resume.go
+//   - maps: codec.go, integers.go, mapoptions.go, map.go, mapcode.go, mapiterate.go,
+//     mapwatch.go; and what loads for them: mapheader.go, mapload.go, flights.go, enders.go,
+//     replace.go, maprefresh.go, mapforward.go, mapstats.go
 package kv

@@ -121,3 +121,39 @@ func (e *RecordError) Error() string { return fmt.Sprintf("%v (at offset %d)", e
 
 // Unwrap returns e.Err.
 func (e *RecordError) Unwrap() error { return e.Err }
+
+// ErrLoadTimeout is returned by [Map.Load], inside a [*LoadError], when a load has taken
+// longer than MapOptions.LoadTimeout, or has waited so long for its turn.
+var ErrLoadTimeout = errors.New("kv: load takes too long")
+
+// A LoadError is returned by [Map.Load] when the loader has failed. Nothing has changed,
+// but that the error is remembered for MapOptions.ErrorTTL.
+type LoadError struct {
+	Key    string // in the store, with the map's prefix
+	Err    error  // the loader's, ErrLoadTimeout or a *PanicError; when remembered, one with its text
+	Cached bool   // it was remembered
+}
+
+func (e *LoadError) Error() string {
+	if e.Cached {
+		return fmt.Sprintf("kv: load of %.100q failed before: %v", e.Key, e.Err)
+	}
+	return fmt.Sprintf("kv: load of %.100q: %v", e.Key, e.Err)
+}
+
+// Unwrap returns e.Err.
+func (e *LoadError) Unwrap() error { return e.Err }
+
+// A PanicError is returned by [Map.Load], inside a [*LoadError], when the loader panics.
+type PanicError struct {
+	Value any    // of the panic
+	Stack []byte // of the loader's goroutine, as runtime/debug.Stack returns it
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("kv: panic: %v", e.Value) }
+
+// Unwrap returns the value of the panic if it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}

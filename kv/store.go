@@ -36,6 +36,7 @@ type Store struct {
 	waiters   waiters
 	expirer   expirer
 	watching  watching
+	enders    enders
 
 	// applying is the offset at which the records begin that Apply has logged
 	// and not yet applied all of, or idle. It is stored before they are logged,
@@ -109,11 +110,12 @@ func (s *Store) Len() int {
 	return int(n)
 }
 
-// Close ends the store. It waits for writes and expiry that are under way, wakes
-// all who wait, and lets go of the contents. Afterwards every method returns
-// [ErrClosed], or nothing. Values that were read before, and snapshots that were
-// taken, stay valid. Close may be called again, and returns nil.
+// Close ends the store. It ends the loads of its maps, as [Map.Close] does, waits for
+// writes and expiry that are under way, wakes all who wait, and lets go of the contents.
+// Afterwards every method returns [ErrClosed], or nothing. Values that were read before,
+// and snapshots that were taken, stay valid. Close may be called again, and returns nil.
 func (s *Store) Close() error {
+	s.enders.end()
 	s.apply.Lock()
 	if t := s.lockAll(); t != nil {
 		s.table.Store(nil)
