@@ -253,6 +253,25 @@ func (s *session) loadLog(body []byte) error {
 	return nil
 }
 
+// commit commits the copy, which may take seconds when there is much to put in order,
+// and acks meanwhile, so that the upstream does not take that for silence.
+func (s *session) commit(loader rdb.Loader, footer rdb.Footer) error {
+	done := make(chan error, 1)
+	go func() { done <- loader.Commit(footer) }() // waited for below, whatever happens
+	beats := time.NewTicker(max(s.link.with.heartbeat, minHeartbeat))
+	defer beats.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-beats.C:
+			// If the link breaks the copy stands, and the next link goes on from it.
+			a := ack{echo: s.echo, loading: true}
+			s.link.w.write(kindAck, a.append(nil), nil)
+		}
+	}
+}
+
 // endCopy verifies the copy and puts it in the place of the old state.
 func (s *session) endCopy(body []byte) error {
 	footer, err := rdb.ParseFooter(body)
@@ -264,7 +283,7 @@ func (s *session) endCopy(body []byte) error {
 	}
 	l := s.up.load
 	lost := s.up.tail(l.header)
-	if err := l.loader.Commit(footer); err != nil {
+	if err := s.commit(l.loader, footer); err != nil {
 		s.up.dropLoad()
 		return linkError("load", s.link.peer, fmt.Errorf("%w: %w", ErrDiverged, err))
 	}

@@ -19,15 +19,16 @@ import (
 type ledger struct {
 	log *backlog.Log
 
-	mu      sync.Mutex
-	entries map[string]string
-	seed    uint64
-	fail    error           // returned by Apply
-	onDump  func(shard int) // called before each shard is captured
-	onEntry func()          // called before each entry is encoded
-	dumped  int             // shards that were captured
-	blocks  int             // taken in by loaders
-	clock   int64
+	mu       sync.Mutex
+	entries  map[string]string
+	seed     uint64
+	fail     error           // returned by Apply
+	onDump   func(shard int) // called before each shard is captured
+	onEntry  func()          // called before each entry is encoded
+	onCommit func()          // called before a copy is put to use
+	dumped   int             // shards that were captured
+	blocks   int             // taken in by loaders
+	clock    int64
 }
 
 const ledgerShards = 8
@@ -284,6 +285,9 @@ func (d *ledgerLoader) Interrupted() (backlog.Position, rdb.ShardSet) {
 }
 
 func (d *ledgerLoader) Commit(f rdb.Footer) error {
+	if d.l.onCommit != nil {
+		d.l.onCommit()
+	}
 	if d.log.End() != f.Position.Offset || int64(len(d.entries)) != f.Keys || sum(d.entries) != f.Sum {
 		return errors.New("ledger: the copy is not what the footer says")
 	}

@@ -147,3 +147,24 @@ func TestCopyWithManyCores(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowCommit: a machine takes long to put a copy to use. The link stays.
+func TestSlowCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, a, b := repl.NewMemory(), newLedger(nil), newLedger(nil)
+		fill(t, a, "k", 100)
+		m := master(t, a, net, "a", nil)
+		b.onCommit = func() { time.Sleep(20 * time.Second) }
+		var o repl.Options
+		d := keep(&o)
+		r := replica(t, b, net, "a", &o)
+		stop := keepWriting(a, 100*time.Millisecond, 1)
+		time.Sleep(time.Minute)
+		stop()
+		synced(t, m, a, r)
+		same(t, a, b)
+		if len(d.ends) != 0 {
+			t.Errorf("the link broke: %v", d.ends)
+		}
+	})
+}
