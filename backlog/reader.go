@@ -6,7 +6,8 @@ import (
 )
 
 // A Reader reads a log from an offset on, at its own pace. It takes no lock,
-// except to go to sleep and while it is woken. A Reader is for one goroutine.
+// except to go to sleep and while it is woken. A Reader is for one goroutine,
+// but for Outdated.
 // Close it when it has waited and is not needed any more.
 //
 // A reader that falls behind keeps at most the one chunk alive that it is in.
@@ -61,7 +62,7 @@ func (r *Reader) Next(limit int64) ([]byte, error) {
 	b, err := r.next(limit)
 	// Checked last, so that no caller of Adopt sees a record of what it
 	// replaced come out after it has returned.
-	if r.reset() {
+	if r.Outdated() {
 		return nil, ErrReset
 	}
 	return b, err
@@ -92,8 +93,9 @@ func (r *Reader) next(limit int64) (b []byte, err error) {
 	return nil, nil
 }
 
-// reset reports whether the log has been given other contents.
-func (r *Reader) reset() bool { return r.log.held.Load() != r.held }
+// Outdated reports whether the log has been given other contents since the reader
+// began, so that Next returns [ErrReset]. Any goroutine may call it.
+func (r *Reader) Outdated() bool { return r.log.held.Load() != r.held }
 
 // Ready returns a channel that delivers one value when the log holds something
 // behind the reader's offset, was replaced, or has got another lineage since the
@@ -114,7 +116,7 @@ func (r *Reader) Ready() <-chan struct{} {
 	lineage := r.held.lineage.Load()
 	forked := lineage != r.lineage
 	r.lineage = lineage // one value for each change
-	if forked || r.held.end.Load() > r.at || r.reset() {
+	if forked || r.held.end.Load() > r.at || r.Outdated() {
 		select {
 		case r.ready <- struct{}{}:
 		default:
@@ -126,7 +128,7 @@ func (r *Reader) Ready() <-chan struct{} {
 // Wait blocks until the log holds something behind the reader's offset, or was
 // replaced, or ctx ends; then it returns ctx.Err.
 func (r *Reader) Wait(ctx context.Context) error {
-	for r.held.end.Load() <= r.at && !r.reset() {
+	for r.held.end.Load() <= r.at && !r.Outdated() {
 		select {
 		case <-r.Ready():
 		case <-ctx.Done():

@@ -13,7 +13,7 @@ import (
 // acks knows what the followers have applied, node by node, and lets callers
 // wait for it. A follower counts from its first ack as a streaming replica to
 // the end of its link; what an older link of the same node says counts for
-// nothing.
+// nothing, nor does what was said of a log that has been replaced since.
 type acks struct {
 	node *Node
 
@@ -66,6 +66,13 @@ func (a *acks) retire(f *feed) {
 	}
 }
 
+// refresh computes the floor anew, without those who have acked a log that is no more.
+func (a *acks) refresh() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.changedLocked()
+}
+
 func (a *acks) changedLocked() {
 	a.floor.Store(a.floorLocked())
 	if a.mu.waiting > 0 {
@@ -76,12 +83,14 @@ func (a *acks) changedLocked() {
 
 func (a *acks) floorLocked() int64 {
 	n := a.node.opts.AckReplicas
-	if len(a.mu.applied) < n {
-		return noFloor
-	}
 	offsets := make([]int64, 0, 8)
 	for _, ap := range a.mu.applied {
-		offsets = append(offsets, ap.offset)
+		if !ap.feed.outdated() {
+			offsets = append(offsets, ap.offset)
+		}
+	}
+	if len(offsets) < n {
+		return noFloor
 	}
 	slices.Sort(offsets)
 	return offsets[len(offsets)-n]
@@ -91,7 +100,7 @@ func (a *acks) floorLocked() int64 {
 func (a *acks) countLocked(offset int64) int {
 	n := 0
 	for _, ap := range a.mu.applied {
-		if ap.offset >= offset {
+		if ap.offset >= offset && !ap.feed.outdated() {
 			n++
 		}
 	}

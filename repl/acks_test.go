@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,6 +196,47 @@ func TestCloseLetsWritersGo(t *testing.T) {
 		}
 		if took := time.Since(begun); took != time.Second {
 			t.Errorf("the writers waited %v", took)
+		}
+	})
+}
+
+// TestAcksOfAReplacedLog: what a follower has acked of a log that is no more says
+// nothing about the one in its place, though its link is still there: it hangs, and so
+// has not heard.
+func TestAcksOfAReplacedLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repltest.NewNetwork(1)
+		net.SetDelay(time.Millisecond, 0)
+		a, x := newMember(t, net.Host("a"), "a", ""), newMember(t, net.Host("x"), "x", "")
+		n := newMember(t, net.Host("n"), "n", "a", func(o *repl.Options) { o.MaxUnacked = 1 })
+		f := newMember(t, net.Host("f"), "f", "n")
+		fill(t, a.ledger, "a", 200)
+		fill(t, x.ledger, "x", 5)
+		level(t, a, n, f)
+		net.Link("n", "f").Stall()
+		for i := range 8 { // more than the link holds
+			a.put(fmt.Sprint("big", i), strings.Repeat("v", 100<<10))
+		}
+		level(t, a, n)
+		n.follow(t, "x", repl.AllowForeign)
+		level(t, x, n)
+		m := n.promote(t)
+		if _, err := n.put("own", "v"); !errors.Is(err, repl.ErrNotAcked) {
+			t.Errorf("a write that no replica is near: %v", err)
+		}
+		if s := m.Status().Followers; len(s) != 1 || s[0].Applied < n.Log().End() {
+			t.Fatalf("the link of f is to hang still, with an ack of the old log: %+v", s)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if got, err := m.Wait(ctx, n.Log().Position(), 1); got != 0 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Wait: %d have it, %v; nobody has", got, err)
+		}
+		net.HealAll()
+		f.follow(t, "n", repl.AllowForeign)
+		level(t, n, f)
+		if got, err := m.Wait(t.Context(), n.Log().Position(), 1); got != 1 || err != nil {
+			t.Errorf("Wait after the link came back: %d, %v", got, err)
 		}
 	})
 }

@@ -101,9 +101,11 @@ func (f *feed) offerCopy() error {
 	if err != nil {
 		return err
 	}
-	if f.reader, err = f.n.log.NewReader(header.Position.Offset); err != nil {
+	r, err := f.n.log.NewReader(header.Position.Offset)
+	if err != nil {
 		return err
 	}
+	f.read(r)
 	f.copy = &copying{feed: f, header: header, offered: time.Now(), queue: make(chan *blockBuffer, queuedBlocks)}
 	f.copy.mu.holds, f.copy.mu.under = make(map[int]int64), make(map[int]int64)
 	f.link.told = header.Position.History
@@ -121,8 +123,8 @@ func (f *feed) beginCopy(s *syncStart) error {
 	from, resumed := c.header.Position, false
 	if s.resume && s.shards == c.header.Shards && s.from.History == from.History {
 		if r, err := f.n.log.NewReader(s.from.Offset); err == nil {
-			f.reader, from, resumed = r, s.from, true
-			c.done = s.done
+			f.read(r)
+			from, resumed, c.done = s.from, true, s.done
 		}
 	}
 	c.missing = 0

@@ -23,6 +23,9 @@ type feed struct {
 	refusal backlog.Refusal // why the copy, if reader was nil
 	head    [logHeadBytes]byte
 
+	// reads is reader, for the goroutines that ask whether its log is still the node's.
+	reads atomic.Pointer[backlog.Reader]
+
 	// copy is the full copy under way. It belongs to run, like the phase.
 	copy    *copying
 	started chan *syncStart // from listen: the follower's answer to FullSync
@@ -59,10 +62,26 @@ type feed struct {
 }
 
 func newFeed(n *Node, l *link, reader *backlog.Reader, refusal backlog.Refusal) *feed {
-	return &feed{
-		n: n, link: l, reader: reader, refusal: refusal, began: time.Now(),
+	f := &feed{
+		n: n, link: l, refusal: refusal, began: time.Now(),
 		started: make(chan *syncStart, 1), caughtUp: make(chan int64, 1), over: make(chan struct{}),
 	}
+	f.read(reader)
+	return f
+}
+
+// read makes r, which may be nil, the reader of what the follower is sent.
+func (f *feed) read(r *backlog.Reader) {
+	f.reader = r
+	f.reads.Store(r)
+}
+
+// outdated reports whether the node's log was replaced by another one since the feed
+// began to read it. The link will end of it, but may take its time if the follower
+// hangs; an offset means another thing meanwhile.
+func (f *feed) outdated() bool {
+	r := f.reads.Load()
+	return r != nil && r.Outdated()
 }
 
 // run serves the follower until the link ends, and returns why it did.
@@ -252,16 +271,20 @@ func (f *feed) sendLog(limit int64) (bool, error) {
 	switch {
 	case err != nil:
 		return false, err
-	case at >= fork && f.copy != nil:
+	case at > fork:
+		return false, backlog.ErrReset // the log was replaced since the records were read
+	case at == fork && f.copy != nil:
 		return false, ErrForked
-	case at >= fork:
+	case at == fork:
 		return true, f.sendForked(lineage, at, records)
 	case int64(len(records)) > fork-at:
 		records = records[:fork-at]
 		f.reader.Close()
-		if f.reader, err = f.n.log.NewReader(fork); err != nil {
+		r, err := f.n.log.NewReader(fork)
+		if err != nil {
 			return false, err
 		}
+		f.read(r)
 	}
 	if len(records) == 0 {
 		return false, nil

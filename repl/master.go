@@ -50,6 +50,9 @@ func (m *Master) Serve(ln net.Listener) error { return m.node.Serve(ln) }
 // Like Redis WAIT, but it counts what was applied, not what was received
 // (https://redis.io/commands/wait).
 func (m *Master) Wait(ctx context.Context, pos backlog.Position, n int) (int, error) {
+	if err := m.tenure.valid(); err != nil {
+		return 0, err
+	}
 	if err := onLineage(m.node.log, pos); err != nil {
 		return 0, err
 	}

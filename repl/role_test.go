@@ -27,10 +27,13 @@ type member struct {
 }
 
 // newMember makes a node at addr, a master if upstream is empty.
-func newMember(t testing.TB, net repl.Transport, addr, upstream string) *member {
+func newMember(t testing.TB, net repl.Transport, addr, upstream string, change ...func(*repl.Options)) *member {
 	t.Helper()
 	m := &member{ledger: newLedger(nil)}
 	o := repl.Options{Name: addr, Transport: net}
+	for _, c := range change {
+		c(&o)
+	}
 	m.diary = keep(&o)
 	o.Events.Role = func(c repl.RoleChange) {
 		m.mu.Lock()
@@ -282,6 +285,9 @@ func TestWaitersOfARole(t *testing.T) {
 		}
 		if _, err := m.Demote("elsewhere"); !errors.Is(err, repl.ErrRoleChanged) {
 			t.Errorf("a second Demote: %v", err)
+		}
+		if _, err := m.Wait(t.Context(), l.Log().Position(), 0); !errors.Is(err, repl.ErrRoleChanged) {
+			t.Errorf("Wait of a master that was demoted: %v", err)
 		}
 
 		waiting, cancel := context.WithCancel(t.Context())

@@ -37,6 +37,7 @@ func (n *Node) begin(t *tenure) {
 	n.setFollower(false)
 	n.seat.Store(t)
 	n.log.SetSettler(nil)
+	n.acks.refresh() // as a replica the node may have taken another log
 	if n.opts.MaxUnacked > 0 {
 		n.log.SetSettler(func(end int64) error { return n.acks.settle(t, end) })
 	}
