@@ -18,10 +18,11 @@ import (
 // a pause that grows from 5 ms to 1 s.
 func (n *Node) Serve(ln net.Listener) error {
 	defer ln.Close()
-	if !n.addListener(ln) {
+	s := &served{ln, ln.Addr().String()}
+	if !n.addListener(s) {
 		return ErrClosed
 	}
-	defer n.removeListener(ln)
+	defer n.removeListener(s)
 	var pause time.Duration
 	for {
 		conn, err := ln.Accept()
@@ -35,7 +36,7 @@ func (n *Node) Serve(ln net.Listener) error {
 			return err
 		default:
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			n.opts.Logger.Warn("accept failed", "addr", ln.Addr(), "err", err, "retry", pause)
+			n.opts.Logger.Warn("accept failed", "addr", s.addr, "err", err, "retry", pause)
 			select {
 			case <-time.After(pause):
 			case <-n.ctx.Done():
@@ -45,27 +46,29 @@ func (n *Node) Serve(ln net.Listener) error {
 	}
 }
 
-func (n *Node) addListener(ln net.Listener) bool {
-	addr := ln.Addr().String()
+// A served listener, by a pointer of our own: a program's may be of a type that no map
+// takes for a key, nor == for an operand.
+type served struct {
+	net.Listener
+	addr string
+}
+
+func (n *Node) addListener(s *served) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.mu.closed {
 		return false
 	}
-	n.mu.listeners[ln] = struct{}{}
-	n.mu.addrs = append(n.mu.addrs, addr)
+	n.mu.listeners = append(n.mu.listeners, s)
 	n.wg.Add(1)
 	return true
 }
 
-func (n *Node) removeListener(ln net.Listener) {
-	addr := ln.Addr().String()
+func (n *Node) removeListener(s *served) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.mu.listeners, ln)
-	if i := slices.Index(n.mu.addrs, addr); i >= 0 {
-		n.mu.addrs = slices.Delete(n.mu.addrs, i, i+1)
-	}
+	i := slices.Index(n.mu.listeners, s)
+	n.mu.listeners = slices.Delete(n.mu.listeners, i, i+1)
 	n.wg.Done()
 }
 
@@ -74,16 +77,13 @@ func (n *Node) removeListener(ln net.Listener) {
 func (n *Node) accept(conn net.Conn) {
 	n.mu.Lock()
 	crowded := n.mu.handshakes >= maxHandshakes
-	ok := !n.mu.closed && !crowded
-	switch {
-	case ok:
-		n.mu.handshakes++
-		n.mu.conns[conn] = struct{}{}
-	case crowded:
+	if crowded {
 		n.mu.counters.Unheard++
+	} else {
+		n.mu.handshakes++
 	}
 	n.mu.Unlock()
-	if !ok || !n.start(func() { n.serve(conn) }) {
+	if crowded || !n.start(func() { n.serve(conn) }) {
 		conn.Close()
 	}
 }
@@ -92,6 +92,13 @@ func (n *Node) accept(conn net.Conn) {
 func (n *Node) serve(conn net.Conn) {
 	l := newLink(conn, n.opts.HandshakeTimeout, fromStranger)
 	l.peer.Addr = conn.RemoteAddr().String()
+	n.mu.Lock()
+	n.mu.accepted[l] = struct{}{}
+	closed := n.mu.closed
+	n.mu.Unlock()
+	if closed { // before Close could find the link
+		l.close(ErrClosed)
+	}
 	// One bound for the whole handshake; the frames' own would add up.
 	limit := time.AfterFunc(n.opts.HandshakeTimeout, func() { l.close(ErrTimeout) })
 	reader, refusal, err := n.welcome(l)
@@ -112,7 +119,7 @@ func (n *Node) serve(conn net.Conn) {
 	}
 	l.close(err)
 	n.mu.Lock()
-	delete(n.mu.conns, conn)
+	delete(n.mu.accepted, l)
 	n.mu.Unlock()
 }
 

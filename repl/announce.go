@@ -47,8 +47,8 @@ func (n *Node) announced() string {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.mu.addrs) == 0 || len(n.mu.addrs[0]) > MaxAnnounceBytes {
+	if len(n.mu.listeners) == 0 || len(n.mu.listeners[0].addr) > MaxAnnounceBytes {
 		return ""
 	}
-	return n.mu.addrs[0]
+	return n.mu.listeners[0].addr
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -63,12 +62,11 @@ type Node struct {
 	mu struct {
 		sync.Mutex
 		closed                bool
-		listeners             map[net.Listener]struct{}
-		addrs                 []string              // of the listeners, in the order of Serve
-		conns                 map[net.Conn]struct{} // accepted, whatever their state
-		news                  chan struct{}         // closed and renewed when the path has changed
-		handshakes            int                   // of conns, at most maxHandshakes
-		feeds                 map[NodeID]*feed      // one for each follower
+		listeners             []*served          // in the order of Serve
+		accepted              map[*link]struct{} // whatever their state
+		news                  chan struct{}      // closed and renewed when the path has changed
+		handshakes            int                // of those accepted, at most maxHandshakes
+		feeds                 map[NodeID]*feed   // one for each follower
 		counters              Counters
 		lastPartial, lastFull *syncRecord // given to followers; nil before the first
 	}
@@ -83,9 +81,8 @@ func newNode(m Machine, opts *Options) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
 	n.acks = newAcks(n)
 	n.passes = newPasses(n)
-	n.mu.listeners = make(map[net.Listener]struct{})
 	n.mu.news = make(chan struct{})
-	n.mu.conns = make(map[net.Conn]struct{})
+	n.mu.accepted = make(map[*link]struct{})
 	n.mu.feeds = make(map[NodeID]*feed)
 	n.mu.counters.Refusals = make(map[backlog.Refusal]int64)
 	return n, nil
@@ -131,9 +128,9 @@ func (n *Node) Close() error {
 		close(n.leaving)
 	}
 	n.mu.closed = true // from here on nothing is added to what is taken down below
-	listeners := slices.Collect(maps.Keys(n.mu.listeners))
+	listeners := slices.Clone(n.mu.listeners)
 	feeds := slices.Collect(maps.Values(n.mu.feeds))
-	conns := slices.Collect(maps.Keys(n.mu.conns))
+	links := slices.Collect(maps.Keys(n.mu.accepted))
 	n.mu.Unlock()
 	for _, ln := range listeners {
 		ln.Close()
@@ -148,12 +145,8 @@ func (n *Node) Close() error {
 			grace.Reset(0) // for the others, too
 		}
 	}
-	// Links before connections: the first to close one decides over the reason.
-	for _, f := range feeds {
-		f.link.close(ErrClosed)
-	}
-	for _, conn := range conns {
-		conn.Close()
+	for _, l := range links {
+		l.close(ErrClosed)
 	}
 	n.log.SetSettler(nil) // before those who wait are let go: their next write is not held up
 	n.cancel(ErrClosed)
