@@ -61,14 +61,14 @@ func (u *upstream) dropLoad() {
 // considerCopy decides whether this node gives up what it has for a full copy,
 // and asks for it, from where an earlier one broke if there was one.
 func (s *session) considerCopy(body []byte) error {
-	if len(body) == 0 {
-		return fmt.Errorf("%w: empty FullSync", ErrProtocol)
+	if len(body) == 0 || backlog.Refusal(body[0]) == backlog.Accepted {
+		return fmt.Errorf("%w: FullSync without a reason", ErrProtocol)
 	}
 	header, err := rdb.ParseHeader(body[1:])
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrProtocol, err)
 	}
-	if err := s.up.admits(s.link.with, header, s.to); err != nil {
+	if err := s.up.admits(header, s.to); err != nil {
 		s.link.refuse(err)
 		return err
 	}
@@ -128,8 +128,9 @@ func (u *upstream) dropState(next rdb.Header) error {
 }
 
 // admits returns an error when this node holds data and the upstream's are not
-// of its kind.
-func (u *upstream) admits(h *hello, header rdb.Header, to *target) error {
+// of its kind. It goes by the header: what the upstream has said of itself in its Welcome
+// may be out of date.
+func (u *upstream) admits(header rdb.Header, to *target) error {
 	if isEmpty(u.node.machine) {
 		return nil
 	}
@@ -137,7 +138,7 @@ func (u *upstream) admits(h *hello, header rdb.Header, to *target) error {
 	u.mu.Lock()
 	allow := to.allow
 	u.mu.Unlock()
-	if _, ok := log.Lineage().Common(log.End(), h.lineage, h.end); ok {
+	if _, ok := log.Lineage().Common(log.End(), header.Lineage, header.Position.Offset); ok {
 		return nil
 	}
 	switch {
@@ -289,6 +290,7 @@ func (s *session) endCopy(body []byte) error {
 	}
 	s.up.load = nil
 	s.up.lost(lost)
+	s.link.with.lineage = l.header.Lineage // newer than that of Welcome
 	s.at = s.up.node.log.Position()
 	s.goal = s.at.Offset
 	l.sync.advance(func(p *Progress) { *p = l.progress })

@@ -170,6 +170,9 @@ func TestUpstreamsThatLie(t *testing.T) {
 		{"continue of 7 bytes", phaseDecision, func(v *victim, p *peer) { p.send(msgContinue, make([]byte, 7)) }, repl.ErrProtocol, ""},
 		{"empty full sync", phaseDecision, func(v *victim, p *peer) { p.send(msgFullSync, nil) }, repl.ErrProtocol, ""},
 		{"full sync of a bad header", phaseDecision, func(v *victim, p *peer) { p.send(msgFullSync, make([]byte, 100)) }, repl.ErrProtocol, ""},
+		{"full sync for no reason", phaseDecision, func(v *victim, p *peer) {
+			p.send(msgFullSync, rdb.AppendHeader([]byte{byte(backlog.Accepted)}, v.theirs.header))
+		}, repl.ErrProtocol, ""},
 		{"begin elsewhere", phaseAgreement, func(v *victim, p *peer) {
 			pos := v.theirs.header.Position
 			pos.Offset++

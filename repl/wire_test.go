@@ -292,6 +292,8 @@ func (s *source) begin(p *peer) error {
 	return p.send(msgSyncBegin, positionBody(0, s.header.Position))
 }
 
+func (s *source) footerBody() []byte { return rdb.AppendFooter(nil, s.footer) }
+
 func (s *source) send(p *peer) {
 	for _, b := range s.blocks {
 		p.send(msgBlock, rdb.AppendBlock(nil, b))
