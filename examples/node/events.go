@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"sync"
@@ -69,7 +68,8 @@ func (n *narrator) caughtUp(c repl.CaughtUp) {
 }
 
 func (n *narrator) disconnected(p repl.Peer, err error) {
-	ended := errors.Is(err, context.Canceled) // by this node itself
+	refused := errors.As(err, new(*repl.RefusedError))  // then the words are the other end's
+	ended := errors.Is(err, repl.ErrClosed) && !refused // by this node itself
 	if !ended && n.news(p, cause(err)) {
 		n.log.Info("link is down", who(p), "err", err)
 	}

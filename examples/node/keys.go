@@ -19,6 +19,7 @@ const (
 	maxValueBytes = 32 << 20 // a body is held whole before it is set
 	defaultLimit  = 1000     // of keys that are listed
 	maxLimit      = 100_000
+	maxListBytes  = 16 << 20 // of listed keys, escaped; the list is held whole before it is sent
 	minTTL        = time.Millisecond
 	maxTTL        = 100 * 365 * 24 * time.Hour
 )
@@ -113,10 +114,13 @@ func (s *server) list(r *http.Request) (answer, error) {
 			return answer{}, refuse(http.StatusBadRequest, "limit is %q, want 1 to %d", text, maxLimit)
 		}
 	}
-	keys := []string{}
+	keys, size := []string{}, 0
 	for key := range s.store.Prefix(q.Get("prefix")) {
-		keys = append(keys, url.PathEscape(key))
-		if len(keys) == limit {
+		escaped := url.PathEscape(key)
+		if size += len(escaped); size > maxListBytes {
+			return answer{}, refuse(http.StatusBadRequest, "the first %d keys have more than %d bytes; ask for fewer with limit", limit, maxListBytes)
+		}
+		if keys = append(keys, escaped); len(keys) == limit {
 			break
 		}
 	}

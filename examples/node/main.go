@@ -40,11 +40,12 @@
 // has it, too: read your writes, on any node, with one header. POST /wait waits for the
 // one that is sent, and otherwise for all that this node has.
 //
-// An error is a status and a line of text: 400 for what makes no sense, 403 for a write
-// on a replica, 409 for a position or a call that does not fit what this node is now,
-// 413 and 414 for what is too large, 503 when the node is closing, and 504 for a
-// position that does not come within 5 seconds. A path that is not well escaped never
-// gets here: package net/http answers it with a 400 of its own.
+// An error is a status and a line of text: 400 for what makes no sense, or asks for a list
+// of more than 16 MiB, 403 for a write on a replica, and for one that a page of another
+// site has made a browser send, 409 for a position or a call that does not fit what this
+// node is now, 413 and 414 for what is too large to take, 503 when the node is closing,
+// and 504 for a position that does not come within 5 seconds. A path that is not well
+// escaped never gets here: package net/http answers it with a 400 of its own.
 //
 // There is no authentication and no encryption. Keep it on loopback, or in a network of
 // friends.

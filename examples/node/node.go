@@ -120,8 +120,10 @@ func resolve(ctx context.Context, addr string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
-	if _, err := net.DefaultResolver.LookupPort(ctx, "tcp", port); err != nil {
+	if n, err := net.DefaultResolver.LookupPort(ctx, "tcp", port); err != nil {
 		return err
+	} else if n == 0 {
+		return fmt.Errorf("address %s: nobody listens at port 0", addr)
 	}
 	_, err = net.DefaultResolver.LookupHost(ctx, host)
 	return err

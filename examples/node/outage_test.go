@@ -190,6 +190,22 @@ func TestSignalDoesNotHang(t *testing.T) {
 	}
 }
 
+// TestNoOutageAtTheEnd: a node that closes its own links does not report them as down.
+func TestNoOutageAtTheEnd(t *testing.T) {
+	t.Parallel()
+	a := start(t, "a")
+	b := start(t, "b", "-follow", a.repl)
+	c := start(t, "c", "-follow", b.repl)
+	c.gets("k", "v", a.put("k", "v"))
+	b.shows("master_link_status:up", "connected_slaves:1")
+	b.terminate()
+	if strings.Contains(b.log.String(), "link is down") {
+		t.Errorf("its log: %s", b.log.String())
+	}
+	c.shows("master_link_status:down")
+	a.shows("connected_slaves:0")
+}
+
 // TestOneLineForAnOutage: a dead master is tried many times a second, and the log says
 // once that it cannot be had.
 func TestOneLineForAnOutage(t *testing.T) {

@@ -25,6 +25,7 @@ type server struct {
 	store  *kv.Store
 	node   *repl.Node
 	routes map[string]methods
+	sites  http.CrossOriginProtection
 }
 
 // methods are what can be done with a path.
@@ -81,6 +82,11 @@ func (s *server) serve(r *http.Request) (answer, error) {
 	do, ok := can[r.Method]
 	if !ok {
 		return answer{}, &methodError{method: r.Method, allowed: can}
+	}
+	// Loopback is no wall against a browser on the same machine: any page can have it
+	// POST here.
+	if err := s.sites.Check(r); err != nil {
+		return answer{}, refuse(http.StatusForbidden, "a page of another site wants this: %v", err)
 	}
 	if r.Method == http.MethodGet {
 		if err := s.await(r); err != nil {

@@ -177,6 +177,25 @@ func TestList(t *testing.T) {
 	}
 }
 
+// TestListIsBounded: a list that would take too much memory is refused, and a shorter one
+// is had.
+func TestListIsBounded(t *testing.T) {
+	t.Parallel()
+	a := serveMaster(t)
+	for i := range 100 {
+		key := strings.Repeat("\x00", 1<<16-4) + fmt.Sprintf("%03d", i)
+		if err := a.store.Set(key, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status, text, _ := a.do(t, "GET", "/keys", nil); status != http.StatusBadRequest || !strings.Contains(text, "ask for fewer") {
+		t.Errorf("%d, %.80q; want 400 and advice", status, text)
+	}
+	if status, text, _ := a.do(t, "GET", "/keys?limit=50", nil); status != http.StatusOK || len(text) < 50*3*(1<<16-4) {
+		t.Errorf("fewer: %d, %d bytes", status, len(text))
+	}
+}
+
 // TestBadRequests: each gets a status of its own, a line that says why, and a position,
 // and changes nothing.
 func TestBadRequests(t *testing.T) {
@@ -230,6 +249,11 @@ func TestBadRequests(t *testing.T) {
 		{"POST /follow", "", 400, "addr"},
 		{"POST /follow?addr=nowhere", "", 400, "port"},
 		{"POST /follow?addr=127.0.0.1:port", "", 400, "port"},
+		{"POST /follow?addr=127.0.0.1:0", "", 400, "port"},
+		{"POST /follow?addr=127.0.0.1:", "", 400, "port"},
+		{"POST /promote", "Origin: http://elsewhere.example", 403, "another site"},
+		{"POST /promote", "Sec-Fetch-Site: cross-site", 403, "another site"},
+		{"PUT /keys/a", "Sec-Fetch-Site: same-site", 403, "another site"},
 		{"POST /follow?addr=name.invalid:7001", "", 400, "name.invalid"},
 		{"POST /follow?addr=127.0.0.1:7001&allow=all", "", 400, "allow"},
 		{"POST /follow?addr=127.0.0.1:7001&allow=empty&allow=", "", 400, "allow"},

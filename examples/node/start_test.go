@@ -41,6 +41,7 @@ func TestStartRefused(t *testing.T) {
 		{"-repl name.invalid:7001", 1, "name.invalid"},
 		{"-follow name.invalid:7001", 1, "name.invalid"},
 		{"-follow 127.0.0.1:70000", 1, "-follow"},
+		{"-follow 127.0.0.1:0", 1, "port"},
 	} {
 		code, stdout, stderr := runs(t, append([]string{"-http", "127.0.0.1:0", "-repl", "127.0.0.1:0"}, strings.Fields(c.flags)...)...)
 		if code != c.code || !strings.Contains(stderr, c.says) || strings.Count(stderr, "\n") != 1 {
