@@ -174,8 +174,8 @@ func (n *node) close() {
 	}
 }
 
-// drain lets the replicas of a master have what was written last. They get a moment, for
-// one of them may hang.
+// drain lets the replicas of a master have what was written last, those too that are
+// being copied to. They get a moment, for one of them may hang.
 func (n *node) drain() {
 	m, err := n.repl.Master()
 	if err != nil {
@@ -183,13 +183,8 @@ func (n *node) drain() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
-	online := 0
-	for _, f := range m.Status().Followers {
-		if f.Online {
-			online++
-		}
-	}
-	if reached, err := m.Wait(ctx, n.store.Position(), online); err != nil {
-		n.log.Warn("closing before every replica has everything", "replicas", online, "level", reached, "err", err)
+	replicas := len(m.Status().Followers)
+	if reached, err := m.Wait(ctx, n.store.Position(), replicas); err != nil {
+		n.log.Warn("closing before every replica has everything", "replicas", replicas, "level", reached, "err", err)
 	}
 }

@@ -170,6 +170,18 @@ func TestSignalLosesNothing(t *testing.T) {
 	b.gets("big", big, written)
 }
 
+// TestSignalDuringACopy: a replica that is still being copied to is let have everything
+// as well.
+func TestSignalDuringACopy(t *testing.T) {
+	t.Parallel()
+	a := start(t, "a")
+	written := a.put("big", strings.Repeat("x", 24<<20))
+	b := start(t, "b", "-follow", a.repl)
+	a.shows("connected_slaves:1")
+	a.terminate()
+	b.gets("big", strings.Repeat("x", 24<<20), written)
+}
+
 // TestSignalDoesNotHang: a replica that hangs gets a moment, no more.
 func TestSignalDoesNotHang(t *testing.T) {
 	t.Parallel()
