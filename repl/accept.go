@@ -30,7 +30,7 @@ func (n *Node) Serve(ln net.Listener) error {
 		case err == nil:
 			pause = 0
 			n.accept(conn)
-		case n.ctx.Err() != nil:
+		case n.isLeaving():
 			return ErrClosed
 		case errors.Is(err, net.ErrClosed):
 			return err
@@ -39,7 +39,7 @@ func (n *Node) Serve(ln net.Listener) error {
 			n.opts.Logger.Warn("accept failed", "addr", s.addr, "err", err, "retry", pause)
 			select {
 			case <-time.After(pause):
-			case <-n.ctx.Done():
+			case <-n.leaving:
 				return ErrClosed
 			}
 		}

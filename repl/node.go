@@ -115,6 +115,16 @@ func (n *Node) start(f func()) bool {
 	return true
 }
 
+// isLeaving reports whether Close has begun.
+func (n *Node) isLeaving() bool {
+	select {
+	case <-n.leaving:
+		return true
+	default:
+		return false
+	}
+}
+
 // closeGrace is how long Close waits for followers to take the word that the node is
 // closing.
 const closeGrace = 100 * time.Millisecond
