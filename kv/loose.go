@@ -69,7 +69,7 @@ func (t *table) sortLoose(items []indexKey) {
 // ten times as slow: they lie anywhere in memory.
 type deepItem struct {
 	hi, lo uint64 // 16 bytes of the key, filled up with zeros
-	left   int    // how many bytes the key had left there, but at most 17
+	end    int    // the key's length, or one more than what was compared if that is less
 	whole  indexKey
 }
 
@@ -85,7 +85,9 @@ func (t *table) sortDeep(items []deepItem, depth int) {
 		rest := key[min(depth, len(key)):]
 		copy(part[:], rest)
 		x.hi, x.lo = binary.BigEndian.Uint64(part[:]), binary.BigEndian.Uint64(part[8:])
-		x.left = min(len(rest), deepBytes+1)
+		// Zeros at a key's end look like those that fill up a shorter one, also one that
+		// ends before depth: only the lengths tell these apart.
+		x.end = min(len(key), depth+deepBytes+1)
 	}
 	compare := func(a, b deepItem) int {
 		switch {
@@ -94,7 +96,7 @@ func (t *table) sortDeep(items []deepItem, depth int) {
 		case a.lo != b.lo:
 			return cmp.Compare(a.lo, b.lo)
 		}
-		return a.left - b.left
+		return a.end - b.end
 	}
 	slices.SortFunc(items, compare)
 	for len(items) > 0 {

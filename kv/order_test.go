@@ -487,6 +487,19 @@ func TestOrderOfALoadedStore(t *testing.T) {
 	}
 }
 
+// Keys that differ in nothing but the number of zeros at their end are told apart, short and
+// long ones together.
+func TestOrderOfLoadedZeros(t *testing.T) {
+	from, to := open(t, nil), open(t, &kv.Options{Ordered: true})
+	for i := range 200 {
+		for n := range 60 {
+			set(t, from, fmt.Sprintf("%03d%s", i, strings.Repeat("\x00", n)), "v")
+		}
+	}
+	fullCopy(t, from, to)
+	wantIndex(t, to)
+}
+
 // Long keys that have gone give their memory back, also when they go a few at a time.
 func TestDeadLongKeysAreReclaimed(t *testing.T) {
 	s := open(t, &kv.Options{Ordered: true, LogBytes: -1})
