@@ -26,6 +26,7 @@ type slow struct {
 	ttl       time.Duration
 	err       error
 	same      bool // values are the keys
+	panics    bool
 	calls     atomic.Int64
 	under     atomic.Int64
 	mostUnder atomic.Int64
@@ -42,6 +43,9 @@ func (s *slow) load(ctx context.Context, key string) (string, time.Duration, err
 	case <-time.After(s.takes):
 	case <-ctx.Done():
 		return "", 0, ctx.Err()
+	}
+	if s.panics {
+		panic("mine")
 	}
 	if s.same {
 		return key, s.ttl, s.err
