@@ -15,10 +15,9 @@ import (
 
 // manyKeys are the operations on several keys at once.
 func (g *group) manyKeys() map[string]func(*rapid.T) {
-	s := g.stores[0]
 	return map[string]func(*rapid.T){
-		"rename": func(rt *rapid.T) { g.transfer(rt, s.Rename, true) },
-		"copy":   func(rt *rapid.T) { g.transfer(rt, s.Copy, false) },
+		"rename": func(rt *rapid.T) { g.transfer(rt, g.writer().Rename, true) },
+		"copy":   func(rt *rapid.T) { g.transfer(rt, g.writer().Copy, false) },
 		"delete prefix": func(rt *rapid.T) {
 			prefix := rapid.SampledFrom([]string{"a", "a/", "0123456789abcdef", "\xff", "none"}).Draw(rt, "prefix")
 			n := 0
@@ -28,12 +27,12 @@ func (g *group) manyKeys() map[string]func(*rapid.T) {
 					delete(g.model, k)
 				}
 			}
-			got, err := s.DeletePrefix(prefix)
+			got, err := g.writer().DeletePrefix(prefix)
 			want(rt, got, err, n, nil)
 		},
 		"update": g.update,
 		"view": func(rt *rapid.T) {
-			noError(rt, s.View(func(tx *kv.Tx) error {
+			noError(rt, g.writer().View(func(tx *kv.Tx) error {
 				comparePairs(rt, "a view", tx.All(), g.live().sorted())
 				return nil
 			}))
@@ -66,7 +65,7 @@ func (g *group) update(rt *rapid.T) {
 	changes := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) change {
 		return change{anyKey.Draw(rt, "key"), anyValue.Draw(rt, "value"), rapid.Bool().Draw(rt, "put")}
 	}), 0, 6).Draw(rt, "changes")
-	err := g.stores[0].Update(func(tx *kv.Tx) error {
+	err := g.writer().Update(func(tx *kv.Tx) error {
 		for _, c := range changes {
 			e, exists := changed[c.key]
 			v, err := tx.Get(c.key)

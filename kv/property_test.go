@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -19,8 +18,8 @@ import (
 )
 
 // TestGroupIsTheModel drives a master with every operation there is, through
-// deadlines, cuts and full copies, and compares it, its replica and a replica of
-// that one with a plain map. A failure is shrunk to the operations that it takes.
+// deadlines, cuts, full copies and changes of role, and compares it, its replica and a
+// replica of that one with a plain map. A failure is shrunk to the operations that it takes.
 func TestGroupIsTheModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rapid.Check(timeless{t}, func(rt *rapid.T) {
@@ -39,53 +38,100 @@ type timeless struct{ rapid.TB }
 // groupLogBytes is a small window: what is written during a cut may outrun it.
 const groupLogBytes = 2 << 10
 
-// A group is a master, its replica and a replica of that, and what they should
-// hold.
+// A group is a master, its replica and a replica of that, in changing places, and what
+// they should hold.
 type group struct {
 	net    *repltest.Network
 	stores [3]*kv.Store
-	master *repl.Master
-	follow [2]*repl.Replica
+	nodes  [3]*repl.Node
+	top    int  // which one is the master
+	far    bool // frames take time, and so a follower's clock is behind; they keep their places
 	model  model
 	views  [3]*liveView
 }
 
 func newGroup(rt *rapid.T) *group {
 	g := &group{net: repltest.NewNetwork(rapid.Uint64().Draw(rt, "seed")), model: model{}}
-	g.net.SetDelay(time.Millisecond, time.Millisecond)
+	if g.far = rapid.Bool().Draw(rt, "far"); g.far {
+		g.net.SetDelay(time.Millisecond, time.Millisecond)
+	}
 	for i := range g.stores {
 		// An index on some of them: the calls are the same without it.
 		g.stores[i] = kv.New(&kv.Options{LogBytes: groupLogBytes, Ordered: rapid.Bool().Draw(rt, "ordered")})
 		g.views[i] = watchAll(g.stores[i])
 	}
-	listen := func(host string) net.Listener {
-		l, err := g.net.Host(host).Listen(host)
+	for i := range g.nodes {
+		own := strconv.Itoa(i)
+		o := &repl.Options{ID: repl.NodeID{byte(i + 1)}, Name: own, Transport: g.net.Host(own)}
+		if i == 0 {
+			m, err := repl.NewMaster(g.stores[i], o)
+			noError(rt, err)
+			g.nodes[i] = m.Node()
+		} else {
+			r, err := repl.NewReplica(g.stores[i], strconv.Itoa(i-1), o)
+			noError(rt, err)
+			g.nodes[i] = r.Node()
+		}
+		l, err := g.net.Host(own).Listen(own)
 		noError(rt, err)
-		return l
-	}
-	var err error
-	g.master, err = repl.NewMaster(g.stores[0], nil)
-	noError(rt, err)
-	go g.master.Serve(listen("0"))
-	for i := range g.follow {
-		up, own := strconv.Itoa(i), strconv.Itoa(i+1)
-		g.follow[i], err = repl.NewReplica(g.stores[i+1], up, &repl.Options{ID: repl.NodeID{byte(i + 1)}, Transport: g.net.Host(own)})
-		noError(rt, err)
-		go g.follow[i].Serve(listen(own))
-		go g.follow[i].Run(context.Background())
+		go g.nodes[i].Serve(l)
+		go g.nodes[i].Run(context.Background())
 	}
 	return g
 }
 
 func (g *group) close() {
-	g.follow[1].Close()
-	g.follow[0].Close()
-	g.master.Close()
+	for _, n := range g.nodes {
+		n.Close()
+	}
 	for i, s := range g.stores {
 		s.Close()
 		<-g.views[i].done
 	}
 	g.net.Close()
+}
+
+// writer is the master's store.
+func (g *group) writer() *kv.Store { return g.stores[g.top] }
+
+// change promotes a node, when all are level, and puts the others below it, in a chain
+// or beside each other. It costs nobody a copy.
+func (g *group) change(rt *rapid.T) {
+	g.level(rt)
+	old := g.top
+	g.top = rapid.IntRange(0, 2).Draw(rt, "top")
+	middle := (g.top + 1 + rapid.IntRange(0, 1).Draw(rt, "middle")) % 3
+	last := 3 - g.top - middle
+	above := []int{g.top, middle}[rapid.IntRange(0, 1).Draw(rt, "chain")]
+	if g.top != old {
+		r, err := g.nodes[g.top].Replica()
+		noError(rt, err)
+		_, err = r.Promote(context.Background())
+		noError(rt, err)
+	}
+	copies := g.copies()
+	for _, move := range [][2]int{{middle, g.top}, {last, above}} {
+		if r, err := g.nodes[move[0]].Replica(); err == nil {
+			noError(rt, r.Follow(strconv.Itoa(move[1])))
+		} else {
+			m, err := g.nodes[move[0]].Master()
+			noError(rt, err)
+			_, err = m.Demote(strconv.Itoa(move[1]))
+			noError(rt, err)
+		}
+	}
+	g.level(rt)
+	if n := g.copies(); n != copies {
+		rt.Fatalf("%d full copies for a change of places", n-copies)
+	}
+}
+
+// copies counts the full copies that were begun.
+func (g *group) copies() (n int64) {
+	for _, node := range g.nodes {
+		n += node.Status().Counters.FullSyncs
+	}
+	return n
 }
 
 func noError(rt *rapid.T, err error) {
@@ -129,6 +175,11 @@ func (g *group) actions() map[string]func(*rapid.T) {
 		"cut":   g.cut,
 		"flood": g.flood,
 		"level": g.level,
+		"change of places": func(rt *rapid.T) {
+			if !g.far && rapid.IntRange(0, 2).Draw(rt, "rarely") == 0 {
+				g.change(rt)
+			}
+		},
 	}
 	maps.Copy(all, g.writes())
 	maps.Copy(all, g.manyKeys())
@@ -137,13 +188,12 @@ func (g *group) actions() map[string]func(*rapid.T) {
 
 // writes are the operations on one key, and Clear.
 func (g *group) writes() map[string]func(*rapid.T) {
-	s := g.stores[0]
 	return map[string]func(*rapid.T){
 		"set": func(rt *rapid.T) { g.set(rt, anyKey.Draw(rt, "key"), anyValue.Draw(rt, "value")) },
 		"delete": func(rt *rapid.T) {
 			k := anyKey.Draw(rt, "key")
 			_, exists := g.live()[k]
-			ok, err := s.Delete(k)
+			ok, err := g.writer().Delete(k)
 			want(rt, ok, err, exists, nil)
 			delete(g.model, k)
 		},
@@ -151,7 +201,7 @@ func (g *group) writes() map[string]func(*rapid.T) {
 			k, delta := anyKey.Draw(rt, "key"), rapid.Int64Range(-3, 3).Draw(rt, "delta")
 			e := g.live()[k]
 			sum, wanted := added(e.value, len(e.value) > 0 || has(g.model, k), delta)
-			got, err := s.Add(k, delta)
+			got, err := g.writer().Add(k, delta)
 			want(rt, got, err, sum, wanted)
 			if wanted == nil {
 				g.model[k] = modelEntry{strconv.FormatInt(sum, 10), e.deadline}
@@ -163,7 +213,7 @@ func (g *group) writes() map[string]func(*rapid.T) {
 			if rapid.Bool().Draw(rt, "right") {
 				old = e.value
 			}
-			ok, err := s.CompareAndSwap(k, []byte(old), []byte(value))
+			ok, err := g.writer().CompareAndSwap(k, []byte(old), []byte(value))
 			want(rt, ok, err, exists && old == e.value, nil)
 			if ok {
 				g.model[k] = modelEntry{value, e.deadline}
@@ -172,7 +222,7 @@ func (g *group) writes() map[string]func(*rapid.T) {
 		"expire": func(rt *rapid.T) {
 			k, ttl := anyKey.Draw(rt, "key"), anyTTL.Draw(rt, "ttl")
 			e, exists := g.live()[k]
-			ok, err := s.Expire(k, ttl)
+			ok, err := g.writer().Expire(k, ttl)
 			want(rt, ok, err, exists, nil)
 			if exists {
 				g.model[k] = modelEntry{e.value, time.Now().Add(ttl)}
@@ -181,7 +231,7 @@ func (g *group) writes() map[string]func(*rapid.T) {
 		"persist": func(rt *rapid.T) {
 			k := anyKey.Draw(rt, "key")
 			e, exists := g.live()[k]
-			ok, err := s.Persist(k)
+			ok, err := g.writer().Persist(k)
 			want(rt, ok, err, exists && !e.deadline.IsZero(), nil)
 			if exists {
 				g.model[k] = modelEntry{value: e.value}
@@ -189,7 +239,7 @@ func (g *group) writes() map[string]func(*rapid.T) {
 		},
 		"clear": func(rt *rapid.T) {
 			if rapid.IntRange(0, 9).Draw(rt, "rarely") == 0 {
-				noError(rt, s.Clear())
+				noError(rt, g.writer().Clear())
 				clear(g.model)
 			}
 		},
@@ -229,7 +279,7 @@ func (g *group) set(rt *rapid.T, k, value string) {
 			wanted = kv.ErrNotFound
 		}
 	}
-	err := g.stores[0].Set(k, []byte(value), opts...)
+	err := g.writer().Set(k, []byte(value), opts...)
 	want(rt, 0, err, 0, wanted)
 	if wanted == nil {
 		g.model[k] = now
@@ -253,8 +303,8 @@ func added(value string, exists bool, delta int64) (int64, error) {
 
 // cut breaks one of the links, and lets it come back or not.
 func (g *group) cut(rt *rapid.T) {
-	i := rapid.IntRange(0, 1).Draw(rt, "link")
-	l := g.net.Link(strconv.Itoa(i), strconv.Itoa(i+1))
+	i := rapid.IntRange(0, 2).Draw(rt, "link")
+	l := g.net.Link(strconv.Itoa(i), strconv.Itoa((i+1)%3))
 	switch rapid.IntRange(0, 3).Draw(rt, "how") {
 	case 0:
 		l.Refuse()
@@ -274,7 +324,7 @@ func (g *group) flood(rt *rapid.T) {
 	n := rapid.IntRange(1, 40).Draw(rt, "n")
 	for i := range n {
 		k := fmt.Sprintf("flood/%d", i)
-		noError(rt, g.stores[0].Set(k, make([]byte, 100)))
+		noError(rt, g.writer().Set(k, make([]byte, 100)))
 		g.model[k] = modelEntry{value: string(make([]byte, 100))}
 	}
 }
@@ -287,8 +337,7 @@ func (g *group) level(rt *rapid.T) {
 	limit := time.Now().Add(time.Minute)
 	for !g.atOnePosition() || g.justPassed() {
 		if time.Now().After(limit) {
-			rt.Fatalf("replicas at %s and %s, master at %s; %+v", g.stores[1].Position(), g.stores[2].Position(),
-				g.stores[0].Position(), g.follow[0].Status().Upstream)
+			rt.Fatalf("at %s, %s, %s; %+v", g.stores[0].Position(), g.stores[1].Position(), g.stores[2].Position(), g.nodes[1].Status().Upstream)
 		}
 		time.Sleep(5 * time.Millisecond)
 		synctest.Wait()
@@ -297,7 +346,7 @@ func (g *group) level(rt *rapid.T) {
 		compare(rt, fmt.Sprint("node ", i), s, g.live())
 		g.views[i].compare(rt, fmt.Sprint("view of ", i), s.Position(), g.live())
 	}
-	a, err := g.stores[0].Digest()
+	a, err := g.writer().Digest()
 	noError(rt, err)
 	for _, s := range g.stores[1:] {
 		b, err := s.Digest()
@@ -306,8 +355,13 @@ func (g *group) level(rt *rapid.T) {
 }
 
 func (g *group) atOnePosition() bool {
-	p := g.stores[0].Position()
-	return g.stores[1].Position() == p && g.stores[2].Position() == p
+	p := g.writer().Position()
+	for _, s := range g.stores {
+		if s.Position() != p {
+			return false
+		}
+	}
+	return true
 }
 
 // justPassed reports whether a key's deadline passed so lately that a follower,
@@ -321,7 +375,7 @@ func (g *group) justPassed() bool {
 	return false
 }
 
-func (g *group) compareMaster(rt *rapid.T) { compare(rt, "master", g.stores[0], g.live()) }
+func (g *group) compareMaster(rt *rapid.T) { compare(rt, "master", g.writer(), g.live()) }
 
 // compare fails unless a store holds what the model does, whichever way it is read.
 func compare(rt *rapid.T, who string, s *kv.Store, m model) {
