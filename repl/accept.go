@@ -1,8 +1,10 @@
 package repl
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"time"
@@ -111,8 +113,12 @@ func (n *Node) serve(conn net.Conn) {
 		err = newFeed(n, l, reader, refusal).run()
 	} else {
 		err = linkError("handshake", l.peer, l.because(err))
-		n.count(func(c *Counters) { c.Handshakes++ })
-		n.opts.Logger.Info("connection refused", "peer", l.peer.Addr, "err", err)
+		level := slog.LevelInfo
+		n.count(func(c *Counters) {
+			c.Handshakes++
+			level = tellOnce(&n.mu.told, err)
+		})
+		n.opts.Logger.Log(context.Background(), level, "handshake failed", "peer", l.peer.Addr, "err", err)
 		if f := n.opts.Events.Refused; f != nil {
 			f(l.peer, err)
 		}

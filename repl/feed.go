@@ -143,6 +143,7 @@ func (n *Node) enlist(f *feed) error {
 		n.acks.retire(old) // before the new one counts
 	}
 	n.mu.feeds[f.link.peer.ID] = f
+	n.mu.told = "" // a handshake that fails is news again
 	n.mu.Unlock()
 	if old != nil {
 		old.link.close(ErrReplaced) // a TLS connection says goodbye: not under the lock

@@ -1,8 +1,10 @@
 package repl_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -146,6 +148,46 @@ func TestRunAgain(t *testing.T) {
 	})
 }
 
+// TestWaitSyncedSaysWhy: who waits in vain is told why the last attempt came to nothing,
+// though there had been none when the wait began.
+func TestWaitSyncedSaysWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := repl.NewReplica(newLedger(nil), "nobody", &repl.Options{Transport: repl.NewMemory()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		ended := make(chan error, 1)
+		go func() { ended <- r.WaitSynced(ctx) }()
+		synctest.Wait()
+		go r.Run(t.Context())
+		if err := <-ended; !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("WaitSynced: %v, want the deadline and why there is no link", err)
+		}
+	})
+}
+
+// TestLogOfAnOutage: neither end fills its log when a link is tried in vain for long, and
+// each says once why it is.
+func TestLogOfAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repl.NewMemory()
+		var up, down bytes.Buffer
+		master(t, newLedger(nil), net, "a", &repl.Options{Group: "prod", Logger: slog.New(slog.NewTextHandler(&up, nil))})
+		r := replica(t, newLedger(nil), net, "a", &repl.Options{Group: "test", Logger: slog.New(slog.NewTextHandler(&down, nil))})
+		time.Sleep(time.Minute)
+		r.Close()
+		synctest.Wait()
+		for end, log := range map[string]string{"upstream": up.String(), "follower": down.String()} {
+			if n := strings.Count(log, "peer belongs to another group"); n != 1 {
+				t.Errorf("the log of the %s says so %d times:\n%s", end, n, log)
+			}
+		}
+	})
+}
+
 // A starved listener has no file descriptors for a while.
 type starved struct {
 	net.Listener
@@ -238,8 +280,18 @@ func TestCloseSaysSo(t *testing.T) {
 		net.Link("m", "2").Stall()
 		fill(t, l, "more", 1000) // more than the link takes
 		time.Sleep(10 * time.Millisecond)
+		ln, err := net.Host("m").Listen("elsewhere")
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan error, 1)
+		go func() { served <- m.Serve(ln) }()
+		synctest.Wait()
 		began := time.Now()
 		m.Close()
+		if err := <-served; err != repl.ErrClosed {
+			t.Errorf("Serve: %v, want ErrClosed", err)
+		}
 		if took := time.Since(began); took == 0 || took > time.Second {
 			t.Errorf("Close took %v beside a follower that takes nothing", took)
 		}

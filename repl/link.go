@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"sync"
@@ -96,6 +97,21 @@ func unexpected(err error) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
+}
+
+// tellOnce returns the level at which the log is told of err: Info, or Debug if told,
+// which is what it was told last, is the same but for the address. An end that cannot be
+// talked to is tried, or tries, up to two hundred times a second.
+func tellOnce(told *string, err error) slog.Level {
+	text := err.Error()
+	if link := (*LinkError)(nil); errors.As(err, &link) {
+		text = link.Err.Error()
+	}
+	if text == *told {
+		return slog.LevelDebug
+	}
+	*told = text
+	return slog.LevelInfo
 }
 
 // linkError wraps err, which ended a link while it did op, once.

@@ -68,11 +68,15 @@ type Node struct {
 		handshakes            int                // of those accepted, at most maxHandshakes
 		feeds                 map[NodeID]*feed   // one for each follower
 		counters              Counters
+		told                  string      // why the log's last line about a handshake says that it failed
 		lastPartial, lastFull *syncRecord // given to followers; nil before the first
 	}
 }
 
 func newNode(m Machine, opts *Options) (*Node, error) {
+	if m == nil {
+		return nil, &OptionError{Field: "machine", Value: m, Want: "one to replicate"}
+	}
 	o, err := opts.normalize()
 	if err != nil {
 		return nil, err

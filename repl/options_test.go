@@ -49,6 +49,13 @@ func TestOptionsAreChecked(t *testing.T) {
 			}
 		}
 	}
+	_, err1 := repl.NewMaster(nil, nil)
+	_, err2 := repl.NewReplica(nil, "a", nil)
+	for _, err := range []error{err1, err2} {
+		if !errors.Is(err, repl.ErrOption) {
+			t.Errorf("without a machine: %v, want ErrOption", err)
+		}
+	}
 	longest := strings.Repeat("x", repl.MaxNameBytes)
 	for name, o := range map[string]*repl.Options{
 		"nil": nil, "zero": {}, "longest names": {Name: longest, Group: longest, Announce: longest, Priority: repl.MaxPriority},

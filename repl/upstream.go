@@ -37,6 +37,7 @@ type upstream struct {
 		path                  []NodeID  // of the upstream and of whom it follows; nil while the link is down
 		lastIO                time.Time
 		lastErr               error
+		told                  string      // why the log's last line of this outage says that the link is down
 		lastPartial, lastFull *syncRecord // nil before the first
 		partials              int64
 		fulls                 int64
@@ -167,9 +168,10 @@ func (u *upstream) retry(addr string, err error, pause time.Duration) {
 	u.mu.Lock()
 	u.mu.retryAt = time.Now().Add(pause)
 	attempts := u.mu.attempts
+	level := tellOnce(&u.mu.told, err)
 	u.mu.Unlock()
 	o := u.node.opts
-	o.Logger.Info("link down", "upstream", addr, "err", err, "retry", pause)
+	o.Logger.Log(context.Background(), level, "link down", "upstream", addr, "err", err, "retry", pause)
 	call(o.Events.Retry, Retry{Addr: addr, Err: err, Attempts: attempts, Outage: outage, Pause: pause})
 }
 
@@ -184,6 +186,7 @@ func (u *upstream) caughtUp(to *target) bool {
 		return false
 	}
 	u.mu.synced = true
+	u.mu.told = ""
 	to.allow = 0
 	close(u.mu.changed)
 	u.mu.changed = make(chan struct{})
@@ -193,7 +196,7 @@ func (u *upstream) caughtUp(to *target) bool {
 func (u *upstream) waitSynced(ctx context.Context, t *tenure) error {
 	for {
 		u.mu.Lock()
-		synced, changed, last := u.mu.synced, u.mu.changed, u.mu.lastErr
+		synced, changed := u.mu.synced, u.mu.changed
 		u.mu.Unlock()
 		if synced {
 			return nil
@@ -201,7 +204,7 @@ func (u *upstream) waitSynced(ctx context.Context, t *tenure) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			if last != nil {
+			if last := u.lastErr(); last != nil { // that of now, not of when the wait began
 				return fmt.Errorf("%w; the last link ended: %w", ctx.Err(), last)
 			}
 			return ctx.Err()
@@ -209,6 +212,12 @@ func (u *upstream) waitSynced(ctx context.Context, t *tenure) error {
 			return t.valid()
 		}
 	}
+}
+
+func (u *upstream) lastErr() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.mu.lastErr
 }
 
 func (u *upstream) status(end int64) *UpstreamStatus {
