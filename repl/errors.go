@@ -3,6 +3,7 @@ package repl
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/emberkv/ember/backlog"
@@ -99,6 +100,12 @@ var (
 	ErrDiverged = errors.New("repl: copy differs from the upstream's state")
 )
 
+// A wipeError is [ErrEmptyMaster], and [ErrForeign] to those who do not tell them apart.
+type wipeError struct{}
+
+func (wipeError) Error() string   { return ErrEmptyMaster.Error() }
+func (wipeError) Unwrap() []error { return []error{ErrEmptyMaster, ErrForeign} }
+
 // A ReadOnlyError is what a write on a replica gets.
 type ReadOnlyError struct {
 	Master string // address that the replica follows
@@ -125,7 +132,8 @@ func (e *NotAckedError) Error() string {
 // Unwrap returns ErrNotAcked.
 func (e *NotAckedError) Unwrap() error { return ErrNotAcked }
 
-// An OptionError names the field of Options that is invalid, and its value.
+// An OptionError names the field of Options, or the argument of a constructor, that is
+// invalid, and its value.
 type OptionError struct {
 	Field string
 	Value any
@@ -133,7 +141,11 @@ type OptionError struct {
 }
 
 func (e *OptionError) Error() string {
-	return fmt.Sprintf("%v: %s is %v, want %s", ErrOption, e.Field, e.Value, e.Want)
+	value := e.Value
+	if s, ok := value.(string); ok {
+		value = strconv.Quote(s)
+	}
+	return fmt.Sprintf("%v: %s is %v, want %s", ErrOption, e.Field, value, e.Want)
 }
 
 // Unwrap returns ErrOption.
@@ -161,7 +173,7 @@ func (e *VersionError) Unwrap() error { return ErrVersion }
 
 // A LinkError says where on a link something went wrong.
 type LinkError struct {
-	Op   string // "dial", "handshake", "read", "write", "apply", "load"
+	Op   string // "dial", "handshake"; of a follower "follow", "load", "apply"; of an upstream "serve", "copy", "dump"
 	Peer string // address, and name if known
 	Err  error
 }
@@ -185,7 +197,7 @@ func (e *RefusedError) Error() string {
 	if _, said := e.Err.(*VersionError); e.Text == "" || said {
 		return text
 	}
-	return text + ", in its words: " + e.Text
+	return text + ", in its words: " + strings.TrimPrefix(e.Text, "repl: ")
 }
 
 // Unwrap returns the reason.

@@ -143,7 +143,7 @@ func (u *upstream) admits(header rdb.Header, to *target) error {
 	}
 	switch {
 	case header.Keys == 0 && !o.AllowEmpty && allow&AllowEmpty == 0:
-		return fmt.Errorf("%w (%w)", ErrEmptyMaster, ErrForeign)
+		return wipeError{}
 	case header.Keys != 0 && !o.AllowForeign && allow&AllowForeign == 0:
 		return ErrForeign
 	}

@@ -206,7 +206,8 @@ func appendRefuse(b []byte, err error) []byte {
 			code = i
 		}
 	}
-	if errors.Is(err, ErrClosed) {
+	closing := errors.Is(err, ErrClosed)
+	if closing {
 		code = 8 // which is another error where it arrives
 	}
 	b = append(b, byte(code))
@@ -219,7 +220,7 @@ func appendRefuse(b []byte, err error) []byte {
 	}
 	// The code says the reason; the text, what there is to say beside it.
 	text := err.Error()
-	if reason := refusals[code].Error(); text == reason {
+	if reason := refusals[code].Error(); text == reason || closing {
 		text = ""
 	} else {
 		text = strings.TrimPrefix(text, reason+": ")

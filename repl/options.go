@@ -92,8 +92,9 @@ type Options struct {
 	// each. A compressed link holds about 1 MiB at its upstream.
 	Compression rdb.Compression
 
-	// Logger takes the node's log, one line for each change of a link. The
-	// default is silence.
+	// Logger takes the node's log, one line for each change of a link. Attempts
+	// that fail as the one before did are told at [slog.LevelDebug]: there may be
+	// a hundred a second. The default is silence.
 	Logger *slog.Logger
 
 	// Events are called when something happens to a link.
@@ -149,7 +150,8 @@ type Copying struct {
 type Unacked struct {
 	// MaxUnacked is a distance in bytes of log. A write waits, after it has
 	// taken effect here, while fewer than AckReplicas replicas have applied the
-	// log up to that distance from the write. 0 means that no write waits.
+	// log up to that distance from the write. 0 means that no write waits,
+	// whatever AckReplicas says; 1, that each waits until it was applied itself.
 	MaxUnacked int64
 
 	// AckReplicas is how many replicas must be within MaxUnacked. The default

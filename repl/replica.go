@@ -15,8 +15,8 @@ type Replica struct {
 
 // NewReplica makes m a follower of the node at address upstream, which
 // Options.Transport dials. From now on m refuses writes with a
-// [*ReadOnlyError]. It follows while [Replica.Run] runs. The error is an
-// [*OptionError].
+// [*ReadOnlyError]. It follows while [Replica.Run] runs; until then nothing is dialed,
+// and an address at which nobody is, is no error here. The error is an [*OptionError].
 func NewReplica(m Machine, upstream string, opts *Options) (*Replica, error) {
 	if err := checkUpstream(upstream); err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func NewReplica(m Machine, upstream string, opts *Options) (*Replica, error) {
 
 func checkUpstream(addr string) error {
 	if addr == "" {
-		return &OptionError{Field: "upstream", Value: `""`, Want: "an address"}
+		return &OptionError{Field: "upstream", Value: addr, Want: "an address"}
 	}
 	return nil
 }

@@ -14,7 +14,18 @@ import (
 // TLS is the [Transport] that encrypts another one. Nodes both dial and listen,
 // so one Config serves both roles: Certificates, RootCAs to verify whom they
 // dial, and ClientCAs with ClientAuth set to [tls.RequireAndVerifyClientCert]
-// to admit only those who belong to the group.
+// to admit only those who belong to the group:
+//
+//	transport := repl.TLS{Config: &tls.Config{
+//		Certificates: []tls.Certificate{certificate}, // for both ends of a link
+//		RootCAs:      group,                          // an *x509.CertPool
+//		ClientCAs:    group,
+//		ClientAuth:   tls.RequireAndVerifyClientCert,
+//	}}
+//	ln, err := transport.Listen(":7000")
+//	go master.Serve(ln)
+//
+//	replica, err := repl.NewReplica(store, "ember-1.internal:7000", &repl.Options{Transport: transport})
 type TLS struct {
 	// Over carries the encrypted bytes; nil means TCP{}.
 	Over Transport
