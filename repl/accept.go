@@ -193,7 +193,9 @@ func readHello(l *link, want kind) (*hello, error) {
 	if l.with, err = parseHello(body); err != nil {
 		return nil, err
 	}
-	l.peer.ID, l.peer.Name, l.peer.Priority = l.with.id, l.with.name, int(l.with.priority)
-	l.peer.Listen = reachable(l.with.announce, l.conn)
+	// They end up in logs, errors and JSON.
+	name, announce := printable(l.with.name, ""), printable(l.with.announce, "")
+	l.peer.ID, l.peer.Name, l.peer.Priority = l.with.id, name, int(l.with.priority)
+	l.peer.Listen = reachable(announce, l.conn)
 	return l.with, nil
 }

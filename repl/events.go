@@ -6,7 +6,8 @@ import (
 	"github.com/emberkv/ember/backlog"
 )
 
-// A Peer is the other end of a link.
+// A Peer is the other end of a link. In what it says of itself all that is not printable
+// is replaced by "_".
 type Peer struct {
 	ID       NodeID `json:"id"`
 	Name     string `json:"name"`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+	"unicode/utf8"
 
 	"github.com/emberkv/ember/backlog"
 
@@ -60,15 +61,15 @@ type Options struct {
 	// not share one.
 	ID NodeID
 
-	// Name is shown to peers and in status, at most 64 bytes. The default is
+	// Name is shown to peers and in status, at most 64 bytes of UTF-8. The default is
 	// the first digits of ID.
 	Name string
 
-	// Group must be the same at both ends of a link, at most 64 bytes.
+	// Group must be the same at both ends of a link, at most 64 bytes of UTF-8.
 	Group string
 
 	// Announce is the address at which peers may reach a listener of this node,
-	// at most 64 bytes. The default is the address of the first listener that is
+	// at most 64 bytes of UTF-8. The default is the address of the first listener that is
 	// served, or none if that is longer. An unspecified host, as in
 	// "0.0.0.0:7000", is replaced by each peer with the one that it sees at the
 	// other end of the connection. It is told in the handshake: a replica that
@@ -217,9 +218,9 @@ func (o *Options) check() error {
 		ok    bool
 		want  string
 	}{
-		{"Name", o.Name, len(o.Name) <= MaxNameBytes, "at most 64 bytes"},
-		{"Group", o.Group, len(o.Group) <= MaxNameBytes, "at most 64 bytes"},
-		{"Announce", o.Announce, len(o.Announce) <= MaxAnnounceBytes, "at most 64 bytes"},
+		{"Name", o.Name, len(o.Name) <= MaxNameBytes && utf8.ValidString(o.Name), "at most 64 bytes of UTF-8"},
+		{"Group", o.Group, len(o.Group) <= MaxNameBytes && utf8.ValidString(o.Group), "at most 64 bytes of UTF-8"},
+		{"Announce", o.Announce, len(o.Announce) <= MaxAnnounceBytes && utf8.ValidString(o.Announce), "at most 64 bytes of UTF-8"},
 		{"Priority", o.Priority, o.Priority <= MaxPriority, "at most 65535"},
 		{"Compression", o.Compression, o.Compression >= rdb.Off && o.Compression <= rdb.Zstd, "off, none, s2 or zstd"},
 		{"Heartbeat", o.Heartbeat, o.Heartbeat >= minHeartbeat && o.Heartbeat <= maxHeartbeat, "1ms to 1h"},
