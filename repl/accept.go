@@ -159,9 +159,7 @@ func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
 		return nil, 0, err
 	}
 	reader, refusal := n.log.Continue(h.lineage, h.end)
-	if refusal == backlog.AheadOfFork && n.Role() == RoleReplica && h.lineage.Current == n.log.Lineage().Current {
-		// What the follower has more will come to this node as well, or be left
-		// behind by a promotion. It is not for a copy from here to drop it.
+	if refusal == backlog.AheadOfFork && n.isBehind(h) {
 		l.refuse(ErrBehind)
 		return nil, 0, ErrBehind
 	}
@@ -177,6 +175,23 @@ func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
 	l.settle(n.opts, fromFollower)
 	l.packs, l.w.packs = packs, packs // only the way down is packed
 	return reader, refusal, nil
+}
+
+// isBehind reports whether this node is a replica whose log is the beginning of the
+// follower's. What the follower has more will come to this node as well, or be left
+// behind by a promotion. It is not for a copy from here to drop it. Only if the follower
+// has gone on in a history that this node does not know of, though it has all that its
+// own upstream has, is that history another one's and not on its way here.
+func (n *Node) isBehind(h *hello) bool {
+	up := n.tenure().up
+	if up == nil {
+		return false
+	}
+	lineage, end := n.log.Lineage(), n.log.End()
+	if common, ok := h.lineage.Common(h.end, lineage, end); !ok || common < end {
+		return false
+	}
+	return h.lineage.Current == lineage.Current || !up.isSynced()
 }
 
 // readHello reads a Hello or a Welcome and takes down who the peer is.

@@ -64,8 +64,9 @@ var (
 	// ErrNotReady means that the upstream is a replica without data as yet.
 	ErrNotReady = errors.New("repl: upstream has no data yet")
 
-	// ErrBehind means that the upstream is a replica in the same history that has
-	// not come as far as this node. It will, or it will be promoted.
+	// ErrBehind means that the upstream is a replica whose log is the beginning of
+	// this node's, on the way through the same histories. It will come as far, or
+	// be promoted.
 	ErrBehind = errors.New("repl: upstream has not come as far yet")
 
 	// ErrPeerClosed means that the peer said it was being closed.

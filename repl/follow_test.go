@@ -147,3 +147,59 @@ func TestLostTailIsCounted(t *testing.T) {
 		}
 	})
 }
+
+// TestFollowOneThatHasNotHeardOfThePromotion: a replica goes to one that is cut off, and
+// so has not come to the history that began meanwhile. It keeps what it has more, and
+// goes on when that one has caught up.
+func TestFollowOneThatHasNotHeardOfThePromotion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repltest.NewNetwork(1)
+		net.SetDelay(time.Millisecond, 0)
+		a := newMember(t, net.Host("a"), "a", "")
+		b, c, d := newMember(t, net.Host("b"), "b", "a"), newMember(t, net.Host("c"), "c", "a"), newMember(t, net.Host("d"), "d", "a")
+		fill(t, a.ledger, "k", 10)
+		level(t, a, b, c, d)
+		net.Link("a", "d").Cut()
+		net.Link("a", "d").Refuse()
+		fill(t, a.ledger, "more", 10)
+		level(t, a, b, c)
+		b.promote(t)
+		c.follow(t, "b")
+		fill(t, b.ledger, "acked", 10)
+		level(t, b, c)
+
+		c.follow(t, "d")
+		time.Sleep(5 * time.Second)
+		if !c.diary.saw(repl.ErrBehind) || c.Len() != 30 {
+			t.Errorf("c has %d keys, want 30; its link: %v", c.Len(), c.diary.last())
+		}
+		d.follow(t, "b")
+		level(t, b, d)
+		fill(t, b.ledger, "on", 10)
+		level(t, b, c)
+		if fulls, _ := c.diary.count(); fulls != 1 || c.node.Status().Upstream.Addr != "d" {
+			t.Errorf("c took %d full copies, and follows %s", fulls, c.node.Status().Upstream.Addr)
+		}
+	})
+}
+
+// TestLeaveAPromotionBehind: whoever goes back to the side of the old master, to a
+// replica that has all there is, gives up what the other side has written.
+func TestLeaveAPromotionBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repl.NewMemory()
+		a, b := newMember(t, net, "a", ""), newMember(t, net, "b", "a")
+		c, d := newMember(t, net, "c", "a"), newMember(t, net, "d", "a")
+		fill(t, a.ledger, "k", 10)
+		level(t, a, b, c, d)
+		b.promote(t)
+		c.follow(t, "b")
+		fill(t, b.ledger, "mistaken", 10)
+		level(t, b, c)
+		c.follow(t, "d")
+		level(t, d, c)
+		if n := c.node.Status().Counters.LostTails; c.Len() != 10 || n != 1 {
+			t.Errorf("c has %d keys, lost %d tails; want 10 and one", c.Len(), n)
+		}
+	})
+}

@@ -54,7 +54,8 @@ func (r *Replica) Run(ctx context.Context) error { return r.tenure.up.run(ctx, r
 // connected, and if what the node has is part of the new upstream's history, it
 // goes on from there. Otherwise it takes a full copy, if allow or Options let it,
 // and serves what it has until that is complete. To follow the node that it
-// follows already changes nothing.
+// follows already changes nothing, unless there is something to allow: then it is
+// dialed anew.
 //
 // Follow does not wait for the upstream. It returns [ErrRoleChanged],
 // [ErrClosed], and an [*OptionError] for an empty address.

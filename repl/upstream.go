@@ -193,6 +193,12 @@ func (u *upstream) caughtUp(to *target) bool {
 	return true
 }
 
+func (u *upstream) isSynced() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.mu.synced
+}
+
 func (u *upstream) waitSynced(ctx context.Context, t *tenure) error {
 	for {
 		u.mu.Lock()
