@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -25,28 +26,35 @@ func TestReadme(t *testing.T) {
 	defer f.Close()
 	var (
 		nodes []*process
-		ports []string // pairs of what the README says and what it is
+		addrs = make(map[string]string) // what the README says, and what it is
 		run   int
 	)
+	asIs := func(line string) string {
+		var pairs []string
+		for said, is := range addrs {
+			pairs = append(pairs, said, is)
+		}
+		return strings.NewReplacer(pairs...).Replace(line)
+	}
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		line, code := strings.CutPrefix(lines.Text(), "    ")
 		flags, isNode := strings.CutPrefix(line, "go run ./examples/node ")
 		switch {
 		case code && isNode:
-			p := start(t, "", append(strings.Fields(strings.NewReplacer(ports...).Replace(flags)),
-				"-http", "127.0.0.1:0", "-repl", "127.0.0.1:0")...)
+			p := start(t, "", append(strings.Fields(asIs(flags)), "-http", "127.0.0.1:0", "-repl", "127.0.0.1:0")...)
 			nodes = append(nodes, p)
-			n := len(nodes)
-			ports = append(ports, fmt.Sprintf("127.0.0.1:800%d", n), p.http, fmt.Sprintf("127.0.0.1:700%d", n), p.repl)
+			said := strings.Fields(flags)
+			addrs[said[1+slices.Index(said, "-http")]] = p.http
+			addrs[said[1+slices.Index(said, "-repl")]] = p.repl
 		case code && strings.HasPrefix(line, "curl "):
 			command, want, _ := strings.Cut(line, " # ")
-			curl(t, strings.NewReplacer(ports...).Replace(command), strings.TrimSpace(want))
+			curl(t, asIs(command), strings.TrimSpace(want))
 			run++
 		case strings.HasPrefix(line, "End a, with Ctrl-C."):
 			nodes[0].terminate()
 		}
 	}
-	if len(nodes) != 3 || run < 10 {
+	if len(nodes) != 4 || run < 10 {
 		t.Errorf("the README has %d nodes and %d commands; has its form changed?", len(nodes), run)
 	}
 }
