@@ -42,12 +42,32 @@ func who(p repl.Peer) slog.Attr {
 	if p.Upstream {
 		as = "upstream"
 	}
+	if p.Name == "" { // nobody has answered
+		return slog.Group(as, "addr", p.Addr)
+	}
 	return slog.Group(as, "name", p.Name, "addr", p.Addr)
+}
+
+// remedy returns what somebody has to do about err, which will not pass by itself, or "".
+func remedy(err error) string {
+	switch {
+	case errors.Is(err, repl.ErrEmptyMaster):
+		return "promote a node that has the data; or follow with allow=empty, and lose them here"
+	case errors.Is(err, repl.ErrForeign):
+		return "follow with allow=foreign to take its data in place of those here"
+	case errors.Is(err, repl.ErrCycle):
+		return "promote one of the ring, or let it follow another"
+	}
+	return ""
 }
 
 func (n *narrator) role(c repl.RoleChange) {
 	n.news(repl.Peer{Upstream: true}, "") // another one can fail for the same reason
-	n.log.Info("this node is a "+c.Role.String(), "of", c.Upstream, "at", c.Position)
+	if c.Role == repl.RoleMaster {
+		n.log.Info("this node is a master", "at", c.Position)
+	} else {
+		n.log.Info("this node is a replica", "of", c.Upstream, "at", c.Position)
+	}
 }
 
 func (n *narrator) partialSync(s repl.PartialSync) {
@@ -70,7 +90,12 @@ func (n *narrator) caughtUp(c repl.CaughtUp) {
 func (n *narrator) disconnected(p repl.Peer, err error) {
 	refused := errors.As(err, new(*repl.RefusedError))  // then the words are the other end's
 	ended := errors.Is(err, repl.ErrClosed) && !refused // by this node itself
-	if !ended && n.news(p, cause(err)) {
+	if ended || !n.news(p, cause(err)) {
+		return
+	}
+	if todo := remedy(err); p.Upstream && todo != "" {
+		n.log.Warn("link is down", who(p), "err", err, "remedy", todo)
+	} else {
 		n.log.Info("link is down", who(p), "err", err)
 	}
 }

@@ -108,7 +108,9 @@ func (s *server) follow(r *http.Request) (answer, error) {
 	}
 	addr := q.Get("addr")
 	// A master that has followed a slip of the pen takes no writes until it is promoted.
-	if err := resolve(r.Context(), addr); err != nil {
+	if addr == "" {
+		return answer{}, refuse(http.StatusBadRequest, "addr is missing, want host:port, the -repl of a node")
+	} else if err := resolve(r.Context(), addr); err != nil {
 		return answer{}, refuse(http.StatusBadRequest, "addr: %v", err)
 	} else if addr == s.node.Status().Announce {
 		return answer{}, refuse(http.StatusBadRequest, "addr is %s, which is this node", addr)

@@ -12,17 +12,22 @@
 // Without -follow a node begins as a master. Roles change while it runs: POST
 // /promote is "slaveof no one", POST /follow?addr= is "slaveof". A node that holds data
 // does not give them up for a master that came back empty, or is another group's, unless
-// it is told to, once by allow= or for ever by -allow-empty and -allow-foreign. -help
-// lists all flags. Port 0 is one that the system chooses. When both listeners stand, their addresses are on standard output,
-// one a line, for scripts; what happens to links goes to standard error.
+// it is told to, once by allow= or for ever by -allow-empty and -allow-foreign.
+//
+// A node keeps nothing on disk: started again it is empty, and takes a full copy if it
+// follows. One that was the master is started with -follow, once another is promoted.
+//
+// -help lists all flags. Port 0 is one that the system chooses. When both listeners
+// stand, their addresses are on standard output, one a line, for scripts; what happens to
+// links goes to standard error.
 //
 //	http 127.0.0.1:8001
 //	repl 127.0.0.1:7001
 //
 // # The API
 //
-// Keys are arbitrary bytes, escaped as one part of a path: a slash is %2F. Values are
-// arbitrary bytes, too, and are bodies as they are.
+// Keys are arbitrary bytes, escaped as a path is; a slash may stand as it is, or as %2F,
+// as which it is listed. Values are arbitrary bytes, too, and are bodies as they are.
 //
 //	PUT    /keys/KEY[?ttl=10s]            204
 //	GET    /keys/KEY                      200 and the value, or 404
