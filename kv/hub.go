@@ -84,8 +84,13 @@ func (h *hub) step(c *source) (_ *source, more bool, err error) {
 		return h.begin()
 	}
 	b, err := c.next()
+	var undecoded *RecordError
 	switch {
 	case errors.Is(err, backlog.ErrTrimmed), errors.Is(err, backlog.ErrReset):
+		return nil, true, nil
+	case errors.As(err, &undecoded):
+		// Those who stand before the record find out by themselves. For others the
+		// log goes on behind it.
 		return nil, true, nil
 	case err != nil:
 		return c, false, err
@@ -176,7 +181,13 @@ func (h *hub) next(w *watcher) (b *stretch, level bool, changes int64, err error
 	case m.err != nil && (w.seq == m.next || m.err == ErrClosed):
 		return nil, false, 0, m.err
 	case w.seq == m.next:
-		m.parked.add(w)
+		if w.target != unaimed {
+			// The log was further than this: what comes next may be the
+			// target, though it does not concern the prefix.
+			m.parked.addAny(w)
+		} else {
+			m.parked.add(w)
+		}
 		return nil, true, 0, nil
 	case w.seq >= first:
 		return m.ring[w.seq-first], false, 0, nil

@@ -28,6 +28,9 @@ func (w *watcher) next() (*stretch, error) {
 		if err := w.find(); err != nil {
 			return nil, err
 		}
+		if w.target != unaimed && w.target <= w.pos.Offset {
+			return nil, nil // find has lowered it: there may be nothing to wait for
+		}
 	}
 	b, err = w.own.next()
 	switch {

@@ -75,9 +75,12 @@ func (s *Store) watch(ctx context.Context, prefix string, from backlog.Position,
 		return ErrClosed
 	}
 	defer s.watching.leave(h)
-	w := &watcher{store: s, hub: h, ctx: ctx, prefix: prefix, yield: yield, wake: make(chan struct{}, 1)}
+	w := &watcher{store: s, hub: h, ctx: ctx, prefix: prefix, yield: yield, target: unaimed, wake: make(chan struct{}, 1)}
 	return w.run(from)
 }
+
+// unaimed is the target of a watcher that is synced.
+const unaimed = -1
 
 // A watcher is one loop over what [Store.Watch] returned. Its place is the position up
 // to which it has handed out all. It finds the next stretch in the hub's ring, or reads
@@ -92,7 +95,7 @@ type watcher struct {
 	pos    backlog.Position // its place
 	seq    int64            // of the stretch there; 0 when it is not in the ring
 	own    *source          // of a watcher that reads by itself
-	target int64            // offset from which it is synced; 0 when it is
+	target int64            // offset from which it is synced; unaimed when it is
 	told   int64            // offset of the last event
 
 	// wake gets a token when the watcher was parked and is woken. The hub changes pos
@@ -146,7 +149,7 @@ func (w *watcher) begin(from backlog.Position) error {
 
 // tell hands out an EventSynced if it is time for one.
 func (w *watcher) tell() error {
-	if w.target > 0 || w.pos.Offset-w.told >= syncedBytes {
+	if w.target != unaimed || w.pos.Offset-w.told >= syncedBytes {
 		return w.synced()
 	}
 	return nil
@@ -157,7 +160,7 @@ func (w *watcher) synced() error {
 	if w.pos.Offset < w.target {
 		return nil
 	}
-	w.target = 0
+	w.target = unaimed
 	return w.hand(Event{Kind: EventSynced, Position: w.pos, Last: true})
 }
 
@@ -213,11 +216,13 @@ func (w *watcher) handItem(b *stretch, it *item, last bool) error {
 // to the position that they stand for.
 func (w *watcher) contents(lost *lostError) error {
 	for {
-		w.target = w.store.log.End()
 		c, err := w.hub.cuts.take()
 		if err != nil {
 			return err
 		}
+		// Not before: if the contents are replaced, it is the end of a log that the
+		// cut has nothing to do with, and nobody may ever come there.
+		w.target = w.store.log.End()
 		err = w.read(c, lost)
 		if err == nil {
 			w.pos, w.seq, w.own = c.pos, 0, nil
@@ -245,6 +250,10 @@ func (w *watcher) read(c *cut, lost *lostError) error {
 	for more := true; more; {
 		if w.store.table.Load() == nil {
 			return ErrClosed
+		}
+		// Pages may be empty for long.
+		if err := w.ctx.Err(); err != nil {
+			return err
 		}
 		var ok bool
 		if entries, at, more, ok = c.page(at, w.prefix, entries[:0]); !ok {

@@ -236,6 +236,26 @@ func TestWatchRefuses(t *testing.T) {
 	w.wantError(kv.ErrRecord)
 }
 
+// A record that cannot be decoded ends the watches that come by it, and only those.
+func TestWatchGoesOnBehindARecordThatIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, nil)
+		level, slow := watch(t, s, "", s.Position()), watch(t, s, "", s.Position())
+		level.want("synced *")
+		slow.want("synced *")
+		synctest.Wait()
+		must(t, s.Log().AppendAt(s.Position(), keyRecord(99, "k")))
+		set(t, s, "k", "1")
+		level.wantError(kv.ErrRecord)
+
+		w := watch(t, s, "", backlog.Position{})
+		w.want("put k=1", "synced *")
+		time.AfterFunc(time.Second, func() { s.Set("k", []byte("2")) })
+		w.want("put k=2 *")
+		slow.wantError(kv.ErrRecord)
+	})
+}
+
 // A node that takes a full copy tells those who cannot go on, and only those. What is
 // handed out afterwards is what the copy has.
 func TestWatchAcrossFullCopy(t *testing.T) {
