@@ -3,7 +3,6 @@ package kv
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/emberkv/ember/backlog"
@@ -75,10 +74,10 @@ func (tx *Tx) checkLocked() error {
 			return ErrConflict
 		}
 	}
-	if r.until == math.MaxInt64 && tx.cut == nil {
-		return nil
+	if tx.moment == 0 && tx.cut == nil {
+		return nil // no deadline was met
 	}
-	if now := tx.store.clock.now(); r.until <= now || tx.cut != nil && tx.cut.expiredSince(now) {
+	if now := tx.store.clock.now(); r.until <= now || now < tx.moment || tx.cut != nil && tx.cut.expiredSince(now) {
 		return ErrConflict
 	}
 	return nil

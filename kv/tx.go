@@ -41,6 +41,7 @@ type Tx struct {
 	err       error // what every call returns
 	unwinding bool  // an iteration ends the function
 	seen      reads
+	moment    int64     // by which deadlines pass until there is a cut; 0 before the first is met
 	cut       *Snapshot // from which everything is read, once there is one
 	writes    []txWrite
 	places    map[string]int // in writes, once those are many
@@ -123,7 +124,7 @@ func (s *Store) View(fn func(*Tx) error) error {
 // begin begins an attempt. It returns false when the store is closed.
 func (tx *Tx) begin() bool {
 	tx.closeCut()
-	tx.table, tx.err, tx.unwinding = tx.store.table.Load(), nil, false
+	tx.table, tx.err, tx.unwinding, tx.moment = tx.store.table.Load(), nil, false, 0
 	tx.seen.reset()
 	clear(tx.writes)
 	tx.writes, tx.places = tx.writes[:0], nil

@@ -23,7 +23,7 @@ func (tx *Tx) takeCut() error {
 	if err != nil {
 		return tx.fail(err)
 	}
-	if !tx.seen.standIn(n, tx.table) {
+	if n.now < tx.moment || !tx.seen.standIn(n, tx.table) {
 		n.Close()
 		return ErrConflict
 	}

@@ -42,12 +42,16 @@ func (tx *Tx) TTL(key string) (time.Duration, error) {
 	return span(max(e.deadline-tx.now(), 1)), nil
 }
 
-// now returns the clock by which deadlines pass for the transaction.
+// now returns the clock by which deadlines pass for the transaction: what it showed at one
+// moment, because a clock can be set back.
 func (tx *Tx) now() int64 {
 	if tx.cut != nil {
 		return tx.cut.now
 	}
-	return tx.store.clock.now()
+	if tx.moment == 0 {
+		tx.moment = tx.store.clock.now()
+	}
+	return tx.moment
 }
 
 // passed reports whether a deadline has passed.
@@ -125,6 +129,6 @@ func (tx *Tx) check() error {
 func (tx *Tx) recheck(n int, sh *shard) bool {
 	return tx.seen.same(tx.table, n, func(hash uint64, key string) (entry, bool) {
 		at := sh.locate(hash, key)
-		return at.entry, at.ok() && !tx.store.clock.reached(at.deadline)
+		return at.entry, at.ok() && !tx.passed(at.deadline)
 	})
 }
