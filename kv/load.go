@@ -246,7 +246,7 @@ func (l *loader) Commit(f rdb.Footer) error {
 		return err
 	}
 	l.index()
-	l.store.reportLostTail(l.log.Lineage(), l.begin)
+	l.store.reportLostTail(l.log.Lineage(), l.log.End())
 	return l.end(l.store.exchange(l.table, func() (*backlog.Log, error) { return l.log, nil }))
 }
 

@@ -89,3 +89,29 @@ func TestLostTailBeyondTheWindow(t *testing.T) {
 		t.Errorf("an empty store has lost %+v", tails[1:])
 	}
 }
+
+// TestNoLostTailOfWhatTheCopyBrings: a copy that begins with less than the store had, and
+// is sent the rest of the same history while it is loaded, loses nothing.
+func TestNoLostTailOfWhatTheCopyBrings(t *testing.T) {
+	var tails []kv.LostTail
+	var events []string
+	first, late := open(t, nil), open(t, nil)
+	store := open(t, lost(&tails, &events, kv.Options{}))
+	set(t, first, "a", "1")
+	behind := fullCopy(t, first, late)
+	set(t, first, "a", "2")
+	fullCopy(t, first, store)
+
+	h := dumpHeader(t, late)
+	loader, err := store.Load(h)
+	must(t, err)
+	defer loader.Abort()
+	l := newLink(t, late, h.Shards, loader, h.Position, rdb.ShardSet{})
+	behind.catchUp(t)
+	must(t, late.Dump(t.Context(), l))
+	must(t, loader.Commit(l.footer))
+	wantSame(t, late, store)
+	if len(tails) != 0 {
+		t.Errorf("lost %+v", tails)
+	}
+}
