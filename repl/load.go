@@ -91,12 +91,12 @@ func (s *session) considerCopy(body []byte) error {
 	return s.link.w.write(kindSyncStart, ask.append(nil), nil)
 }
 
-// tail returns how many bytes of this node's log are not in that of the upstream whose
-// state next describes: what was written here after the two had parted.
-func (u *upstream) tail(next rdb.Header) int64 {
+// tail returns how many bytes of this node's log are not in one with lineage next that
+// ends at offset at: what was written here after the two had parted.
+func (u *upstream) tail(next backlog.Lineage, at int64) int64 {
 	log := u.node.log
 	mine, end := log.Lineage(), log.End()
-	common, _ := mine.Common(end, next.Lineage, next.Position.Offset)
+	common, _ := mine.Common(end, next, at)
 	return max(end-common, 0)
 }
 
@@ -119,7 +119,7 @@ func (u *upstream) dropState(next rdb.Header) error {
 	u.mu.Lock()
 	u.mu.ready = false
 	u.mu.Unlock()
-	lost := u.tail(next)
+	lost := u.tail(next.Lineage, next.Position.Offset)
 	err := d.Drop(next)
 	if err == nil {
 		u.lost(lost)
@@ -283,7 +283,7 @@ func (s *session) endCopy(body []byte) error {
 		return fmt.Errorf("%w: copy ends at %s, log was sent up to %s", ErrProtocol, footer.Position, s.at)
 	}
 	l := s.up.load
-	lost := s.up.tail(l.header)
+	lost := s.up.tail(l.header.Lineage, footer.Position.Offset)
 	if err := s.commit(l.loader, footer); err != nil {
 		s.up.dropLoad()
 		return linkError("load", s.link.peer, fmt.Errorf("%w: %w", ErrDiverged, err))
