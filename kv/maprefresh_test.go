@@ -33,6 +33,7 @@ func TestMapRefresh(t *testing.T) {
 		if took := time.Since(begun); took != 0 {
 			t.Errorf("the old value took %v", took)
 		}
+		synctest.Wait()
 		if st := m.Stats(); st.Loading != 1 || st.Refreshes != 1 {
 			t.Errorf("%+v", st)
 		}
