@@ -34,9 +34,8 @@
 //
 // # What it promises
 //
-// Each promise names tests that break when it does. The numbers are those of the
-// project's list; P6 and P7, one writer an epoch and crash safety, belong to parts that do
-// not exist yet.
+// Each promise names tests that break when it does. P6 and P7, one writer an epoch and
+// crash safety, are the numbers of what is not promised yet.
 //
 //   - P1 Prefix. A replica's state is the state after some prefix of its master's
 //     history: no gap, nothing that no master accepted
@@ -65,18 +64,19 @@
 //     TestStrangerHoldsLittle, TestSilentStrangers; kv: TestSmallRecordsAreNotMultiplied).
 //   - P9 Healing. When a network heals, all nodes converge without help
 //     (repl: TestSwizzle, TestHalfOpen, TestCopyOverSlowLink).
+//   - P10 Clean end. After Close no goroutine, connection or timer is left
+//     (repl: TestCloseInEveryPhase; every test in virtual time).
 //   - Watchers are handed every change of the keys that they watch, in order, on any
 //     node, or are told why not and begin again; none of them holds up a writer, or
 //     memory (kv: TestWatchInOrder, TestWatchResumesAnywhere, TestWatchResets,
 //     TestWatchStuck).
-//   - P10 Clean end. After Close no goroutine, connection or timer is left
-//     (repl: TestCloseInEveryPhase; every test in virtual time).
 //
 // # What it does not promise
 //
 // Reads on a replica are not linearizable: they may be old, unless the reader
 // waits for a position. A write that nobody waited for dies with a master that
 // dies. There is one writer, because the program says so: nothing elects one.
-// What is in memory is only in memory; kv.Snapshot writes it where the program wants
-// it.
+// What is in memory is only in memory, and a process that starts anew begins empty;
+// kv.Snapshot writes the contents where the program wants them, kv.Store.Restore reads
+// them back.
 package ember

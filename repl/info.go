@@ -67,7 +67,7 @@ import (
 //	repl_backlog_histlen            bytes that it holds
 //
 // The second section. Numbers are -1, and words "none", where there is nothing to
-// tell yet; seconds have three decimals, a round trip six.
+// tell yet, but errors and lists are empty; seconds have three decimals, a round trip six.
 //
 //	ember_id, ember_name, ember_group, ember_announce
 //	ember_position                  as kv.Store.Wait and clients take it

@@ -45,8 +45,8 @@ func (m *Master) Serve(ln net.Listener) error { return m.node.Serve(ln) }
 // Wait blocks until n directly attached replicas have applied the log up to pos
 // and returns how many have. It returns early with ctx.Err, [ErrClosed], or
 // [ErrRoleChanged] when this node stops being the master, and with [ErrLost] for a
-// position that is not in this node's history. Replicas
-// of replicas do not count, nor does a replica while it takes a full copy.
+// position that is not in this node's history, as the zero one is not. Replicas of
+// replicas do not count, nor does a replica while it takes a full copy.
 // Like Redis WAIT, but it counts what was applied, not what was received
 // (https://redis.io/commands/wait).
 func (m *Master) Wait(ctx context.Context, pos backlog.Position, n int) (int, error) {

@@ -54,7 +54,7 @@ func remedy(err error) string {
 	case errors.Is(err, repl.ErrEmptyMaster):
 		return "promote a node that has the data; or follow with allow=empty, and lose them here"
 	case errors.Is(err, repl.ErrForeign):
-		return "follow with allow=foreign to take its data in place of those here"
+		return "promote a node whose data are to stay; or follow with allow=foreign, and lose those here"
 	case errors.Is(err, repl.ErrCycle):
 		return "promote one of the ring, or let it follow another"
 	}

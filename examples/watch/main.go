@@ -209,8 +209,8 @@ func (s *show) end(w *writer) error {
 	}
 	s.show()
 	s.watcher.look(func(_ *view, c counts) {
-		s.say("   %d moves were made; the watcher was handed %d events, %d of them until it was level, with %d resets %v",
-			moves, c.events, c.late, len(c.resets), c.resets)
+		s.say("   %d moves were made; the watcher was handed %d events, %d of them until it was level; resets: %v",
+			moves, c.events, c.late, c.resets)
 	})
 	return nil
 }

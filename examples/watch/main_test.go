@@ -18,7 +18,7 @@ func TestRun(t *testing.T) {
 	if err := run(t.Context(), &out, 100*time.Millisecond, logBytes/4); err != nil {
 		t.Fatalf("%v, after\n%s", err, &out)
 	}
-	if n := strings.Count(out.String(), "are equal"); n != 5 || !strings.Contains(out.String(), "1 resets [trimmed]") {
+	if n := strings.Count(out.String(), "are equal"); n != 5 || !strings.Contains(out.String(), "resets: [trimmed]") {
 		t.Errorf("compared %d times:\n%s", n, &out)
 	}
 }
