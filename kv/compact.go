@@ -25,6 +25,13 @@ const (
 	// have died elsewhere.
 	walkPerDeadByte = 8
 
+	// wholeBytes is up to which size a slab is emptied at once, by the write that finds
+	// it due. In a small shard, where a slab is a large part of everything, its living
+	// entries, dead bytes too while it is emptied bit by bit, would leave next to no
+	// room under the bound: emptying had to begin so early that each overwrite
+	// moved more than two entries.
+	wholeBytes = 8 << 10
+
 	// A step is made when so many bytes are due to be looked at, which is a few
 	// microseconds' work under the shard's lock: the first of a run of entries has
 	// to be fetched from memory, and the others come with it. It looks at no more
@@ -44,11 +51,7 @@ func (sh *shard) compact(died int) {
 		a.victim = 0 // a view was frozen since it was chosen
 	}
 	if a.victim == 0 {
-		// Emptying a slab makes its living entries dead bytes too, until
-		// the slab goes. The work begins so early that they fit under the
-		// bound: five eighths of a slab is more than a victim's living part
-		// and what dies meanwhile.
-		if deadShare*(a.dead+int64(len(a.data))*5/8) <= a.used || a.dead < a.hopeless {
+		if deadShare*(a.dead+a.slack()) <= a.used || a.dead < a.hopeless {
 			return
 		}
 		if a.victim = sh.chooseVictim(); a.victim == 0 {
@@ -60,10 +63,25 @@ func (sh *shard) compact(died int) {
 		a.hopeless = 0
 		a.cursor, a.owed = 0, 0
 	}
-	a.owed += walkPerDeadByte * died
-	if a.owed >= min(compactBytes, int(a.slabs[a.victim].used)/4) {
+	if used := int(a.slabs[a.victim].used); used <= wholeBytes {
+		for id := a.victim; a.victim == id && a.cursor < used; {
+			a.owed = used
+			sh.compactStep()
+		}
+	} else if a.owed += walkPerDeadByte * died; a.owed >= compactBytes {
 		sh.compactStep()
 	}
+}
+
+// slack returns how many dead bytes below the bound emptying a slab has to begin. Its
+// living entries become dead bytes too, until it goes: five eighths of a slab is more
+// than a victim's living part and what dies meanwhile. One that is emptied at once needs
+// none.
+func (a *arena) slack() int64 {
+	if len(a.data) <= wholeBytes {
+		return 0
+	}
+	return int64(len(a.data)) * 5 / 8
 }
 
 // chooseVictim returns the slab with the largest dead share, or 0 when there is none
