@@ -109,9 +109,8 @@ func (sh *shard) held(id uint32) bool {
 // alive: whose slot refers to exactly that place.
 func (sh *shard) compactStep() {
 	type candidate struct {
-		hash  uint64
-		ref   slot
-		bytes []byte
+		ref  slot
+		size int
 	}
 	var batch [compactEntries]candidate
 	a := &sh.mu.arena
@@ -120,8 +119,7 @@ func (sh *shard) compactStep() {
 	a.touched = touch(data[a.cursor:min(a.cursor+compactBytes, len(data))])
 	for n < len(batch) && a.owed > 0 && a.cursor < len(data) {
 		e := parseEntry(data[a.cursor:])
-		h := hash.Bytes(sh.seed, e.key)
-		batch[n] = candidate{h, makeSlot(id, a.cursor, h), data[a.cursor : a.cursor+e.size]}
+		batch[n] = candidate{makeSlot(id, a.cursor, hash.Bytes(sh.seed, e.key)), e.size}
 		n++
 		a.cursor += aligned(e.size)
 		a.owed -= aligned(e.size)
@@ -130,11 +128,12 @@ func (sh *shard) compactStep() {
 	// processor looks a few hundred instructions ahead, not more.
 	dir := sh.dir.Load()
 	for i := range batch[:n] {
-		first, home := dir.home(batch[i].hash)
+		first, home := dir.home(batch[i].ref.hash())
 		atomic.LoadUint64(&at(first, home)[0])
 	}
 	for _, c := range batch[:n] {
-		if !sh.move(c.hash, c.ref, c.bytes) {
+		from := c.ref.offset()
+		if !sh.move(c.ref, data[from:from+c.size]) {
 			a.victim = 0 // no number for a slab to move to: let it be
 			return
 		}
@@ -154,8 +153,8 @@ func touch(b []byte) (sum byte) {
 
 // move gives the entry at ref another place, if it is alive. It returns false
 // when there is none to be had.
-func (sh *shard) move(hash uint64, ref slot, bytes []byte) bool {
-	i, n, ok := sh.locateRef(hash, ref)
+func (sh *shard) move(ref slot, bytes []byte) bool {
+	i, n, ok := sh.locateRef(ref)
 	if !ok {
 		return true
 	}
@@ -164,7 +163,7 @@ func (sh *shard) move(hash uint64, ref slot, bytes []byte) bool {
 		return false
 	}
 	copy(r.bytes, bytes)
-	sh.replace(hash, i, n, r.slot(hash))
+	sh.replace(ref.hash(), i, n, r.slot(ref.hash()))
 	sh.kill(ref, len(bytes))
 	return true
 }

@@ -116,17 +116,27 @@ func (sh *shard) locate(hash uint64, key string) found {
 	}
 }
 
-// locateRef returns where a slot stands that is exactly ref.
-func (sh *shard) locateRef(hash uint64, ref slot) (i uint64, n int, ok bool) {
-	for p := sh.dir.Load().probe(hash); ; {
-		i, n, other, ok := p.next()
-		if !ok || other == ref {
-			return i, n, ok
+// locateRef returns where a slot stands that is exactly ref. It takes what ref keeps of
+// the hash to find it, and the tags, which it lacks, are not needed.
+func (sh *shard) locateRef(ref slot) (i uint64, n int, ok bool) {
+	d := sh.dir.Load()
+	first, i := d.home(ref.hash())
+	for left := d.mask; ; left-- {
+		g := at(first, i)
+		for n := range groupSlots {
+			if g[1+n] == uint64(ref) {
+				return i, n, true
+			}
 		}
+		if g[0]>>passedShift == 0 || left == 0 {
+			return 0, 0, false
+		}
+		i = (i + 1) & d.mask
 	}
 }
 
-// replace lets a slot refer to another entry of the same key.
+// replace lets a slot refer to another entry of the same key. Of its hash it needs what
+// slots keep.
 func (sh *shard) replace(hash uint64, i uint64, n int, ref slot) {
 	if sh.mu.freezes > 0 {
 		sh.own(hash)
