@@ -66,9 +66,9 @@
 // memory, at 25 at 0.9.
 //
 // Overwritten and deleted entries leave dead bytes behind. Writers themselves empty
-// the slabs that have most of them, a few entries at a time, or 8 KiB; after any number of random
-// overwrites no more than a third of a store's slabs is dead. A [Snapshot] that is
-// open suspends that for the slabs that it holds. Segments are not merged: when most
+// the slabs that have most of them, a few entries at a time, or 8 KiB; after any number
+// of random overwrites no more than a third of a store's slabs is dead. A [Snapshot] that
+// is open suspends that for the slabs that it holds. Segments are not merged: when most
 // keys of a large store have gone, theirs stay until their shard is empty.
 //
 // # Order
