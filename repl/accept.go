@@ -154,6 +154,9 @@ func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
 	if err == nil && !n.hasData() {
 		err = ErrNotReady
 	}
+	if err == nil && n.isFull(h.id) {
+		err = ErrBusy
+	}
 	if err != nil {
 		l.refuse(err)
 		return nil, 0, err

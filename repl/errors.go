@@ -72,7 +72,8 @@ var (
 	// ErrPeerClosed means that the peer said it was being closed.
 	ErrPeerClosed = errors.New("repl: peer is closed")
 
-	// ErrBusy means that the upstream says it has no room for another follower.
+	// ErrBusy means that the upstream has no room for another follower. See
+	// Options.MaxFollowers.
 	ErrBusy = errors.New("repl: upstream is busy")
 
 	// ErrEmptyMaster means that the upstream is empty and of another history,

@@ -138,6 +138,10 @@ func (n *Node) enlist(f *feed) error {
 		n.mu.Unlock()
 		return ErrClosed
 	}
+	if n.isFullLocked(f.link.peer.ID) { // others have come since the handshake
+		n.mu.Unlock()
+		return ErrBusy
+	}
 	old := n.mu.feeds[f.link.peer.ID]
 	if old != nil {
 		n.acks.retire(old) // before the new one counts
@@ -149,6 +153,17 @@ func (n *Node) enlist(f *feed) error {
 		old.link.close(ErrReplaced) // a TLS connection says goodbye: not under the lock
 	}
 	return nil
+}
+
+// isFull reports whether there is no room for a follower with this id.
+func (n *Node) isFull(id NodeID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.isFullLocked(id)
+}
+
+func (n *Node) isFullLocked(id NodeID) bool {
+	return n.mu.feeds[id] == nil && len(n.mu.feeds) >= n.opts.MaxFollowers
 }
 
 func (n *Node) delist(f *feed) {

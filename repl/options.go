@@ -85,6 +85,12 @@ type Options struct {
 	// Serve and may be of any kind.
 	Transport Transport
 
+	// MaxFollowers is how many followers are served at once. A further one is refused
+	// with [ErrBusy], and tries again by itself; one that comes back in place of its
+	// own older link is not. The default is 1000. What each may cost its upstream
+	// is some 100 KiB, or 1 MiB if its link is compressed.
+	MaxFollowers int
+
 	// Compression is what this node asks for when it follows, and what it offers
 	// to followers that ask for nothing: the follower's wish goes first. The
 	// default, [rdb.None], asks for nothing and grants what is asked for;
@@ -167,6 +173,7 @@ type Unacked struct {
 // Defaults of Options.
 const (
 	DefaultPriority         = 100
+	DefaultMaxFollowers     = 1000
 	DefaultHeartbeat        = time.Second
 	DefaultHandshakeTimeout = 5 * time.Second
 	DefaultMaxSyncs         = 8
@@ -194,6 +201,7 @@ func (o *Options) normalize() (*Options, error) {
 		n.Logger = slog.New(slog.DiscardHandler)
 	}
 	setDefault(&n.Priority, DefaultPriority)
+	setDefault(&n.MaxFollowers, DefaultMaxFollowers)
 	setDefault(&n.Heartbeat, DefaultHeartbeat)
 	setDefault(&n.Timeout, 3*n.Heartbeat)
 	setDefault(&n.HandshakeTimeout, DefaultHandshakeTimeout)
@@ -222,6 +230,7 @@ func (o *Options) check() error {
 		{"Group", o.Group, len(o.Group) <= MaxNameBytes && utf8.ValidString(o.Group), "at most 64 bytes of UTF-8"},
 		{"Announce", o.Announce, len(o.Announce) <= MaxAnnounceBytes && utf8.ValidString(o.Announce), "at most 64 bytes of UTF-8"},
 		{"Priority", o.Priority, o.Priority <= MaxPriority, "at most 65535"},
+		{"MaxFollowers", o.MaxFollowers, o.MaxFollowers > 0, "at least 1"},
 		{"Compression", o.Compression, o.Compression >= rdb.Off && o.Compression <= rdb.Zstd, "off, none, s2 or zstd"},
 		{"Heartbeat", o.Heartbeat, o.Heartbeat >= minHeartbeat && o.Heartbeat <= maxHeartbeat, "1ms to 1h"},
 		{"Timeout", o.Timeout, o.Timeout >= 3*o.Heartbeat, "at least three times Heartbeat"},

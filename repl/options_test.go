@@ -32,6 +32,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		{"Timeout", func(o *repl.Options) { o.Timeout = 2999 * time.Millisecond }, 2999 * time.Millisecond},
 		{"Timeout", func(o *repl.Options) { o.Timeout = -1 }, time.Duration(-1)},
 		{"HandshakeTimeout", func(o *repl.Options) { o.HandshakeTimeout = -1 }, time.Duration(-1)},
+		{"MaxFollowers", func(o *repl.Options) { o.MaxFollowers = -1 }, -1},
 		{"MaxSyncs", func(o *repl.Options) { o.MaxSyncs = -1 }, -1},
 		{"SyncTimeout", func(o *repl.Options) { o.SyncTimeout = -1 }, time.Duration(-1)},
 		{"MaxUnacked", func(o *repl.Options) { o.MaxUnacked = -1 }, int64(-1)},

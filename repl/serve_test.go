@@ -2,10 +2,13 @@ package repl_test
 
 import (
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/emberkv/ember/repl"
+	"github.com/emberkv/ember/repl/repltest"
 )
 
 // A tappedListener is a program's own, whose values cannot be compared, nor those of
@@ -56,5 +59,34 @@ func TestListenersOfAnyType(t *testing.T) {
 		if s := m.Status().Announce; s != "" {
 			t.Errorf("announced after Close is %q", s)
 		}
+	})
+}
+
+// TestMaxFollowers: one more than there may be is refused and says why, until another
+// has left; one that comes again is not one more.
+func TestMaxFollowers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, a := repltest.NewNetwork(1), newLedger(nil)
+		fill(t, a, "k", 5)
+		m := master(t, a, net.Host("a"), "a", &repl.Options{MaxFollowers: 2})
+		var replicas []*repl.Replica
+		for _, name := range []string{"b", "c", "d"} {
+			replicas = append(replicas, replica(t, newLedger(nil), net.Host(name), "a", nil))
+			time.Sleep(time.Second)
+		}
+		refused := func(r *repl.Replica) bool {
+			s := r.Status().Upstream
+			return s.State != repl.LinkStreaming && strings.Contains(s.LastError, "upstream is busy")
+		}
+		if n := len(m.Status().Followers); n != 2 || !refused(replicas[2]) {
+			t.Errorf("%d followers; the last: %+v", n, replicas[2].Status().Upstream)
+		}
+		replicas[0].Close()
+		time.Sleep(10 * time.Second)
+		synced(t, m, a, replicas[1:]...)
+		replicas[1].Close()
+		synctest.Wait()
+		follow(t, net.Host("x"), "a", someone(3).at(a))
+		follow(t, net.Host("x"), "a", someone(3).at(a)) // its older link is open still
 	})
 }
