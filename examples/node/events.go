@@ -88,8 +88,7 @@ func (n *narrator) caughtUp(c repl.CaughtUp) {
 }
 
 func (n *narrator) disconnected(p repl.Peer, err error) {
-	refused := errors.As(err, new(*repl.RefusedError))  // then the words are the other end's
-	ended := errors.Is(err, repl.ErrClosed) && !refused // by this node itself
+	ended := errors.Is(err, repl.ErrClosed) // by this node itself
 	if ended || !n.news(p, cause(err)) {
 		return
 	}

@@ -60,6 +60,9 @@ func (n *node) open(ctx context.Context, c config) (err error) {
 	if n.replListener, err = net.Listen("tcp", c.replAddr); err != nil {
 		return fmt.Errorf("-repl: %w", err)
 	}
+	if c.follow == n.replListener.Addr().String() {
+		return fmt.Errorf("-follow: %s is this node's own -repl", c.follow)
+	}
 	n.store = kv.New(&kv.Options{LogBytes: c.backlog, Ordered: true})
 	n.repl, err = join(n.store, c.follow, &repl.Options{
 		Name:        c.name,

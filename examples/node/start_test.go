@@ -15,7 +15,7 @@ import (
 // one line, and tells a script by its exit status whose fault it is.
 func TestStartRefused(t *testing.T) {
 	t.Parallel()
-	other := start(t, "other")
+	other, own := start(t, "other"), fixedAddr(t)
 	for _, c := range []struct {
 		flags string
 		code  int
@@ -42,6 +42,7 @@ func TestStartRefused(t *testing.T) {
 		{"-follow name.invalid:7001", 1, "name.invalid"},
 		{"-follow 127.0.0.1:70000", 1, "-follow"},
 		{"-follow 127.0.0.1:0", 1, "port"},
+		{"-repl " + own + " -follow " + own, 1, "own -repl"},
 	} {
 		code, stdout, stderr := runs(t, append([]string{"-http", "127.0.0.1:0", "-repl", "127.0.0.1:0"}, strings.Fields(c.flags)...)...)
 		if code != c.code || !strings.Contains(stderr, c.says) || strings.Count(stderr, "\n") != 1 {
