@@ -32,6 +32,14 @@
 // for long about many keys. [Store.Rename], [Store.Copy], [Store.DeletePrefix] and
 // [Store.Clear] are one record each, too, and never run again.
 //
+//	err := s.Update(func(tx *kv.Tx) error {
+//		n, err := tx.Add("stock:7", -1)
+//		if err != nil {
+//			return err // nothing is written; a conflict is tried again
+//		}
+//		return tx.Set("order:1", fmt.Append(nil, "item 7, left ", n))
+//	})
+//
 // # Watching
 //
 // [Store.Watch] hands out the changes of the keys with a prefix, on any node, in order
@@ -41,6 +49,25 @@
 // than a page of the log or the contents. The log is decoded once for a thousand of
 // them, and each is woken for its own keys only. Those that are at the contents hold at
 // most four snapshots open together.
+//
+//	for e, err := range s.Watch(ctx, "user:", from) { // the zero Position: contents first
+//		if err != nil {
+//			return err // ctx.Err, as a rule
+//		}
+//		switch e.Kind {
+//		case kv.EventReset:
+//			clear(view)
+//		case kv.EventPut:
+//			view[e.Key] = string(e.Value)
+//		case kv.EventDelete, kv.EventExpire, kv.EventEvict:
+//			delete(view, e.Key)
+//		case kv.EventDeletePrefix:
+//			maps.DeleteFunc(view, func(key, _ string) bool { return strings.HasPrefix(key, e.Key) })
+//		}
+//		if e.Last {
+//			from = e.Position // to go on from, here or on another node
+//		}
+//	}
 //
 // # Typed maps, and what they read through to
 //

@@ -36,7 +36,7 @@ var compressions = [...]string{"off", "none", "s2", "zstd"}
 // String returns "off", "none", "s2" or "zstd".
 func (c Compression) String() string {
 	if !c.known() {
-		return fmt.Sprintf("compression %d", int8(c))
+		return fmt.Sprintf("Compression(%d)", int8(c))
 	}
 	return compressions[c+1]
 }

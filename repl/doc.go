@@ -31,6 +31,12 @@
 // [Master.Demote] a replica, [Replica.Follow] gives it another upstream. Its
 // listener and its followers stay.
 //
+//	node := replica.Node()
+//	go node.Run(ctx)                          // in place of replica.Run: through all roles
+//	master, err := replica.Promote(ctx)       // it takes writes from here on
+//	replica, err = master.Demote("10.0.0.2:7000")
+//	err = replica.Follow("10.0.0.3:7000")
+//
 //	         Promote
 //	master <--------- replica <---+
 //	       --------->         ----+ Follow

@@ -110,11 +110,11 @@ func (wipeError) Unwrap() []error { return []error{ErrEmptyMaster, ErrForeign} }
 
 // A ReadOnlyError is what a write on a replica gets.
 type ReadOnlyError struct {
-	Master string // address that the replica follows
+	Master string // address that the replica follows, where in a chain there is another replica
 }
 
 func (e *ReadOnlyError) Error() string {
-	return fmt.Sprintf("%v at %s", ErrReadOnly, e.Master)
+	return fmt.Sprintf("%v; this node follows %s", ErrReadOnly, e.Master)
 }
 
 // Unwrap returns ErrReadOnly.

@@ -146,7 +146,7 @@ func TestStatusWords(t *testing.T) {
 		}
 	}
 	for _, s := range []fmt.Stringer{repl.Role(9), repl.FollowerState(9), repl.LinkState(9), repl.SyncState(9)} {
-		if got := s.String(); got != "unknown 9" {
+		if got, want := s.String(), strings.TrimPrefix(fmt.Sprintf("%T(9)", s), "repl."); got != want {
 			t.Errorf("%T is %q", s, got)
 		}
 	}

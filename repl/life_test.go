@@ -79,8 +79,8 @@ func TestHandlesAfterClose(t *testing.T) {
 		if err := r.Run(t.Context()); err != repl.ErrRunning {
 			t.Errorf("a second Run: %v, want ErrRunning", err)
 		}
-		if _, err := b.put("k", "v"); !errors.Is(err, repl.ErrReadOnly) || !strings.Contains(err.Error(), "at a") {
-			t.Errorf("a write on a replica: %v, want a ReadOnlyError that names the master", err)
+		if _, err := b.put("k", "v"); !errors.Is(err, repl.ErrReadOnly) || !strings.Contains(err.Error(), "follows a") {
+			t.Errorf("a write on a replica: %v, want a ReadOnlyError that names its upstream", err)
 		}
 		m.Close()
 		r.Close()

@@ -48,7 +48,7 @@ func Example_store() {
 	fmt.Println(there.Set("greeting", []byte("mine")))
 	// Output:
 	// hello <nil>
-	// repl: READONLY: writes go to the master at master
+	// repl: READONLY: writes go to the master; this node follows master
 }
 
 // serveStore makes a store the master at addr of net.

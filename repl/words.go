@@ -2,6 +2,7 @@ package repl
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/emberkv/ember/backlog"
 )
@@ -11,7 +12,7 @@ func word[T ~uint8](words []string, v T) string {
 	if int(v) < len(words) {
 		return words[v]
 	}
-	return fmt.Sprintf("unknown %d", v)
+	return fmt.Sprintf("%s(%d)", strings.TrimPrefix(fmt.Sprintf("%T", v), "repl."), uint8(v))
 }
 
 // unword sets v to what text is the name of, or returns backlog.ErrText.
