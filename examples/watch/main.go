@@ -12,6 +12,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -25,6 +26,7 @@ import (
 )
 
 func main() {
+	flag.Parse() // there are none: -help says so, and what is misspelt is refused
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := run(ctx, os.Stdout, time.Second, logBytes); err != nil {
