@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+)
+
+// A process is a node in a process of its own.
+type process struct {
+	url  string // of the service
+	repl string // address
+	http string // address
+	cmd  *exec.Cmd
+	in   io.Closer
+}
+
+// startProcess starts a node and waits until it serves. The caller must call kill or stop.
+func startProcess(ctx context.Context, flags ...string) (*process, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p := &process{cmd: exec.CommandContext(ctx, exe, append([]string{nodeArgument}, flags...)...)}
+	// A program with the race detector in it sleeps for a second when it exits.
+	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	p.cmd.Stderr = os.Stderr
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(out)
+	for _, addr := range []*string{&p.http, &p.repl} {
+		if lines.Scan() {
+			*addr = lines.Text()
+		}
+	}
+	if p.repl == "" {
+		p.kill()
+		return nil, errors.New("a node has not started")
+	}
+	p.url = "http://" + p.http
+	return p, nil
+}
+
+// kill ends the process at once, as kill -9 does.
+func (p *process) kill() {
+	p.cmd.Process.Kill()
+	p.cmd.Wait()
+}
+
+// stop lets the process end, which must find nothing wrong.
+func (p *process) stop() error {
+	p.in.Close()
+	return p.cmd.Wait()
+}
+
+// report returns what the node says of itself.
+func (p *process) report(ctx context.Context) (r report, err error) {
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/stats", nil)
+	if err != nil {
+		return r, err
+	}
+	answer, err := http.DefaultClient.Do(q)
+	if err != nil {
+		return r, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return r, fmt.Errorf("/stats answers %s", answer.Status)
+	}
+	return r, json.NewDecoder(answer.Body).Decode(&r)
+}
