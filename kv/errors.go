@@ -3,6 +3,7 @@ package kv
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Errors of single operations. Nothing has changed when one is returned. A write
@@ -135,10 +136,11 @@ type LoadError struct {
 }
 
 func (e *LoadError) Error() string {
+	why := strings.TrimPrefix(e.Err.Error(), "kv: ")
 	if e.Cached {
-		return fmt.Sprintf("kv: load of %.100q failed before: %v", e.Key, e.Err)
+		return fmt.Sprintf("kv: load of %.100q failed before: %s", e.Key, why)
 	}
-	return fmt.Sprintf("kv: load of %.100q: %v", e.Key, e.Err)
+	return fmt.Sprintf("kv: load of %.100q: %s", e.Key, why)
 }
 
 // Unwrap returns e.Err.

@@ -333,5 +333,5 @@ func ExamplePanicError() {
 	_, err := m.Load(context.Background(), "k")
 	var p *kv.PanicError
 	fmt.Println(errors.As(err, &p), err)
-	// Output: true kv: load of "k": kv: panic: oh
+	// Output: true kv: load of "k": panic: oh
 }
