@@ -43,7 +43,7 @@
 // Every answer has the header Ember-Position: all that it shows or has done is at or
 // before that place in the group's log. A GET that sends one waits until this node
 // has it, too: read your writes, on any node, with one header. POST /wait waits for the
-// one that is sent, and otherwise for all that this node has.
+// one that is sent, and otherwise for all that this node has. HEAD is GET without a body.
 //
 // An error is a status and a line of text: 400 for what makes no sense, or asks for a list
 // of more than 16 MiB, 403 for a write on a replica, and for one that a page of another

@@ -79,7 +79,11 @@ func (s *server) serve(r *http.Request) (answer, error) {
 	if !ok {
 		return answer{}, refuse(http.StatusNotFound, "nothing is at %s", path)
 	}
-	do, ok := can[r.Method]
+	method := r.Method
+	if method == http.MethodHead { // net/http leaves the body out
+		method = http.MethodGet
+	}
+	do, ok := can[method]
 	if !ok {
 		return answer{}, &methodError{method: r.Method, allowed: can}
 	}
@@ -88,7 +92,7 @@ func (s *server) serve(r *http.Request) (answer, error) {
 	if err := s.sites.Check(r); err != nil {
 		return answer{}, refuse(http.StatusForbidden, "a page of another site wants this: %v", err)
 	}
-	if r.Method == http.MethodGet {
+	if method == http.MethodGet {
 		if err := s.await(r); err != nil {
 			return answer{}, err
 		}

@@ -278,6 +278,18 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
+// TestHead: HEAD is GET without the body, its status and position included.
+func TestHead(t *testing.T) {
+	a := serveMaster(t)
+	a.do(t, "PUT", "/keys/there", strings.NewReader("value"))
+	for path, want := range map[string]int{"/keys/there": 200, "/keys/not": 404, "/status": 200, "/promote": 405} {
+		status, body, pos := a.do(t, "HEAD", path, nil)
+		if status != want || body != "" || pos != a.store.Position() {
+			t.Errorf("HEAD %s: %d, %q, %v, want %d, no body and %v", path, status, body, pos, want, a.store.Position())
+		}
+	}
+}
+
 // TestBrokenEscape: package net/http refuses the path before a handler sees it.
 func TestBrokenEscape(t *testing.T) {
 	resp := serveMaster(t).raw(t, "GET /keys/%zz HTTP/1.1\r\nHost: node\r\n\r\n")
