@@ -57,7 +57,8 @@ func (r *Replica) Run(ctx context.Context) error { return r.tenure.up.run(ctx, r
 // follows already changes nothing, unless there is something to allow: then it is
 // dialed anew.
 //
-// Follow does not wait for the upstream. It returns [ErrRoleChanged],
+// Follow does not wait, neither for the upstream nor for the message of the old one
+// that is just being applied; that is the last. It returns [ErrRoleChanged],
 // [ErrClosed], and an [*OptionError] for an empty address.
 func (r *Replica) Follow(upstream string, allow ...Allow) error {
 	return r.node.follow(r.tenure, upstream, union(allow))

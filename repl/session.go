@@ -107,6 +107,11 @@ func endOf(ctx context.Context) error {
 func (s *session) receive() error {
 	for {
 		k, body, err := s.link.r.next()
+		if err == nil {
+			// What had arrived before the link was closed can still be read, but must
+			// not be applied: whoever has closed it counts on that.
+			err = s.link.because(nil)
+		}
 		if err != nil {
 			return err
 		}
