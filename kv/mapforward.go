@@ -9,7 +9,7 @@ import (
 // forward asks the master's node to load a key. It returns done if that is the answer;
 // otherwise the error is why there is none.
 func (m *Map[K, V]) forward(ctx context.Context, key K, k string) (v V, done bool, err error) {
-	if m.paused() {
+	if !m.mayAsk() {
 		return v, false, &LoadError{Key: k, Err: errAsked}
 	}
 	ended := ctx.Err
@@ -25,6 +25,7 @@ func (m *Map[K, V]) forward(ctx context.Context, key K, k string) (v V, done boo
 	}
 	switch {
 	case errors.Is(err, ErrNotFound):
+		m.pause.Store(0)
 		return v, true, ErrNotFound
 	case m.store.table.Load() == nil:
 		return v, true, ErrClosed
@@ -35,6 +36,7 @@ func (m *Map[K, V]) forward(ctx context.Context, key K, k string) (v V, done boo
 		m.rest()
 		return v, false, &LoadError{Key: k, Err: err}
 	}
+	m.pause.Store(0)
 	h, err := m.lookUp(k)
 	if err != nil {
 		return v, true, err
@@ -53,6 +55,17 @@ var (
 	// errNotKept is why an answer has brought nothing.
 	errNotKept = errors.New("the node that was asked has not kept the value")
 )
+
+// mayAsk reports whether another node may be asked. After a failure only one may find out
+// whether there is an answer again, for a moment at least.
+func (m *Map[K, V]) mayAsk() bool {
+	until := m.pause.Load()
+	if until == 0 {
+		return true
+	}
+	now := int64(time.Since(m.began))
+	return now >= until && m.pause.CompareAndSwap(until, now+int64(afterFailure))
+}
 
 // rest lets nobody be asked for a moment.
 func (m *Map[K, V]) rest() { m.pause.Store(int64(time.Since(m.began) + afterFailure)) }

@@ -53,6 +53,7 @@ func newPair(t *testing.T, opts kv.MapOptions[string, string]) *cachePair {
 func (p *cachePair) forward(ctx context.Context, key string) (backlog.Position, error) {
 	p.asked.Add(1)
 	if err := p.fails.Load(); err != nil {
+		time.Sleep(time.Millisecond)
 		return backlog.Position{}, *err
 	}
 	_, err := p.atMaster.Load(ctx, key)
@@ -103,15 +104,26 @@ func TestMapForwardFails(t *testing.T) {
 		if st := p.atReplica.Stats(); st.Forwards != 1 || st.ForwardFailures != 1 || st.Uncached != 10 || st.Loads != 10 {
 			t.Errorf("%+v", st)
 		}
+		// Then one finds out, and not all at once.
+		time.Sleep(time.Second)
+		var wg sync.WaitGroup
+		for i := range 10 {
+			wg.Go(func() {
+				if _, err := p.atReplica.Load(t.Context(), fmt.Sprint(i)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
 		p.fails.Store(nil)
 		time.Sleep(time.Second)
 		wantLoad(t, p.atReplica, "k", "k 1") // the master's node counts for itself
-		if n := p.asked.Load(); n != 2 {
-			t.Errorf("asked %d times, want 2", n)
+		if n := p.asked.Load(); n != 3 {
+			t.Errorf("asked %d times, want 3", n)
 		}
 		// That the other one is closed is its own matter.
 		p.fail(kv.ErrClosed)
-		wantLoad(t, p.atReplica, "k2", "k2 11")
+		wantLoad(t, p.atReplica, "k2", "k2 21")
 	})
 }
 

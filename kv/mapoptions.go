@@ -52,7 +52,8 @@ type MapOptions[K, V any] struct {
 	// takes no writes: by an HTTP request, say, which the master's node answers after
 	// [Map.Load] with its [Store.Position]. It returns that Position, for which the map
 	// waits, or ErrNotFound, which may be wrapped. After any other error the value is
-	// loaded here, and returned without being kept; and for a second nobody is asked.
+	// loaded here, and returned without being kept; and for a second nobody is asked,
+	// and then one key's load asks before the others do.
 	// For its ctx the same holds as for Load's. nil means that replicas load by
 	// themselves.
 	Forward func(ctx context.Context, key K) (backlog.Position, error)

@@ -166,7 +166,7 @@ func (s *show) away() error {
 	if r.uncached == 0 || r.uncached != r.loads {
 		return fmt.Errorf("without a master %d products were loaded, %d of them not kept; want some, and none kept", r.loads, r.uncached)
 	}
-	s.say("  None of these loads could be kept. The master's node was asked %d times in vain, once a second.", r.unheard)
+	s.say("  None of these loads could be kept. The master's node was asked %d times in vain.", r.unheard)
 	return s.restart(addrs)
 }
 
