@@ -542,3 +542,34 @@ func TestDeadLongKeysAreReclaimed(t *testing.T) {
 		t.Errorf("of no key: %d bytes held, %d used, %d dead", held, used, dead)
 	}
 }
+
+// TestRangeReadsNothingBehindAnEntry: a scan asks for entries before their turn. What it
+// reads of them is not what others write behind. Only the race detector sees a difference.
+func TestRangeReadsNothingBehindAnEntry(t *testing.T) {
+	s := open(t, &kv.Options{Ordered: true})
+	r := rand.New(rand.NewPCG(1, 4))
+	write := func() {
+		if err := s.Set(fmt.Sprintf("k%03d", r.IntN(500)), make([]byte, 100+r.IntN(200))); err != nil {
+			t.Error(err)
+		}
+	}
+	for range 1000 {
+		write()
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 5000 {
+			write()
+		}
+	}()
+	for {
+		for range s.Range("", "") {
+		}
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}

@@ -106,7 +106,8 @@ func (s *Store) scanChunk(t *table, c *cursor, yield func(string, []byte) bool) 
 			ahead := c.ahead(i, t.seed)
 			for j, h := range ahead {
 				sh := t.shard(h)
-				c.warmer.views[j] = view{sh.dir.Load(), sh.slabs.Load()}
+				slabs := sh.slabs.Load() // first; see likely
+				c.warmer.views[j] = view{sh.dir.Load(), slabs}
 			}
 			c.warmer.warm(ahead)
 		}

@@ -49,7 +49,9 @@ func (w *warmer) warm(hashes []uint64) {
 }
 
 // likely returns the memory from the entry on that a key most likely has whose home is g,
-// or nil. The slot may be newer or older than the slabs.
+// or nil. The slot may be newer than the slabs, and then be taken for one in a slab that
+// has left the set, where nobody writes any more. It must not be older: its slab's number
+// could be that of the one which is being written.
 func likely(g *group, slabs *slabSet, hash uint64) []byte {
 	match := matchTags(atomic.LoadUint64(&g[0]), tag(hash))
 	if match == 0 {
@@ -63,13 +65,16 @@ func likely(g *group, slabs *slabSet, hash uint64) []byte {
 }
 
 // entryLines returns up to where the lines of an entry are worth asking for, beyond its
-// first byte. The further ones of a large value come by themselves.
+// first byte, and never up to what lies behind it: that may be written just now. The
+// further lines of a large value come by themselves.
 func entryLines(e []byte) int {
 	switch {
 	case len(e) == 0:
 		return 0
 	case e[0] < 0x80:
 		return int(e[0]) // its length, and that of the length is one
+	case e[1] > 1:
+		return 255
 	}
-	return 255
+	return 1 + int(e[1])<<7 + int(e[0]&0x7f) // the same with a length of two bytes
 }
