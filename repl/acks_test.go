@@ -43,6 +43,9 @@ func TestWaitCountsNodesThatApplied(t *testing.T) {
 			defer cancel()
 			return m.Wait(ctx, a.Log().Position(), n)
 		}
+		if n, err := m.Wait(t.Context(), backlog.Position{}, 3); n != 3 || err != nil {
+			t.Errorf("Wait for the zero position: %d, %v", n, err)
+		}
 		if n, err := wait(4); n != 3 || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Wait for 4: %d, %v; want 3 and the context's end", n, err)
 		}

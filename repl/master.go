@@ -45,8 +45,8 @@ func (m *Master) Serve(ln net.Listener) error { return m.node.Serve(ln) }
 // Wait blocks until n directly attached replicas have applied the log up to pos
 // and returns how many have. It returns early with ctx.Err, [ErrClosed], or
 // [ErrRoleChanged] when this node stops being the master, and with [ErrLost] for a
-// position that is not in this node's history, as the zero one is not. Replicas of
-// replicas do not count, nor does a replica while it takes a full copy.
+// position that is not in this node's history; every replica has the zero one.
+// Replicas of replicas do not count, nor does a replica while it takes a full copy.
 // Like Redis WAIT, but it counts what was applied, not what was received
 // (https://redis.io/commands/wait).
 func (m *Master) Wait(ctx context.Context, pos backlog.Position, n int) (int, error) {
@@ -80,7 +80,7 @@ func (m *Master) Demote(upstream string, allow ...Allow) (*Replica, error) {
 // onLineage returns ErrLost unless pos lies on the way to the log's end.
 func onLineage(log *backlog.Log, pos backlog.Position) error {
 	lin := log.Lineage()
-	if pos.History == lin.Current {
+	if pos.History == lin.Current || pos.IsZero() {
 		return nil
 	}
 	for _, f := range lin.Earlier {
