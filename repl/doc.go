@@ -94,7 +94,7 @@
 //
 // machine.go (what is replicated), options.go, node.go (the seat), tenure.go (its
 // role), master.go and replica.go (the handles), announce.go; then the way down:
-// accept.go, feed.go, listen.go, copy.go, pass.go, buffer.go, acks.go; and up:
+// accept.go, roster.go, feed.go, listen.go, copy.go, pass.go, buffer.go, acks.go; and up:
 // upstream.go, run.go, dial.go, session.go, load.go. What a program sees of them:
 // events.go, sync.go, status.go, info.go. Below both: link.go, frame.go, packing.go,
 // message.go, transport.go, socket.go, tls.go, memory.go. PROTOCOL.md is the wire.

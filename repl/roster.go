@@ -1,0 +1,49 @@
+package repl
+
+// The roster of a node are its feeds, one for each follower, at most
+// Options.MaxFollowers.
+
+// enlist makes f the feed of its follower. An older one of the same node is
+// closed: of two links only the newer one counts.
+func (n *Node) enlist(f *feed) error {
+	n.mu.Lock()
+	if n.mu.closed {
+		n.mu.Unlock()
+		return ErrClosed
+	}
+	if n.isFullLocked(f.link.peer.ID) { // others have come since the handshake
+		n.mu.Unlock()
+		return ErrBusy
+	}
+	old := n.mu.feeds[f.link.peer.ID]
+	if old != nil {
+		n.acks.retire(old) // before the new one counts
+	}
+	n.mu.feeds[f.link.peer.ID] = f
+	n.mu.told = "" // a handshake that fails is news again
+	n.mu.Unlock()
+	if old != nil {
+		old.link.close(ErrReplaced) // a TLS connection says goodbye: not under the lock
+	}
+	return nil
+}
+
+// isFull reports whether there is no room for a follower with this id.
+func (n *Node) isFull(id NodeID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.isFullLocked(id)
+}
+
+func (n *Node) isFullLocked(id NodeID) bool {
+	return n.mu.feeds[id] == nil && len(n.mu.feeds) >= n.opts.MaxFollowers
+}
+
+func (n *Node) delist(f *feed) {
+	n.acks.retire(f)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.mu.feeds[f.link.peer.ID] == f {
+		delete(n.mu.feeds, f.link.peer.ID)
+	}
+}
