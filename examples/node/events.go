@@ -100,7 +100,11 @@ func (n *narrator) disconnected(p repl.Peer, err error) {
 }
 
 func (n *narrator) refused(p repl.Peer, err error) {
-	if n.news(repl.Peer{}, cause(err)) {
+	why := cause(err)
+	if errors.Is(err, repl.ErrProtocol) {
+		why = repl.ErrProtocol.Error() // the rest is the stranger's words, new ones each time
+	}
+	if n.news(repl.Peer{}, why) {
 		n.log.Info("somebody was refused", who(p), "err", err)
 	}
 }
