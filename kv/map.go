@@ -169,6 +169,7 @@ func (m *Map[K, V]) Delete(key K) (bool, error) {
 		_, err = tx.Delete(k)
 		return err
 	})
+	m.flights.voidKey(k) // one that has found the old value meanwhile, and is about to say so
 	return existed && err == nil, err
 }
 
@@ -247,6 +248,7 @@ func (m *Map[K, V]) read(tx *Tx, k string) (*entry, error) {
 func (m *Map[K, V]) Clear() (int, error) {
 	if m.loading {
 		m.flights.voidAll()
+		defer m.flights.voidAll() // as in Delete
 	}
 	n, err := m.store.DeletePrefix(m.prefix)
 	if !errors.Is(err, ErrTooLarge) {
