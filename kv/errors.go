@@ -74,8 +74,9 @@ var (
 	// again.
 	ErrReplaced = errors.New("kv: contents were replaced during a dump")
 
-	// ErrDamaged is returned by [Store.Apply] after a record was logged but could
-	// not be applied, which takes an [ErrFull]. Only a full copy repairs it.
+	// ErrDamaged is returned by [Store.Apply], and by what tells the contents of a
+	// position, after a record was logged but could not be applied, which takes an
+	// [ErrFull]. Only a full copy repairs it.
 	ErrDamaged = errors.New("kv: a logged record was not applied")
 )
 

@@ -236,6 +236,25 @@ func TestRecordThatFindsNoRoom(t *testing.T) {
 	if !errors.Is(err, ErrDamaged) || !errors.Is(err, ErrFull) {
 		t.Errorf("Apply: %v", err)
 	}
+	// What the table holds is not what is at any position.
+	if _, err := s.Snapshot(); !errors.Is(err, ErrDamaged) {
+		t.Errorf("Snapshot: %v", err)
+	}
+	err = s.View(func(tx *Tx) error {
+		for range tx.All() {
+		}
+		_, err := tx.Get("k")
+		return err
+	})
+	if !errors.Is(err, ErrDamaged) {
+		t.Errorf("View: %v", err)
+	}
+	for e, err := range s.Watch(t.Context(), "", backlog.Position{}) {
+		if !errors.Is(err, ErrDamaged) {
+			t.Errorf("Watch: %v, %v", e, err)
+		}
+		break
+	}
 	if err := s.exchange(newSeededTable(), func() (*backlog.Log, error) { return backlog.NewLog(nil), nil }); err != nil {
 		t.Fatal(err)
 	}

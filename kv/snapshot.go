@@ -35,10 +35,14 @@ type Snapshot struct {
 }
 
 // Snapshot returns the store's contents as they are now. It holds up writers for
-// microseconds, however large the store is. It returns [ErrClosed].
+// microseconds, however large the store is. It returns [ErrClosed], and [ErrDamaged] for
+// contents that are not those of any position.
 func (s *Store) Snapshot() (*Snapshot, error) {
 	s.apply.Lock()
 	defer s.apply.Unlock()
+	if err := s.damaged(); err != nil {
+		return nil, err
+	}
 	t := s.lockAll()
 	if t == nil {
 		return nil, ErrClosed

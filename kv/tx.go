@@ -99,7 +99,7 @@ func (s *Store) Update(fn func(*Tx) error) error {
 // View runs fn, which sees the store as it is at one moment, and returns fn's error. It
 // holds up no writer. When others write what fn has read, fn is run again, a few times
 // at most: the last time on a cut of the store, as a [Snapshot] is one. View returns an
-// [*InvalidError] for a nil fn, and [ErrClosed].
+// [*InvalidError] for a nil fn, [ErrClosed], and where it takes a cut [ErrDamaged].
 func (s *Store) View(fn func(*Tx) error) error {
 	if fn == nil {
 		return &InvalidError{Field: "function", Value: nil}
@@ -107,8 +107,13 @@ func (s *Store) View(fn func(*Tx) error) error {
 	tx := &Tx{store: s}
 	defer tx.end()
 	for try := 1; ; try++ {
-		if !tx.begin() || try > viewAttempts && !tx.beginWithCut() {
+		if !tx.begin() {
 			return ErrClosed
+		}
+		if try > viewAttempts {
+			if err := tx.beginWithCut(); err != nil {
+				return err
+			}
 		}
 		err := tx.run(fn)
 		if tx.err == ErrConflict {

@@ -55,19 +55,16 @@ func (r *reads) standIn(n *Snapshot, t *table) bool {
 	return true
 }
 
-// beginWithCut gives an attempt a cut to begin with. It returns false when the store is
-// closed.
-func (tx *Tx) beginWithCut() bool {
+// beginWithCut gives an attempt a cut to begin with. It returns the errors of
+// [Store.Snapshot].
+func (tx *Tx) beginWithCut() error {
 	for {
-		switch err := tx.takeCut(); err {
-		case nil:
-			return true
-		case ErrConflict: // the contents were replaced since begin
-			if !tx.begin() {
-				return false
-			}
-		default:
-			return false
+		err := tx.takeCut()
+		if err != ErrConflict {
+			return err
+		}
+		if !tx.begin() { // the contents were replaced since then
+			return ErrClosed
 		}
 	}
 }

@@ -45,8 +45,8 @@ import (
 // ends, everything is let go of.
 //
 // The iteration ends after yielding an error: ctx.Err, [ErrClosed], an [*InvalidError]
-// for a negative offset and on a store whose log holds nothing, or a [*RecordError] for
-// a record that this version does not know. Each loop over the iterator is a watch of its
+// for a negative offset and on a store whose log holds nothing, a [*RecordError] for a
+// record that this version does not know, or [ErrDamaged] in place of the contents. Each loop over the iterator is a watch of its
 // own. It is like etcd's watch, which ends where this one resets
 // (https://etcd.io/docs/v3.6/learning/api/#watch-api).
 func (s *Store) Watch(ctx context.Context, prefix string, from backlog.Position) iter.Seq2[Event, error] {
