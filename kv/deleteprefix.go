@@ -30,7 +30,7 @@ func (s *Store) DeletePrefix(prefix string) (int, error) {
 }
 
 func (s *Store) deletePrefix(prefix string) (n int, end int64, err error) {
-	f := prefixFinder{store: s, prefix: prefix}
+	f := prefixFinder{store: s, prefix: prefix, limit: 2 * s.maxTxKeys}
 	if err := f.look(); err != nil {
 		return 0, 0, err
 	}
@@ -83,6 +83,7 @@ type prefixFinder struct {
 	table  *table
 	shards []prefixShard
 	n      int // keys found
+	limit  int // of them: twice as many while others may rename what was found already
 }
 
 type prefixShard struct {
@@ -118,7 +119,7 @@ func (f *prefixFinder) look() error {
 func (f *prefixFinder) glance() error {
 	n := 0
 	for range f.store.Prefix(f.prefix) {
-		if n++; n > f.store.maxTxKeys {
+		if n++; n > f.limit {
 			return f.tooMany()
 		}
 	}
@@ -142,7 +143,7 @@ func (f *prefixFinder) lookIn(i int, v *frozen) (err error) {
 		sh.keys = append(sh.keys, operation{
 			kind: kindDelete, hash: hash.Bytes(f.table.seed, e.key), key: e.key, deadline: e.deadline,
 		})
-		if f.n++; f.n > f.store.maxTxKeys {
+		if f.n++; f.n > f.limit {
 			err = f.tooMany()
 		}
 		return err == nil
@@ -159,6 +160,15 @@ func (f *prefixFinder) operations(t *table) (ops []operation, err error) {
 	if t != f.table {
 		f.table, f.n = t, 0
 		f.shards = make([]prefixShard, len(t.shards))
+	}
+	for i := range t.shards {
+		if f.shards[i].version != t.shards[i].version.Load() {
+			f.n -= len(f.shards[i].keys)
+			f.shards[i].keys = nil
+		}
+	}
+	if f.limit = f.store.maxTxKeys; f.n > f.limit {
+		return nil, f.tooMany()
 	}
 	for i := range t.shards {
 		sh := &t.shards[i]

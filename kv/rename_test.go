@@ -192,3 +192,38 @@ func testDeletePrefixIsOneMoment(t *testing.T, ordered bool) {
 	f.catchUp(t)
 	wantSame(t, s, to)
 }
+
+// TestDeletePrefixAtItsBound: as many keys as may be removed are, though others rename
+// them meanwhile, so that one may be met under both of its names.
+func TestDeletePrefixAtItsBound(t *testing.T) {
+	withAndWithout(t, func(t *testing.T, opts *kv.Options) {
+		o := kv.Options{MaxTxKeys: 200}
+		if opts != nil {
+			o.Ordered = opts.Ordered
+		}
+		s := open(t, &o)
+		for range 20 {
+			for i := range o.MaxTxKeys {
+				set(t, s, fmt.Sprintf("p%03d.0", i), "")
+			}
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for n := 0; ; n++ {
+					for i := range o.MaxTxKeys {
+						if s.Rename(fmt.Sprintf("p%03d.%d", i, n), fmt.Sprintf("p%03d.%d", i, n+1)) != nil {
+							return
+						}
+					}
+				}
+			}()
+			runtime.Gosched()
+			n, err := s.DeletePrefix("p")
+			if n != o.MaxTxKeys || err != nil {
+				t.Errorf("removed %d, %v, want %d", n, err, o.MaxTxKeys)
+				s.Clear()
+			}
+			<-done
+		}
+	})
+}
