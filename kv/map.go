@@ -11,8 +11,9 @@ import (
 
 // A Map is the part of a [Store] whose keys begin with a prefix, with keys and values of Go
 // types. It keeps nothing of its own: several Maps of one prefix, on one node or on
-// several, are the same one if their options agree. All methods may be called
-// concurrently.
+// several, are the same one if their codecs agree, and all of them have a loader or none: one
+// that has puts a byte or nine before each value, which say what it is, and until when it is
+// fresh. All methods may be called concurrently.
 //
 // Two Maps must not have prefixes of which one is the beginning of the other, or else one
 // finds the other's keys: end a prefix with a separator that is in no other one, as in
