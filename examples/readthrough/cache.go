@@ -24,7 +24,10 @@ func newCache(s *kv.Store, ask string) (*kv.Map[int, product], error) {
 		TTL:          10 * time.Minute,
 		RefreshAfter: 2 * time.Second, // soon, for it to be seen
 		NegativeTTL:  time.Second,
-		LoadTimeout:  5 * time.Second,
+		LoadTimeout:  10 * time.Second,
+
+		// A node that has died refuses at once; one that is busy is not to be given up.
+		ForwardTimeout: 5 * time.Second,
 	}
 	if ask != "" {
 		opts.Forward = forwarder(ask)

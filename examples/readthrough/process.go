@@ -83,3 +83,20 @@ func (p *process) report(ctx context.Context) (r report, err error) {
 	}
 	return r, json.NewDecoder(answer.Body).Decode(&r)
 }
+
+// miss asks the node for a product that there is not.
+func (p *process) miss(ctx context.Context) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprint(p.url, "/products/", products), nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusNotFound {
+		return fmt.Errorf("product %d, which there is not: %s", products, answer.Status)
+	}
+	return nil
+}

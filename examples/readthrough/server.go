@@ -40,6 +40,9 @@ type report struct {
 	Copies   int64 // full ones that a replica has taken
 }
 
+// answered returns how often the master's node has answered a replica.
+func (r *report) answered() int64 { return r.Cache.Forwards - r.Cache.ForwardFailures }
+
 func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /products/{id}", s.withID(s.get))

@@ -200,9 +200,24 @@ func (s *show) restart(was process) (err error) {
 	return nil
 }
 
-// back measures both nodes again, when a replica asks again that has had no answer.
+// back measures both nodes again, when the replica has found out that it is answered again:
+// for a second after a failure it does not ask.
 func (s *show) back() error {
-	if err := s.pause(time.Second); err != nil {
+	before, err := s.replica.report(s.ctx)
+	if err != nil {
+		return err
+	}
+	err = s.eventually(func() error {
+		if err := s.replica.miss(s.ctx); err != nil {
+			return err
+		}
+		r, err := s.replica.report(s.ctx)
+		if err == nil && r.answered() == before.answered() {
+			err = errors.New("the replica gets no answers from the master's node")
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	r, err := s.measure("master back", "/products/")
