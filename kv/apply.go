@@ -87,9 +87,7 @@ func (t *table) applyOne(op *operation) error {
 
 // applyParts applies operations on different keys at once.
 func (t *table) applyParts(ops []operation) error {
-	for rest := ops; len(rest) > 0; rest = rest[min(warmAhead, len(rest)):] {
-		t.warm(rest[:min(warmAhead, len(rest))])
-	}
+	t.warmAll(ops)
 	var set shardSet
 	for i := range ops {
 		set.add(t.number(ops[i].hash))
@@ -133,6 +131,13 @@ func (t *table) applyPrefix(op *operation) {
 	b := newBatch(t, ops)
 	b.prepare() // cannot fail: it needs no room
 	b.show()
+}
+
+// warmAll is warm for any number of operations.
+func (t *table) warmAll(ops []operation) {
+	for rest := ops; len(rest) > 0; rest = rest[min(warmAhead, len(rest)):] {
+		t.warm(rest[:min(warmAhead, len(rest))])
+	}
 }
 
 // warm asks for the cache lines that ops will need: the groups of their keys, and

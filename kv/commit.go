@@ -34,6 +34,9 @@ func (tx *Tx) commit() (end int64, err error) {
 	for i := range ops {
 		set.add(t.number(ops[i].hash))
 	}
+	if len(ops) > max(1, len(tx.seen.keys)) {
+		t.warmAll(ops) // what was read has been fetched for that
+	}
 	t.lockSome(&set)
 	defer t.unlockSome(&set)
 	if err := tx.checkLocked(); err != nil {
