@@ -1,6 +1,7 @@
 package kv_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -61,6 +62,43 @@ func TestDeadShareIsBounded(t *testing.T) {
 			}
 			wantTrueDigest(t, s)
 		})
+	}
+}
+
+// Where shards are small, too, and without moving entries again and again: the memory that
+// overwrites take is that of the new entry and of less than one that is moved.
+func TestOverwritesOfSmallStoresMoveFew(t *testing.T) {
+	if raceEnabled {
+		t.Skip("sizes differ")
+	}
+	const keys, writes, entryBytes = 10_000, 100_000, 120
+	s := open(t, &kv.Options{LogBytes: -1})
+	r := rand.New(rand.NewPCG(7, 8))
+	value := make([]byte, 100)
+	names := make([]string, keys)
+	for i := range names {
+		names[i] = fmt.Sprintf("key:%012d", i)
+		must(t, s.Set(names[i], value))
+	}
+	var before, after runtime.MemStats
+	worst := 0.0
+	for i := range 2 * writes {
+		if i == writes { // the first of them make the dead bytes
+			runtime.ReadMemStats(&before)
+		}
+		must(t, s.Set(names[r.IntN(keys)], value))
+		if i%1000 == 0 {
+			worst = max(worst, kv.WorstDeadShare(s))
+		}
+	}
+	runtime.ReadMemStats(&after)
+	each := float64(after.TotalAlloc-before.TotalAlloc) / writes
+	t.Logf("%.0f bytes each, worst dead share of a shard %.3f", each, worst)
+	if each > 2.5*entryBytes {
+		t.Errorf("each overwrite takes %.0f bytes of memory, its entry %d", each, entryBytes)
+	}
+	if worst > 0.358 {
+		t.Errorf("dead share of one shard rose to %.3f", worst)
 	}
 }
 
