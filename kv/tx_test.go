@@ -206,7 +206,8 @@ func TestTxIterates(t *testing.T) {
 		}
 		return nil
 	}))
-	if runs != 2 || s.Len() != 9 {
+	// A third run is due when the expired key is deleted meanwhile.
+	if runs < 2 || runs > 3 || s.Len() != 9 {
 		t.Errorf("%d runs, %d keys", runs, s.Len())
 	}
 	// A range cannot say that what was read before is out of date: it ends the function.
