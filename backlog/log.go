@@ -156,6 +156,22 @@ func (l *Log) Window() Window {
 	return w
 }
 
+// HeldBytes returns the memory of the records that the log holds, with what is not yet
+// filled of it.
+func (l *Log) HeldBytes() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.held.Load()
+	n := h.end.Load() - h.first.Load() + int64(len(h.spare))
+	if h.tail != nil {
+		n += int64(len(h.tail.rest()))
+	}
+	if c := h.ahead.Load(); c != nil {
+		n += int64(len(c.buf))
+	}
+	return n
+}
+
 // Fork ends the current history at the log's end and begins next, which must
 // be new, there. The records stay, readers go on, and what is appended from now
 // on belongs to next. It returns the position of the fork in the new history.

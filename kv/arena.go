@@ -17,6 +17,11 @@ const (
 	// overwrites move a quarter more entries; at twice as many the copies of the set
 	// cost what is saved.
 	slabShare = 16
+
+	// boundedSlabShare is the same for a store whose memory is bounded, so that what is not
+	// filled yet is a small part. There an entry of more than a quarter of a slab has one
+	// to itself.
+	boundedSlabShare = 32
 )
 
 // A slabSet leads to the slabs of a shard by their number: blocks of memory without
@@ -55,6 +60,8 @@ type slab struct {
 	used  uint32 // bytes given out; 0 where there is no slab
 	dead  uint32 // of those, bytes of entries to which no slot refers
 	epoch uint64 // of the shard when the slab was made
+	born  uint32 // the slabs' order
+	kept  bool   // it belongs to the chain of those that have proved themselves; see evict.go
 }
 
 // An arena is what the writers of a shard know of its slabs. The shard's lock guards
@@ -66,6 +73,8 @@ type arena struct {
 	current uint32   // takes the next entries; 0 for none
 	data    []byte   // of the current slab
 	free    []uint32 // numbers below len(slabs) that are not in use, but for 0
+
+	eviction eviction
 
 	victim uint32 // being emptied, or 0; see compact.go
 	cursor int    // up to where
@@ -92,7 +101,7 @@ func (sh *shard) reserve(size int, big []byte) (reservation, error) {
 	a := &sh.mu.arena
 	n := aligned(size)
 	var r reservation
-	if size > bigEntryBytes {
+	if sh.ownSlab(n) {
 		if big == nil {
 			big = newBigSlab(size)
 		}
@@ -118,7 +127,7 @@ func (sh *shard) reserve(size int, big []byte) (reservation, error) {
 // nextSlab begins another slab, with room for an entry of n bytes.
 func (sh *shard) nextSlab(n int) error {
 	a := &sh.mu.arena
-	data := make([]byte, a.nextSlabBytes(n))
+	data := make([]byte, sh.nextSlabBytes(n))
 	id, err := sh.addSlab(data)
 	if err != nil {
 		return err
@@ -137,7 +146,7 @@ func (sh *shard) giveBack(r reservation) {
 	n := aligned(len(r.bytes))
 	a.slabs[r.slab].used -= uint32(n)
 	a.used -= int64(n)
-	if r.slab != a.current {
+	if !a.filling(r.slab) {
 		sh.dropSlab(r.slab)
 	}
 }
@@ -154,17 +163,29 @@ func (sh *shard) abandon(r reservation) {
 	sh.compact(n)
 }
 
+// ownSlab reports whether an entry that takes n bytes has a slab to itself.
+func (sh *shard) ownSlab(n int) bool {
+	return n > bigEntryBytes || sh.mem != nil && n > minSlabBytes/4 && n > sh.nextSlabBytes(0)/4
+}
+
+// filling reports whether the slab takes entries.
+func (a *arena) filling(id uint32) bool { return id == a.current || id == a.eviction.other.id }
+
 func newBigSlab(size int) []byte { return make([]byte, aligned(size)) }
 
 // nextSlabBytes returns the size of a slab that is to begin with an entry of n
 // bytes: a share of the arena, but room for four such entries, so that what is
 // left over at its end is never a large part of it.
-func (a *arena) nextSlabBytes(n int) int {
+func (sh *shard) nextSlabBytes(n int) int {
+	a, share := &sh.mu.arena, int64(slabShare)
+	if sh.mem != nil {
+		share = boundedSlabShare
+	}
 	size := minSlabBytes
 	if a.used == 0 {
 		size = firstSlabBytes
 	}
-	for size < maxSlabBytes && (int64(size)*2*slabShare <= a.used || size < 4*n) {
+	for size < maxSlabBytes && (int64(size)*2*share <= a.used || size < 4*n) {
 		size *= 2
 	}
 	return size
@@ -184,7 +205,12 @@ func (sh *shard) addSlab(data []byte) (id uint32, err error) {
 	} else {
 		a.slabs = append(a.slabs, slab{})
 	}
-	a.slabs[id] = slab{epoch: sh.mu.epoch}
+	a.eviction.born++
+	a.slabs[id] = slab{epoch: sh.mu.epoch, born: a.eviction.born, kept: a.eviction.keeping}
+	if !a.eviction.keeping {
+		a.eviction.probation += slabBytes(len(data))
+	}
+	sh.charge(&sh.mu.bytes.slabs, slabBytes(len(data)))
 	sh.slabs.Store(sh.slabs.Load().with(id, data))
 	return id, nil
 }
@@ -192,14 +218,25 @@ func (sh *shard) addSlab(data []byte) (id uint32, err error) {
 // dropSlab takes a slab, to which no slot refers, from the arena. Whoever still holds a
 // slice of it keeps it alive.
 func (sh *shard) dropSlab(id uint32) {
-	a := &sh.mu.arena
-	sh.slabs.Store(sh.slabs.Load().with(id, nil))
+	a, set := &sh.mu.arena, sh.slabs.Load()
+	bytes := slabBytes(len(set.data[id]))
+	sh.charge(&sh.mu.bytes.slabs, -bytes)
+	if sh.held(id) {
+		sh.charge(&sh.mu.bytes.retained, bytes)
+	}
+	sh.slabs.Store(set.with(id, nil))
+	if !a.slabs[id].kept {
+		a.eviction.probation -= bytes
+	}
 	a.used -= int64(a.slabs[id].used)
 	a.dead -= int64(a.slabs[id].dead)
 	a.slabs[id] = slab{}
 	a.free = append(a.free, id)
 	if a.victim == id {
 		a.victim = 0
+	}
+	if a.eviction.hand == id {
+		a.eviction.hand = 0
 	}
 }
 
@@ -210,7 +247,7 @@ func (sh *shard) kill(ref slot, size int) {
 	s := &a.slabs[ref.slab()]
 	s.dead += uint32(n)
 	a.dead += int64(n)
-	if s.dead == s.used && ref.slab() != a.current {
+	if s.dead == s.used && !a.filling(ref.slab()) {
 		sh.dropSlab(ref.slab())
 	}
 }

@@ -165,6 +165,7 @@ func (b *builder) add(x indexKey, rest string) {
 	}
 	if b.leaf == nil || b.leaf.n == bulkItems {
 		l := &leaf{}
+		b.tree.nodes += leafBytes
 		if b.leaf != nil {
 			b.separators = append(b.separators, b.tree.separator(&b.leaf.items[b.leaf.n-1], &x))
 		}
@@ -192,6 +193,7 @@ func (b *builder) level() {
 	for from := 0; from < len(b.nodes); from += bulkChildren {
 		to := min(from+bulkChildren, len(b.nodes))
 		in := &inner{n: to - from}
+		b.tree.nodes += innerBytes
 		copy(in.children[:], b.nodes[from:to])
 		copy(in.separators[:], b.separators[from:to-1])
 		if to < len(b.nodes) {

@@ -108,11 +108,21 @@ func checkRecord(n, bytes int) error {
 // Their shards must be locked. It returns 0 for the log's end when they change nothing.
 func (s *Store) commit(t *table, ops []operation) (end int64, err error) {
 	b := newBatch(t, ops)
-	if err := b.prepare(); err != nil || len(b.steps) == 0 {
+	acquired, err := s.admitBatch(b)
+	if err != nil {
 		return 0, err
 	}
-	var few [1 << 10]byte
-	return s.logAndShow(b, b.record(few[:0]))
+	if err = b.prepare(); err == nil && len(b.steps) > 0 {
+		var few [1 << 10]byte
+		end, err = s.logAndShow(b, b.record(few[:0]))
+	}
+	if t.mem != nil {
+		t.mem.used.Add(-acquired)
+		for i := range b.steps {
+			s.evictFor(t.shard(b.steps[i].op.hash), len(b.steps[i].room.bytes))
+		}
+	}
+	return end, err
 }
 
 // record returns the record of what a batch does, in the room of dst if there is enough.

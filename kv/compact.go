@@ -93,7 +93,7 @@ func (sh *shard) chooseVictim() (best uint32) {
 	for i, s := range a.slabs {
 		id := uint32(i)
 		switch {
-		case s.used == 0, id == a.current, s.dead*victimShare < s.used, sh.held(id):
+		case s.used == 0, a.filling(id), s.dead*victimShare < s.used, sh.held(id):
 		case best == 0 || uint64(s.dead)*uint64(most.used) > uint64(most.dead)*uint64(s.used):
 			best, most = id, s
 		}
@@ -159,7 +159,7 @@ func (sh *shard) move(ref slot, bytes []byte) bool {
 	if !ok {
 		return true
 	}
-	r, err := sh.reserve(len(bytes), nil)
+	r, err := sh.reserveIn(sh.mu.arena.slabs[ref.slab()].kept, len(bytes), nil)
 	if err != nil {
 		return false
 	}

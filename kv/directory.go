@@ -40,7 +40,7 @@ func newDirectory(s *segment, epoch uint64) *directory {
 }
 
 // presized returns a directory of 1<<depth empty segments of full size.
-func presized(depth uint8, epoch uint64) *directory {
+func presized(depth uint8, epoch uint64, fresh func(groups int, depth uint8, epoch uint64) *segment) *directory {
 	d := &directory{
 		depth:    depth,
 		mask:     maxGroups - 1,
@@ -49,7 +49,7 @@ func presized(depth uint8, epoch uint64) *directory {
 		segments: make([]*segment, 1<<depth),
 	}
 	for i := range d.segments {
-		d.set(i, 1, newSegment(maxGroups, depth, epoch))
+		d.set(i, 1, fresh(maxGroups, depth, epoch))
 	}
 	return d
 }

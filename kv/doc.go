@@ -98,6 +98,44 @@
 // is open suspends that for the slabs that it holds. Segments are not merged: when most
 // keys of a large store have gone, theirs stay until their shard is empty.
 //
+// # Bounded memory
+//
+// With [Options.MaxBytes] a store takes no more than so many bytes, give or take 2 % for a
+// moment: [Stats] has them part by part. It covers the table, the slabs with the dead
+// bytes in them, the index, the deadlines, what open snapshots alone still need, and the log's
+// window, for which room is set aside from the beginning. It does not cover what the
+// collector has not yet freed, nor what callers hold: values that they have read, and
+// iterations.
+//
+// [Options.Eviction] says what becomes of a write that would pass the bound. Without a
+// policy it returns [ErrFull]; what is deleted or overwritten makes room when a quarter of a
+// slab is dead. With one the writer itself evicts, a few keys at a time, in the shard
+// that it writes to, or in another when that has nothing; each is logged as evicted, so
+// followers and watchers are told. An entry that could not fit if it were alone is refused
+// with [ErrTooLarge], and nothing is evicted for it. It takes its size twice if it is larger
+// than the log's window.
+//
+//   - [EvictLRU] goes over the slabs in the order in which they were filled; a key that was
+//     used since the last time stays (CLOCK). Get, Append, Has and writes are uses;
+//     iterations and transactions' reads are not.
+//   - [EvictLFU] keeps new keys on probation in a tenth of the memory, and the others apart
+//     (S3-FIFO). It is the better one for most caches. Keys that were evicted on
+//     probation are remembered by two bytes each.
+//   - [EvictTTL] evicts the earliest deadlines of a shard, not of the whole store.
+//
+// A bound has a cost of its own: slabs are smaller, a byte for each slot says how much a key is
+// used, and a Get counts itself as a hit or a miss. Reads take no lock and allocate nothing,
+// as without. A store of a small bound has fewer shards than 128.
+//
+// A transaction never evicts what it has read or written. What an open Snapshot, or a
+// watcher that is handed the contents, holds cannot be freed: at the bound writes that need
+// memory return ErrFull until it is closed, rather than empty the store in vain.
+//
+// Only a store that takes writes evicts. One that follows keeps what it is sent; when it is
+// promoted, or has restored a snapshot that is larger than the bound, each write that needs
+// memory frees some four times as much, until the bound is reached. While a full copy is
+// being loaded there are two states, each of which may have MaxBytes.
+//
 // # Order
 //
 // With [Options.Ordered] a store keeps its keys in the order of their bytes as well:
@@ -191,9 +229,10 @@
 //
 // In the order in which to read them:
 //
-//   - memory: slot.go, entry.go, segment.go, directory.go, arena.go
+//   - memory: slot.go, entry.go, segment.go, marks.go, directory.go, arena.go, memory.go
 //   - what a shard does with it: shard.go, grow.go, compact.go, freeze.go, deadlines.go,
 //     table.go, shardset.go, batch.go
+//   - bounded memory: policy.go, ghost.go, evict.go, room.go, stats.go
 //   - the order of the keys: indexkey.go, keyslabs.go, tree.go, treeremove.go, treescan.go,
 //     index.go
 //   - the store: options.go, errors.go, store.go, get.go, set.go, write.go, drop.go, counter.go,

@@ -22,7 +22,8 @@ var (
 
 	// ErrTooLarge is returned for a key longer than [rdb.MaxKeyBytes] or a value
 	// longer than [rdb.MaxValueBytes], and for a write of more than
-	// [Options.MaxTxKeys] keys, or of more bytes than a record takes.
+	// [Options.MaxTxKeys] keys, or of more bytes than a record takes, or than
+	// [Options.MaxBytes] has room for if nothing else is there.
 	ErrTooLarge = errors.New("kv: too large")
 
 	// ErrNotInteger is returned by [Store.Add] for a value that is not a decimal
@@ -32,9 +33,11 @@ var (
 	// ErrOverflow is returned by [Store.Add] when the result does not fit 64 bits.
 	ErrOverflow = errors.New("kv: integer overflow")
 
-	// ErrFull is returned when a shard has used up what its slots can address:
-	// 117 million keys, or 8 TiB. Use a table of more shards.
-	ErrFull = errors.New("kv: shard is full")
+	// ErrFull is returned when there is no room: a write would pass [Options.MaxBytes],
+	// and nothing can be evicted for it; delete something, or try again when snapshots
+	// are closed. And when a shard has used up what its slots can address, 117 million
+	// keys or 8 TiB, whatever MaxBytes is: use a table of more shards.
+	ErrFull = errors.New("kv: full")
 
 	// ErrClosed is returned by every method after [Store.Close], and by those of a
 	// [Snapshot] after its own.

@@ -192,6 +192,7 @@ func (x *expirer) expireSome(t *table, sh *shard, now int64) (more bool, err err
 		at := sh.locate(due[i].hash, text(due[i].key))
 		sh.remove(due[i].hash, &at)
 	}
+	s.counts.expiries.Add(int64(len(due)))
 	return len(due) >= expireBatch, nil
 }
 

@@ -1,5 +1,10 @@
 package kv
 
+import (
+	"fmt"
+	"unsafe"
+)
+
 // SlabBytes returns how many bytes of the store's slabs were given out, and how many
 // of them are dead.
 func SlabBytes(s *Store) (used, dead int64) {
@@ -71,4 +76,63 @@ func IndexKeyBytes(s *Store) (held, used, dead int64) {
 		held += int64(len(data))
 	}
 	return held, k.used, k.dead
+}
+
+// WantFootprints returns an error unless what the store has counted of its memory, shard
+// by shard and block by block, is what there is.
+func WantFootprints(s *Store) error {
+	t := s.table.Load()
+	charged := int64(len(t.shards)) * int64(unsafe.Sizeof(shard{}))
+	for i := range t.shards {
+		sh := &t.shards[i]
+		sh.mu.Lock()
+		f := sh.mu.bytes
+		d, slabs := sh.dir.Load(), int64(0)
+		table := d.bytes() + int64(len(sh.mu.arena.eviction.ghosts.sets))*2*ghostWays
+		for _, seg := range d.distinct() {
+			table += seg.bytes()
+		}
+		for _, data := range sh.slabs.Load().data {
+			if data != nil {
+				slabs += slabBytes(len(data))
+			}
+		}
+		freezes := sh.mu.freezes
+		sh.mu.Unlock()
+		if f.table != table || f.slabs != slabs || freezes == 0 && f.retained != 0 {
+			return fmt.Errorf("shard %d: counted %+v, has %d of table and %d of slabs", i, f, table, slabs)
+		}
+		charged += f.table + f.slabs + f.dated + f.retained - f.late
+	}
+	if x := t.index; x != nil {
+		held, retained := x.bytes()
+		charged += held + retained
+		tree := &x.mu.tree
+		nodes, slabs := tree.measure(tree.root, tree.height), int64(0)
+		for _, data := range tree.slabs.set.data {
+			slabs += int64(len(data))
+		}
+		if held != nodes+slabs {
+			return fmt.Errorf("index: counted %d, has %d of nodes and %d of slabs", held, nodes, slabs)
+		}
+	}
+	if m := t.mem; m != nil && m.used.Load() != charged {
+		return fmt.Errorf("%d bytes are charged, of %d", m.used.Load(), charged)
+	}
+	return nil
+}
+
+// measure returns the bytes of the nodes below one.
+func (t *tree) measure(node unsafe.Pointer, height int) int64 {
+	switch {
+	case node == nil:
+		return 0
+	case height == 0:
+		return leafBytes
+	}
+	in, n := (*inner)(node), innerBytes
+	for i := range in.n {
+		n += t.measure(in.children[i], height-1)
+	}
+	return n
 }

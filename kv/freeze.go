@@ -41,7 +41,9 @@ func (sh *shard) freeze() *frozen {
 func (f *frozen) release() {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
-	f.shard.mu.freezes--
+	if f.shard.mu.freezes--; f.shard.mu.freezes == 0 {
+		f.shard.charge(&f.shard.mu.bytes.retained, -f.shard.mu.bytes.retained)
+	}
 }
 
 // own returns the segment of a hash for the caller to change. Slots keep their
@@ -56,6 +58,7 @@ func (sh *shard) own(hash uint64) *segment {
 	d = sh.ownDirectory(d)
 	start, n := d.span(i)
 	s = s.clone(sh.mu.epoch)
+	sh.chargeReplaced(s.bytes(), s.bytes())
 	d.set(start, n, s)
 	return s
 }
@@ -66,6 +69,7 @@ func (sh *shard) ownDirectory(d *directory) *directory {
 		return d
 	}
 	d = d.clone(0, sh.mu.epoch)
+	sh.chargeReplaced(d.bytes(), d.bytes())
 	sh.dir.Store(d)
 	return d
 }

@@ -63,7 +63,11 @@ func (s *Store) get(key string) (entry, error) {
 		return entry{}, ErrClosed
 	}
 	h := hash.String(t.seed, key)
-	e, ok := t.shard(h).find(h, key)
+	sh := t.shard(h)
+	e, ok := sh.find(h, key)
+	if sh.mem != nil {
+		s.lookedUp(sh, h, ok && !s.clock.reached(e.deadline))
+	}
 	if !ok || s.clock.reached(e.deadline) {
 		return entry{}, ErrNotFound
 	}

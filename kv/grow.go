@@ -64,9 +64,11 @@ func (sh *shard) makeRoomFor(steps []step, inserts int) error {
 
 // double replaces a shard's only segment by one of twice the size.
 func (sh *shard) double(old *segment) {
-	s := newSegment(max(1, 2*len(old.groups)), 0, sh.mu.epoch)
+	s := sh.segments()(max(1, 2*len(old.groups)), 0, sh.mu.epoch)
 	old.each(s.build)
-	sh.dir.Store(newDirectory(s, sh.mu.epoch))
+	d := newDirectory(s, sh.mu.epoch)
+	sh.chargeReplaced(s.bytes()+d.bytes(), old.bytes()+sh.dir.Load().bytes())
+	sh.dir.Store(d)
 }
 
 // split replaces the segment of element i by two, which share one bit of the
@@ -74,8 +76,9 @@ func (sh *shard) double(old *segment) {
 func (sh *shard) split(d *directory, i int) {
 	old := d.segments[i]
 	depth := old.depth + 1
-	low := newSegment(maxGroups, depth, sh.mu.epoch)
-	high := newSegment(maxGroups, depth, sh.mu.epoch)
+	fresh := sh.segments()
+	low := fresh(maxGroups, depth, sh.mu.epoch)
+	high := fresh(maxGroups, depth, sh.mu.epoch)
 	bit := slot(1) << (hashBits - depth)
 	old.each(func(tag uint64, ref slot) {
 		if ref&bit == 0 {
@@ -84,9 +87,12 @@ func (sh *shard) split(d *directory, i int) {
 			high.build(tag, ref)
 		}
 	})
-	fresh := old.depth == d.depth
-	if fresh {
+	sh.chargeReplaced(low.bytes()+high.bytes(), old.bytes())
+	deeper := old.depth == d.depth
+	if deeper {
+		before := d.bytes()
 		d = d.clone(1, sh.mu.epoch)
+		sh.chargeReplaced(d.bytes(), before)
 		i *= 2
 	} else {
 		d = sh.ownDirectory(d)
@@ -94,7 +100,7 @@ func (sh *shard) split(d *directory, i int) {
 	start, n := d.span(i)
 	d.set(start, n/2, low)
 	d.set(start+n/2, n/2, high)
-	if fresh {
+	if deeper {
 		sh.dir.Store(d)
 	}
 }
@@ -109,6 +115,8 @@ func (sh *shard) presize(keys, bytes int) {
 		depth++
 	}
 	if depth > 0 {
-		sh.dir.Store(presized(depth, sh.mu.epoch))
+		d := presized(depth, sh.mu.epoch, sh.segments())
+		sh.chargeReplaced(d.bytes()+int64(len(d.segments))*d.segments[0].bytes(), 0)
+		sh.dir.Store(d)
 	}
 }

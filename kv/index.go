@@ -9,10 +9,39 @@ import "sync"
 // in the table, until they do not any more. So whoever has read a key finds it in the
 // index, and with all shards locked the two are equal.
 type index struct {
+	mem *memory // of the table; nil when nothing bounds it
+
 	mu struct {
 		sync.RWMutex
-		tree tree
+		tree    tree
+		charged int64
 	}
+}
+
+// bound gives the index of a table what bounds it.
+func (x *index) bound(m *memory) {
+	x.mem = m
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.chargeLocked()
+}
+
+// chargeLocked charges what the index takes now.
+func (x *index) chargeLocked() {
+	if x.mem == nil {
+		return
+	}
+	if held, retained := x.mu.tree.bytes(); held+retained != x.mu.charged {
+		x.mem.used.Add(held + retained - x.mu.charged)
+		x.mu.charged = held + retained
+	}
+}
+
+// bytes returns what the index takes, and what frozen views alone still need.
+func (x *index) bytes() (held, retained int64) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.mu.tree.bytes()
 }
 
 func newIndex() *index {
@@ -26,12 +55,14 @@ func (x *index) insert(key []byte) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.mu.tree.insert(text(key))
+	x.chargeLocked()
 }
 
 func (x *index) remove(key []byte) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.mu.tree.remove(text(key))
+	x.chargeLocked()
 }
 
 // clear takes away all keys at once. Views that are frozen stay as they are.
@@ -41,7 +72,11 @@ func (x *index) clear() {
 	t := &x.mu.tree
 	fresh := newTree()
 	fresh.epoch, fresh.freezes = t.epoch, t.freezes
+	if held, retained := t.bytes(); t.freezes > 0 {
+		fresh.retained = held + retained
+	}
 	*t = fresh
+	x.chargeLocked()
 }
 
 // freeze returns a view of the index as it is now, which the caller releases, once.
@@ -50,7 +85,9 @@ func (x *index) freeze() treeView {
 	defer x.mu.Unlock()
 	t := &x.mu.tree
 	t.epoch++
-	t.freezes++
+	if t.freezes++; t.freezes == 1 {
+		t.slabs.dropped = 0
+	}
 	return t.view()
 }
 
@@ -58,7 +95,8 @@ func (x *index) freeze() treeView {
 func (x *index) release() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.mu.tree.freezes--
+	x.mu.tree.release()
+	x.chargeLocked()
 }
 
 // ascend and descend are those of the tree. With the items they return the slabs in which

@@ -42,6 +42,8 @@ type keySlabs struct {
 	slabs   []keySlab // by number
 	used    int64     // sum over the slabs
 	dead    int64     // sum over the slabs
+	held    int64     // bytes of all slabs
+	dropped int64     // bytes of those that have gone since a view was frozen
 	current uint32    // takes the next keys, if there is any slab
 	free    []uint32  // numbers of slabs that have gone
 
@@ -97,6 +99,7 @@ func (k *keySlabs) add(size int) {
 		k.slabs = append(k.slabs, keySlab{})
 	}
 	k.replace(k.current, make([]byte, bytes))
+	k.held += int64(bytes)
 	if s := k.slabs[old]; old != k.current && s.used > 0 && s.dead == s.used {
 		k.drop(old)
 	}
@@ -115,6 +118,8 @@ func (k *keySlabs) drop(id uint32) {
 	k.used -= int64(k.slabs[id].used)
 	k.dead -= int64(k.slabs[id].dead)
 	k.slabs[id] = keySlab{}
+	bytes := int64(len(k.set.data[id]))
+	k.held, k.dropped = k.held-bytes, k.dropped+bytes
 	k.replace(id, nil)
 	k.free = append(k.free, id)
 	if k.victim == int(id) {

@@ -46,10 +46,12 @@ func (s *Store) load(h rdb.Header) (*loader, error) {
 	if s.table.Load() == nil {
 		return nil, ErrClosed
 	}
+	t := newTable(h.Seed, h.Shards)
+	t.bound(s.newMemory(h.Shards))
 	return &loader{
 		store:  s,
 		begin:  h.Position.Offset,
-		table:  newTable(h.Seed, h.Shards),
+		table:  t,
 		log:    backlog.NewLogAt(h.Lineage, h.Position.Offset, &s.opts),
 		shards: make([]loadShard, h.Shards),
 	}, nil

@@ -35,6 +35,21 @@ type Options struct {
 	// [DefaultMaxTxKeys]; more than 65,536, which is what a record holds, means that.
 	MaxTxKeys int
 
+	// MaxBytes bounds what the store takes: the table, the slabs with the dead bytes in
+	// them, the index, the deadlines, and the log's window, as [Stats] has them. Eviction
+	// says what becomes of a write that would pass it. 0 and negative mean no bound. A
+	// store that follows another keeps what it is sent, whatever that takes; as soon
+	// as it takes writes, it comes down to the bound step by step, with each of them.
+	//
+	// LogBytes counts against it, whether or not the log holds that much. If that is 0,
+	// it means a sixteenth of MaxBytes, [backlog.DefaultMaxBytes] at most. When MaxBytes is
+	// less than [MinMaxBytes], or the log leaves less than half of that, every write that
+	// takes memory returns an [*InvalidError].
+	MaxBytes int64
+
+	// Eviction is what happens at MaxBytes.
+	Eviction Eviction
+
 	// OnLostTail is called when the store, as a follower, is about to take over a
 	// state without changes that it had logged: once the state is complete and
 	// verified, or, with DropFirst of package repl, before the old one is dropped. It

@@ -62,6 +62,11 @@ func newSegment(groups int, depth uint8, epoch uint64) *segment {
 	return &segment{groups: make([]group, groups), depth: depth, epoch: epoch}
 }
 
+// newMarkedSegment returns a segment with room for marks behind its groups.
+func newMarkedSegment(groups int, depth uint8, epoch uint64) *segment {
+	return &segment{groups: make([]group, groups+markGroups(groups))[:groups], depth: depth, epoch: epoch}
+}
+
 // limit returns how many keys the segment takes before it has to grow: seven
 // eighths of its slots. When the directory bits are used up, all of them.
 func (s *segment) limit() int {
@@ -74,8 +79,9 @@ func (s *segment) limit() int {
 
 // clone returns a copy for the shard's present epoch.
 func (s *segment) clone(epoch uint64) *segment {
-	c := newSegment(len(s.groups), s.depth, epoch)
+	c := &segment{groups: make([]group, cap(s.groups))[:len(s.groups)], depth: s.depth, epoch: epoch}
 	copy(c.groups, s.groups)
+	s.copyMarks(c)
 	c.keys = s.keys
 	return c
 }
@@ -125,6 +131,9 @@ func (s *segment) remove(i uint64, n int) {
 	atomic.StoreUint64(&g[0], g[0]&^(0xff<<(8*n)))
 	atomic.StoreUint64(&g[1+n], 0)
 	s.keys--
+	if cap(s.groups) > len(s.groups) {
+		setMark(&s.groups[0], mask, i, n, 0)
+	}
 	for ; home != i; home = (home + 1) & mask {
 		p := &s.groups[home]
 		if p[0]>>passedShift != passedMax {

@@ -30,6 +30,9 @@ func (s *Store) Set(key string, value []byte, opts ...SetOption) error {
 		return err
 	}
 	end, err := s.set(key, value, deadline, c)
+	for try := 0; s.madeRoom(&err, try); try++ {
+		end, err = s.set(key, value, deadline, c)
+	}
 	if err != nil || end == 0 {
 		return s.unchanged(err)
 	}
@@ -95,7 +98,12 @@ func (s *Store) set(key string, value []byte, deadline int64, c conditions) (end
 // put encodes an entry, logs it and shows it. The shard must be locked; at is
 // where the key stands in it.
 func (s *Store) put(sh *shard, h uint64, at *found, key string, value []byte, deadline int64, sum uint64, big []byte) (end int64, err error) {
-	r, err := sh.prepare(h, at, rdb.EntrySize(len(key), len(value), deadline), big)
+	size := rdb.EntrySize(len(key), len(value), deadline)
+	if err := s.admit(sh, h, at, size); err != nil {
+		return 0, err
+	}
+	r, err := sh.prepare(h, at, size, big)
+	sh.admitted()
 	if err != nil {
 		return 0, err
 	}
@@ -107,6 +115,7 @@ func (s *Store) put(sh *shard, h uint64, at *found, key string, value []byte, de
 		return 0, err
 	}
 	sh.publish(h, at, r, deadline, sum)
+	s.evictFor(sh, size)
 	return end, nil
 }
 
@@ -118,5 +127,8 @@ func (s *Store) delete(sh *shard, h uint64, at *found, key string, kind byte) (e
 		return 0, err
 	}
 	sh.remove(h, at)
+	if kind == kindExpired {
+		s.counts.expiries.Add(1)
+	}
 	return end, nil
 }

@@ -15,7 +15,9 @@ type shard struct {
 	seed  uint64                // of the table
 	index *index                // of the table; nil when there is none
 
-	_ [24]byte // keep what writers change off the readers' cache line
+	mem *memory // of the table; nil when nothing bounds it
+
+	_ [16]byte // keep what writers change off the readers' cache line
 
 	// version is raised under the lock before anything in the shard changes that
 	// shows. Who has found something in the shard while it was locked, and finds the
@@ -28,6 +30,7 @@ type shard struct {
 		sum       uint64 // of the entries' sums
 		arena     arena
 		deadlines deadlines
+		bytes     footprint
 
 		epoch   uint64 // how many views have been frozen; see freeze.go
 		freezes int    // how many of them are in use
@@ -173,7 +176,7 @@ func (sh *shard) prepare(hash uint64, at *found, size int, big []byte) (reservat
 			return reservation{}, err
 		}
 	}
-	return sh.reserve(size, big)
+	return sh.reserveIn(sh.keeps(hash, at), size, big)
 }
 
 // publish shows an entry, encoded in r, to readers: in the place of the one at
@@ -198,14 +201,19 @@ func (sh *shard) put(hash uint64, at *found, r reservation, deadline int64, sum 
 		}
 		sh.own(hash).insert(tag(hash), ref)
 		m.keys++
-		m.deadlines.add(deadline, hash)
+		if deadline != 0 {
+			m.deadlines.add(deadline, hash)
+			sh.chargeDeadlines()
+		}
 		return
 	}
 	m.sum -= at.sum()
 	sh.replace(hash, at.i, at.n, ref)
+	sh.use(hash, at.i, at.n)
 	if at.deadline != deadline {
 		m.deadlines.remove(at.deadline, hash)
 		m.deadlines.add(deadline, hash)
+		sh.chargeDeadlines()
 	}
 	sh.kill(at.ref, at.size)
 }
@@ -227,7 +235,10 @@ func (sh *shard) take(hash uint64, at *found) {
 	m.sum -= at.sum()
 	m.keys--
 	sh.own(hash).remove(at.i, at.n)
-	m.deadlines.remove(at.deadline, hash)
+	if at.deadline != 0 {
+		m.deadlines.remove(at.deadline, hash)
+		sh.chargeDeadlines()
+	}
 	if m.keys == 0 && len(m.arena.data) != firstSlabBytes {
 		// Nothing is left to compact, but the slab that is being filled and
 		// the segments would stay as large as the shard once was. The smallest
@@ -245,6 +256,7 @@ func (sh *shard) clear() {
 		return // one of many clears in a row
 	}
 	sh.version.Add(1)
+	sh.chargeCleared()
 	// A set that readers have not seen: find tells sets apart by their address.
 	sh.dir.Store(noKeys)
 	sh.slabs.Store(newSlabSet())

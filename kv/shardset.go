@@ -27,3 +27,5 @@ func (t *table) unlockSome(set *shardSet) {
 		}
 	}
 }
+
+func (set *shardSet) has(n int) bool { return set[n/64]&(1<<(n%64)) != 0 }

@@ -29,6 +29,8 @@ type Store struct {
 	table   atomic.Pointer[table] // nil when closed
 
 	maxRetries, maxTxKeys int
+	maxBytes              int64
+	eviction              Eviction
 	onLostTail            func(LostTail)
 
 	clock     clock
@@ -36,6 +38,7 @@ type Store struct {
 	waiters   waiters
 	expirer   expirer
 	watching  watching
+	counts    counts
 	enders    enders
 
 	// applying is the offset at which the records begin that Apply has logged
@@ -61,11 +64,16 @@ func New(opts *Options) *Store {
 		opts = &Options{}
 	}
 	s := &Store{
-		opts:       backlog.Options{MaxBytes: opts.LogBytes, MaxAge: opts.LogAge},
+		opts:       boundedLog(opts),
 		ordered:    opts.Ordered,
 		maxRetries: opts.maxRetries(),
 		maxTxKeys:  opts.maxTxKeys(),
+		maxBytes:   opts.MaxBytes,
+		eviction:   opts.Eviction,
 		onLostTail: opts.OnLostTail,
+	}
+	if s.maxBytes > 0 && s.eviction != NoEviction {
+		s.counts.lookups.stripes = new([lookupStripes]lookupStripe)
 	}
 	s.log = backlog.NewLog(&s.opts)
 	s.table.Store(s.emptyTable())
@@ -76,7 +84,9 @@ func New(opts *Options) *Store {
 
 // emptyTable returns a table to begin with.
 func (s *Store) emptyTable() *table {
-	t := newSeededTable()
+	shards := boundedShards(s.maxBytes)
+	t := newSeededTable(shards)
+	t.bound(s.newMemory(shards))
 	if s.ordered {
 		t.setIndex(newIndex())
 	}

@@ -19,6 +19,7 @@ type table struct {
 	shift  uint // of the hash, to get the shard's number
 	shards []shard
 	index  *index // nil when there is none
+	mem    *memory
 }
 
 func newTable(seed uint64, shards int) *table {
@@ -30,17 +31,26 @@ func newTable(seed uint64, shards int) *table {
 }
 
 // newSeededTable returns an empty table that nobody who chooses keys can foresee.
-func newSeededTable() *table {
+func newSeededTable(shards int) *table {
 	var seed [8]byte
 	rand.Read(seed[:]) // never fails: crypto/rand ends the program instead
-	return newTable(binary.LittleEndian.Uint64(seed[:]), tableShards)
+	return newTable(binary.LittleEndian.Uint64(seed[:]), shards)
 }
 
 // setIndex gives a table that nobody else knows yet an index of exactly its keys.
 func (t *table) setIndex(x *index) {
 	t.index = x
+	x.bound(t.mem)
 	for i := range t.shards {
 		t.shards[i].index = x
+	}
+}
+
+// bound gives a table that is still empty what bounds it, if anything does.
+func (t *table) bound(m *memory) {
+	t.mem = m
+	for i := range t.shards {
+		t.shards[i].mem = m
 	}
 }
 

@@ -33,6 +33,29 @@ type tree struct {
 
 	epoch   uint64 // how many views have been frozen
 	freezes int    // how many of them are in use
+
+	nodes    int64 // bytes of all nodes
+	retained int64 // bytes of nodes that frozen views alone still need
+}
+
+const (
+	leafBytes  = int64(unsafe.Sizeof(leaf{}))
+	innerBytes = int64(unsafe.Sizeof(inner{}))
+)
+
+// bytes returns what the tree takes, and what frozen views alone still need.
+func (t *tree) bytes() (held, retained int64) {
+	if t.freezes > 0 {
+		retained = t.retained + t.slabs.dropped
+	}
+	return t.nodes + t.slabs.held, retained
+}
+
+// release says that a frozen view will not be read any more.
+func (t *tree) release() {
+	if t.freezes--; t.freezes == 0 {
+		t.retained, t.slabs.dropped = 0, 0
+	}
 }
 
 // A leaf has the items up to n, in order. It may be empty.
@@ -87,6 +110,7 @@ func (t *tree) ownLeaf(child *unsafe.Pointer) *leaf {
 		c := *l
 		c.epoch = t.epoch
 		l, *child = &c, unsafe.Pointer(&c)
+		t.retained += leafBytes
 	}
 	return l
 }
@@ -98,6 +122,7 @@ func (t *tree) ownInner(child *unsafe.Pointer) *inner {
 		c := *in
 		c.epoch = t.epoch
 		in, *child = &c, unsafe.Pointer(&c)
+		t.retained += innerBytes
 	}
 	return in
 }
@@ -106,6 +131,7 @@ func (t *tree) ownInner(child *unsafe.Pointer) *inner {
 func (t *tree) insert(key string) {
 	if t.root == nil {
 		t.root = unsafe.Pointer(&leaf{epoch: t.epoch})
+		t.nodes += leafBytes
 	}
 	b := boundAt(key)
 	right, separator := t.insertBelow(&t.root, t.height, &b)
@@ -114,6 +140,7 @@ func (t *tree) insert(key string) {
 		root.children[0], root.children[1] = t.root, right
 		root.separators[0] = separator
 		t.root = unsafe.Pointer(root)
+		t.nodes += innerBytes
 		t.height++
 	}
 }
@@ -142,6 +169,7 @@ func (t *tree) insertLeaf(l *leaf, b *bound) (right unsafe.Pointer, separator in
 		return nil, indexKey{}
 	}
 	r := &leaf{epoch: t.epoch}
+	t.nodes += leafBytes
 	// A key behind all of a leaf is most likely one of an ascending series. The leaf
 	// stays full then: the next keys go to the right.
 	cut := leafItems / 2
@@ -172,6 +200,7 @@ func (t *tree) insertChild(in *inner, i int, right unsafe.Pointer, separator ind
 		return nil, indexKey{}
 	}
 	r := &inner{epoch: t.epoch}
+	t.nodes += innerBytes
 	if i == fanout-1 {
 		r.n, r.children[0] = 1, right
 		return unsafe.Pointer(r), separator

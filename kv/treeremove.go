@@ -11,9 +11,18 @@ func (t *tree) remove(key string) {
 	died, _ := t.removeBelow(&t.root, t.height, &b)
 	for t.height > 0 && (*inner)(t.root).n == 1 {
 		t.root = (*inner)(t.root).children[0]
+		t.gone(innerBytes)
 		t.height--
 	}
 	t.compact(died)
+}
+
+// gone counts a node of so many bytes that has left the tree.
+func (t *tree) gone(bytes int64) {
+	t.nodes -= bytes
+	if t.freezes > 0 {
+		t.retained += bytes // a view may have it
+	}
 }
 
 // removeBelow removes a key below child. It returns how many bytes of long keys that
@@ -44,10 +53,12 @@ func (t *tree) merge(in *inner, i, height int) (died int) {
 	for j := max(i-1, 0); j <= i && j+1 < in.n; j++ {
 		if height == 0 {
 			if t.mergeLeaves(in, j) {
+				t.gone(leafBytes)
 				return t.slabs.kill(in.drop(j))
 			}
 		} else if t.mergeInner(in, j) {
 			in.drop(j) // the separator has gone down
+			t.gone(innerBytes)
 			return 0
 		}
 	}

@@ -46,6 +46,9 @@ func (s *Store) CompareAndSwap(key string, old, new []byte) (bool, error) {
 		return false, err
 	}
 	end, err := s.compareAndSwap(key, old, new)
+	for try := 0; s.madeRoom(&err, try); try++ {
+		end, err = s.compareAndSwap(key, old, new)
+	}
 	if end == 0 {
 		return false, s.unchanged(err)
 	}
@@ -75,6 +78,9 @@ func (s *Store) Expire(key string, d time.Duration) (bool, error) {
 		return false, &InvalidError{Field: "Expire", Value: d}
 	}
 	end, err := s.redate(key, now+ms)
+	for try := 0; s.madeRoom(&err, try); try++ {
+		end, err = s.redate(key, now+ms)
+	}
 	if end == 0 {
 		return false, s.unchanged(err)
 	}
@@ -86,6 +92,9 @@ func (s *Store) Expire(key string, d time.Duration) (bool, error) {
 // [ErrClosed] and the errors of the log's gate and settler.
 func (s *Store) Persist(key string) (bool, error) {
 	end, err := s.redate(key, 0)
+	for try := 0; s.madeRoom(&err, try); try++ {
+		end, err = s.redate(key, 0)
+	}
 	if end == 0 {
 		return false, s.unchanged(err)
 	}
@@ -104,7 +113,12 @@ func (s *Store) redate(key string, deadline int64) (end int64, err error) {
 	if !at.ok() || s.clock.reached(at.deadline) || at.deadline == 0 && deadline == 0 {
 		return 0, nil
 	}
+	size := rdb.EntrySize(len(key), len(at.value), deadline)
+	if err := s.admit(sh, h, &at, size); err != nil {
+		return 0, err
+	}
 	r, err := sh.redated(h, &at, deadline)
+	sh.admitted()
 	if err != nil {
 		return 0, err
 	}
@@ -114,6 +128,7 @@ func (s *Store) redate(key string, deadline int64) (end int64, err error) {
 		return 0, err
 	}
 	sh.publish(h, &at, r, deadline, rdb.EntrySum(key, at.value, deadline))
+	s.evictFor(sh, size)
 	return end, nil
 }
 
