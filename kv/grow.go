@@ -66,6 +66,7 @@ func (sh *shard) makeRoomFor(steps []step, inserts int) error {
 func (sh *shard) double(old *segment) {
 	s := sh.segments()(max(1, 2*len(old.groups)), 0, sh.mu.epoch)
 	old.each(s.build)
+	old.carryMarks(s)
 	d := newDirectory(s, sh.mu.epoch)
 	sh.chargeReplaced(s.bytes()+d.bytes(), old.bytes()+sh.dir.Load().bytes())
 	sh.dir.Store(d)
@@ -87,6 +88,7 @@ func (sh *shard) split(d *directory, i int) {
 			high.build(tag, ref)
 		}
 	})
+	old.carryMarks(low, high)
 	sh.chargeReplaced(low.bytes()+high.bytes(), old.bytes())
 	deeper := old.depth == d.depth
 	if deeper {

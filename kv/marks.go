@@ -11,7 +11,7 @@ import (
 //
 // A reader raises a mark, up to a limit that is soon reached: what is read all the time
 // is only looked at, and its cache line stays with all processors. Two that raise one word
-// at once may lose one of the two. Growth forgets the marks of the segment that it replaces.
+// at once may lose one of the two.
 
 // markLimit is the highest mark, by policy.
 func (e Eviction) markLimit() uint64 {
@@ -51,6 +51,41 @@ func (s *segment) copyMarks(to *segment) {
 	mask := uint64(len(s.groups) - 1)
 	for i := 0; i < len(s.groups) && cap(s.groups) > len(s.groups); i++ {
 		*markWord(&to.groups[0], mask, uint64(i)) = atomic.LoadUint64(markWord(&s.groups[0], mask, uint64(i)))
+	}
+}
+
+// carryMarks gives the marks of s to the segments that come in its place.
+func (s *segment) carryMarks(to ...*segment) {
+	if cap(s.groups) == len(s.groups) {
+		return
+	}
+	mask := uint64(len(s.groups) - 1)
+	for i := range s.groups {
+		marks := atomic.LoadUint64(markWord(&s.groups[0], mask, uint64(i)))
+		for n := 0; marks != 0; n, marks = n+1, marks>>8 {
+			if level := marks & 0xff; level != 0 {
+				for _, t := range to {
+					t.markSlot(slot(s.groups[i][1+n]), level)
+				}
+			}
+		}
+	}
+}
+
+// markSlot sets the mark of a slot, if the segment has it.
+func (s *segment) markSlot(ref slot, level uint64) {
+	mask := uint64(len(s.groups) - 1)
+	for i, left := uint64(ref)&mask, len(s.groups); left > 0; i, left = (i+1)&mask, left-1 {
+		g := &s.groups[i]
+		for n := range groupSlots {
+			if slot(g[1+n]) == ref {
+				setMark(&s.groups[0], mask, i, n, level)
+				return
+			}
+		}
+		if g[0]>>passedShift == 0 {
+			return
+		}
 	}
 }
 
