@@ -48,6 +48,9 @@ const (
 // copied to the end of the arena; then its slab, empty, leaves the set.
 func (sh *shard) compact(died int) {
 	a := &sh.mu.arena
+	if sh.mem != nil && sh.mem.room() < 0 && a.left() < compactBytes {
+		return // no slab to move to: a write that needs memory empties one at once
+	}
 	if a.victim != 0 && sh.held(a.victim) {
 		a.victim = 0 // a view was frozen since it was chosen
 	}

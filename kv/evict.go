@@ -290,9 +290,12 @@ func (sh *shard) evict(c *candidate) {
 // evictSoonest is evictSome for EvictTTL: it evicts the keys of the shard whose deadlines
 // come first. What they leave is dead bytes.
 func (s *Store) evictSoonest(sh *shard, spare *spared) (freed int, ok bool, err error) {
+	if sh.mu.freezes > 0 {
+		return 0, false, nil // what is evicted would be kept by a view
+	}
 	gone := make([]candidate, 0, evictEntries)
 	for _, d := range sh.due(math.MaxInt64-1, evictEntries) {
-		if at := sh.locate(d.hash, text(d.key)); !spare.has(sh, d.hash) && !sh.held(at.ref.slab()) {
+		if at := sh.locate(d.hash, text(d.key)); !spare.has(sh, d.hash) {
 			gone = append(gone, candidate{hash: d.hash, ref: at.ref, entry: at.entry})
 			freed += aligned(at.size)
 		}

@@ -38,7 +38,7 @@ const (
 
 	// moveShare is the share of MaxBytes, one part in so many, that writers leave to
 	// the entries that are moved when slabs are emptied.
-	moveShare = 128
+	moveShare = 100
 
 	// slabCost is what the shard's lists take for each slab, and deadlineBytes what the
 	// index of deadlines does for each, after many have come and gone.

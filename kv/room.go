@@ -86,6 +86,9 @@ func (sh *shard) need(hash uint64, total, n, inserts int) (need int64) {
 		slab := sh.nextSlabBytes(n)
 		need = slabBytes(slab) * int64(1+total/slab)
 	}
+	if sh.mu.deadlines.tree != nil && sh.mem.tight() {
+		need += int64(max(inserts, 1)) * deadlineBytes
+	}
 	if inserts == 0 {
 		return need
 	}

@@ -35,9 +35,8 @@ type Stats struct {
 	Misses int64 `json:"misses"`
 }
 
-// Stats returns what the store holds now. It takes the locks of the store's shards, one
-// after the other, and counts as Len does. After Close it has only what was counted since
-// New.
+// Stats returns what the store holds at one moment. It holds up writers for microseconds,
+// as Snapshot does. After Close it has only what was counted since New.
 func (s *Store) Stats() Stats {
 	st := Stats{
 		MaxBytes:  max(s.maxBytes, 0),
@@ -45,23 +44,21 @@ func (s *Store) Stats() Stats {
 		Expiries:  s.counts.expiries.Load(),
 	}
 	st.Hits, st.Misses = s.counts.lookups.sum()
-	t := s.table.Load()
+	t := s.lockAll()
 	if t == nil {
 		return st
 	}
+	defer t.unlock()
 	now := s.clock.now()
 	st.TableBytes = int64(len(t.shards)) * int64(unsafe.Sizeof(shard{}))
 	for i := range t.shards {
-		sh := &t.shards[i]
-		sh.mu.Lock()
-		m := &sh.mu
+		m := &t.shards[i].mu
 		st.Keys += m.keys - m.deadlines.passed(now)
 		st.TableBytes += m.bytes.table
 		st.ArenaBytes += m.bytes.slabs
 		st.DeadBytes += m.arena.dead
 		st.DeadlineBytes += m.bytes.dated
 		st.RetainedBytes += m.bytes.retained
-		m.Unlock()
 	}
 	if t.index != nil {
 		held, retained := t.index.bytes()
