@@ -104,15 +104,14 @@ func (f *feed) run() error {
 		f.link.close(f.listen())
 	}()
 	err := f.send()
-	for _, why := range []error{backlog.ErrTrimmed, backlog.ErrReset, ErrForked, ErrClosed} {
-		if errors.Is(err, why) {
-			f.link.refuse(err) // the follower should know
-		}
-	}
+	told := f.sayWhy(err)
 	f.link.close(err)
 	<-listening
 	f.link.release()
-	err = linkError("serve", f.link.peer, f.link.because(err))
+	if !told { // else the follower may have been the first to close, because of it
+		err = f.link.because(err)
+	}
+	err = linkError("serve", f.link.peer, err)
 
 	f.account().end(err)
 	f.beats.Stop()
@@ -128,6 +127,17 @@ func (f *feed) run() error {
 		call(f.link.peer, err)
 	}
 	return err
+}
+
+// sayWhy tells the follower why its link ends, if that is something it should know.
+func (f *feed) sayWhy(err error) bool {
+	for _, why := range []error{backlog.ErrTrimmed, backlog.ErrReset, ErrForked, ErrClosed} {
+		if errors.Is(err, why) {
+			f.link.refuse(err)
+			return true
+		}
+	}
+	return false
 }
 
 // send writes all that goes to the follower.
