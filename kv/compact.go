@@ -80,9 +80,9 @@ func (sh *shard) compact(died int) {
 // slack returns how many dead bytes below the bound emptying a slab has to begin. Its
 // living entries become dead bytes too, until it goes: five eighths of a slab is more
 // than a victim's living part and what dies meanwhile. One that is emptied at once needs
-// none.
+// none; where slabs are being made, there may be others of twice the size.
 func (a *arena) slack() int64 {
-	if len(a.data) <= wholeBytes {
+	if len(a.data) <= wholeBytes/2 {
 		return 0
 	}
 	return int64(len(a.data)) * 5 / 8

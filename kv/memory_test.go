@@ -26,7 +26,8 @@ func fewShards(t *testing.T, n int) *kv.Store {
 
 // After any number of random overwrites no more than a third of the slabs is dead.
 func TestDeadShareIsBounded(t *testing.T) {
-	keys, writes := 60_000, 600_000
+	// Of those with random sizes, shards are where slabs become too large to be emptied at once.
+	keys, writes := 52_000, 600_000
 	if raceEnabled {
 		keys, writes = 8000, 32_000
 	}
@@ -35,7 +36,7 @@ func TestDeadShareIsBounded(t *testing.T) {
 		"random sizes": func(r *rand.Rand) int { return r.IntN(400) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := fewShards(t, max(1, keys/500))
+			s := fewShards(t, max(1, keys/1000))
 			r := rand.New(rand.NewPCG(5, 6))
 			value := []byte(strings.Repeat("v", 400))
 			for i := range keys {
@@ -54,7 +55,7 @@ func TestDeadShareIsBounded(t *testing.T) {
 			if worst > 1.0/3 {
 				t.Errorf("dead share rose to %.3f", worst)
 			}
-			if worstShard > 0.358 { // one shard may be a little above the others
+			if worstShard > 0.35 { // one shard may be a little above the others
 				t.Errorf("dead share of one shard rose to %.3f", worstShard)
 			}
 			if worst < 0.1 {
