@@ -237,7 +237,7 @@ func TestMessageWithoutEnd(t *testing.T) {
 
 func TestUnknownHeaders(t *testing.T) {
 	for _, bad := range [][]byte{
-		forgery(0, 0, 0, 0, nil), forgery(kindHistory+1, 0, 0, 0, nil), forgery(255, 0, 0, 0, nil),
+		forgery(0, 0, 0, 0, nil), forgery(kind(len(kinds)), 0, 0, 0, nil), forgery(255, 0, 0, 0, nil),
 		forgery(kindLog, 2, 1, 0, []byte{0}), forgery(kindLog, 0x80, 1, 0, []byte{0}),
 	} {
 		if _, _, err := player(bytes.NewReader(bad)).next(); !errors.Is(err, ErrProtocol) {

@@ -56,10 +56,13 @@ var kinds = [...]struct {
 	kindHistory:   {"History", maxHandshakeBody},
 }
 
-func (k kind) known() bool { return k >= kindHello && k <= kindHistory }
+func (k kind) known() bool { return int(k) < len(kinds) && kinds[k].name != "" }
 
 // A kindSet is a set of kinds.
-type kindSet uint16
+type kindSet uint32
+
+// All kinds fit.
+var _ [32 - len(kinds)]struct{}
 
 func kindsOf(kinds ...kind) (s kindSet) {
 	for _, k := range kinds {
