@@ -18,6 +18,8 @@ type contents struct {
 	lineage atomic.Pointer[Lineage] // immutable
 	head    atomic.Pointer[chunk]   // oldest held, nil when nothing is held
 
+	own bool // the current history was begun here; see Log.Origin
+
 	tail  *chunk // newest, takes the next record
 	spare []byte // what a chunk before tail left unwritten
 	size  int    // of the last chunk made for several records
@@ -105,7 +107,7 @@ func (h *contents) append(records []byte, big *chunk, l *Log) int64 {
 	}
 	h.tail.newest = now
 	h.end.Store(after)
-	h.trim(l.max, l.age, now)
+	h.trim(l.max, l.age, now, l.mu.hold)
 	return after
 }
 
@@ -171,10 +173,13 @@ func (h *contents) link(c *chunk, base int64) {
 }
 
 // trim gives up the oldest chunks while more than maxBytes are held, or while
-// all their records are older than age; the tail always stays.
-func (h *contents) trim(maxBytes int64, age time.Duration, now time.Time) {
+// all their records are older than age; the tail always stays, and what ends behind hold.
+func (h *contents) trim(maxBytes int64, age time.Duration, now time.Time, hold int64) {
 	for c := h.head.Load(); c != h.tail; c = h.head.Load() {
 		next := c.next.Load()
+		if next.base > hold {
+			return
+		}
 		if h.end.Load()-c.base <= maxBytes && (age == 0 || now.Sub(c.lastAppend(next)) <= age) {
 			return
 		}

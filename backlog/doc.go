@@ -48,6 +48,13 @@
 // lineage with the log's own and says whether the follower may go on from
 // where it stands, or which [Refusal] keeps it from doing so.
 //
+// # Journals
+//
+// A store that is kept on disk has a journal, which is one more reader. [Log.Hold] keeps
+// what is not on disk yet from being given up, [Log.Share] keeps it from followers, and
+// [Log.SetStoreGate] refuses writes when the disk does. [Log.Origin] tells what a journal
+// has to remember beside the records.
+//
 // # Concurrency
 //
 // An append holds the log's one lock for the length of one copy. Readers take
@@ -60,6 +67,6 @@
 //
 // The files in the order in which a write passes through them: record.go
 // (framing), log.go (append), contents.go and chunk.go (storage and trim),
-// reader.go (out again), gate.go (who may write); position.go, lineage.go,
+// reader.go (out again), gate.go (who may write), journal.go (what a journal needs); position.go, lineage.go,
 // extend.go and refusal.go say where.
 package backlog

@@ -33,7 +33,7 @@ func (l *Log) Extend(theirs Lineage) error {
 	if err := l.extend(theirs); err != nil {
 		return err
 	}
-	l.wake()
+	l.wakeAll()
 	return nil
 }
 
@@ -53,5 +53,6 @@ func (l *Log) extend(theirs Lineage) error {
 	}
 	theirs.Earlier = slices.Clone(theirs.Earlier)
 	h.lineage.Store(&theirs)
+	h.own = false
 	return nil
 }

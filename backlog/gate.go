@@ -14,21 +14,38 @@ type Settler func(end int64) error
 
 // SetGate installs the gate that every later [Log.Append] has to pass; nil
 // opens the log to all. When SetGate returns, no append that an earlier gate
-// let in is still under way.
+// let in is still under way. It is for whoever decides which node writes.
 func (l *Log) SetGate(g Gate) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.gate = g
 }
 
+// SetStoreGate is SetGate for the store that the log belongs to, which may have a say
+// too: its disk takes no more, for example. It is asked after the other one.
+func (l *Log) SetStoreGate(g Gate) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.storeGate = g
+}
+
 // Closed returns the error with which a write would be refused now, or nil.
 func (l *Log) Closed() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.mu.gate == nil {
-		return nil
+	return l.closedLocked()
+}
+
+func (l *Log) closedLocked() error {
+	if l.mu.gate != nil {
+		if err := l.mu.gate(); err != nil {
+			return err
+		}
 	}
-	return l.mu.gate()
+	if l.mu.storeGate != nil {
+		return l.mu.storeGate()
+	}
+	return nil
 }
 
 // SetSettler installs the function that [Log.Settle] calls; nil removes it.

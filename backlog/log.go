@@ -38,7 +38,12 @@ type Log struct {
 	mu struct {
 		sync.Mutex // guards the stores to held and to what it points to; held for one copy
 		gate       Gate
+		storeGate  Gate
+		forkFirst  bool  // the next Append begins a new history
+		hold       int64 // what begins here is not trimmed; noHold for nothing
 	}
+
+	shared atomic.Int64 // up to where readers that are bound by it go; stored under mu
 
 	sleepers atomic.Int64 // len of sleep.readers; nonzero makes an append wake them
 	sleep    struct {
@@ -49,7 +54,9 @@ type Log struct {
 
 // NewLog returns an empty log at offset 0 of a new history.
 func NewLog(opts *Options) *Log {
-	return NewLogAt(Lineage{Current: NewHistory()}, 0, opts)
+	l := NewLogAt(Lineage{Current: NewHistory()}, 0, opts)
+	l.Claim()
+	return l
 }
 
 // NewLogAt returns an empty log that continues lineage at offset end, as a
@@ -65,6 +72,8 @@ func NewLogAt(lineage Lineage, end int64, opts *Options) *Log {
 	}
 	lineage.Earlier = slices.Clone(lineage.Earlier)
 	l.held.Store(newContents(&lineage, end))
+	l.mu.hold = noHold
+	l.shared.Store(unbounded)
 	return l
 }
 
@@ -86,10 +95,11 @@ func (l *Log) Append(records []byte) (end int64, err error) {
 func (l *Log) appendGated(records []byte, big *chunk) (int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock() // also when the gate panics
-	if l.mu.gate != nil {
-		if err := l.mu.gate(); err != nil {
-			return 0, err
-		}
+	if err := l.closedLocked(); err != nil {
+		return 0, err
+	}
+	if l.mu.forkFirst {
+		l.forkLocked(NewHistory())
 	}
 	return l.held.Load().append(records, big, l), nil
 }
@@ -178,19 +188,26 @@ func (l *Log) HeldBytes() int64 {
 // Readers that wait are woken: their followers should hear of it.
 func (l *Log) Fork(next History) Position {
 	l.mu.Lock()
+	end := l.forkLocked(next)
+	l.mu.Unlock()
+	l.wakeAll()
+	return Position{History: next, Offset: end}
+}
+
+func (l *Log) forkLocked(next History) (end int64) {
 	h := l.held.Load()
-	end := h.end.Load()
+	end = h.end.Load()
 	lin := h.lineage.Load().Fork(next, end)
 	h.lineage.Store(&lin)
-	l.mu.Unlock()
-	l.wake()
-	return Position{History: next, Offset: end}
+	h.own, l.mu.forkFirst = true, false
+	return end
 }
 
 // Adopt replaces the contents, offsets and lineage of l by those of other, as a
 // node does when a full copy is complete. Readers of either get [ErrReset]; l
-// keeps its window, its gate and its settler. The log other is left empty where
-// it ended.
+// keeps its window, its gates and its settler. The log other is left empty where
+// it ended. A log with a [Log.Hold] holds from the new end on, and one with a [Log.Share]
+// shares nothing, until the next calls.
 func (l *Log) Adopt(other *Log) {
 	taken := other.release()
 	l.mu.Lock()
@@ -199,13 +216,19 @@ func (l *Log) Adopt(other *Log) {
 		taken.empty()
 		taken.first.Store(taken.end.Load())
 	} else {
-		taken.trim(l.max, l.age, time.Now())
+		taken.trim(l.max, l.age, time.Now(), noHold)
+	}
+	if l.mu.hold != noHold { // of the old contents: the new ones are held from their end on
+		l.mu.hold = taken.end.Load()
+	}
+	if l.shared.Load() != unbounded {
+		l.shared.Store(0)
 	}
 	l.held.Store(taken)
 	// Only now: a reader that finds its chunks gone has to see why.
 	old.empty()
 	l.mu.Unlock()
-	l.wake()
+	l.wakeAll()
 }
 
 // release takes the contents out of l.
@@ -214,6 +237,6 @@ func (l *Log) release() *contents {
 	h := l.held.Load()
 	l.held.Store(newContents(h.lineage.Load(), h.end.Load()))
 	l.mu.Unlock()
-	l.wake()
+	l.wakeAll()
 	return h
 }

@@ -21,8 +21,11 @@ type Reader struct {
 	// notices a fork, which brings no records.
 	lineage *Lineage
 
+	bound bool // goes no further than the log shares
+
 	ready  chan struct{} // capacity 1: a token for each time it was woken
 	parked bool          // in log.sleep.readers; guarded by log.sleep.mu
+	waits  int64         // the offset that it waits at; likewise
 }
 
 // NewReader returns a reader whose first record is the one at offset. It
@@ -43,6 +46,19 @@ func (l *Log) readerOf(h *contents, offset int64) (*Reader, error) {
 		return nil, ErrBoundary
 	}
 	return &Reader{log: l, held: h, at: offset, c: c, lineage: h.lineage.Load(), ready: make(chan struct{}, 1)}, nil
+}
+
+// Bind makes the reader go no further than the log shares (see [Log.Share]), as is due
+// for one whose records leave the process. It must be called before Ready.
+func (r *Reader) Bind() { r.bound = true }
+
+// end returns up to where the reader may go.
+func (r *Reader) end() int64 {
+	end := r.held.end.Load()
+	if r.bound {
+		end = min(end, r.log.shared.Load())
+	}
+	return end
 }
 
 // Offset returns where the next record that Next returns begins.
@@ -71,7 +87,7 @@ func (r *Reader) Next(limit int64) ([]byte, error) {
 func (r *Reader) next(limit int64) (b []byte, err error) {
 	// The chunk knows of a record a moment before the log does. A reader goes
 	// by the log: nobody holds what Position does not cover.
-	limit = min(limit, r.held.end.Load())
+	limit = min(limit, r.end())
 	for r.at < limit {
 		if r.c == nil || r.c.dropped.Load() {
 			if r.c, err = r.held.seek(r.at); r.c == nil {
@@ -105,6 +121,7 @@ func (r *Reader) Outdated() bool { return r.log.held.Load() != r.held }
 func (r *Reader) Ready() <-chan struct{} {
 	l := r.log
 	l.sleep.mu.Lock()
+	r.waits = r.at
 	if !r.parked {
 		r.parked = true
 		l.sleep.readers = append(l.sleep.readers, r)
@@ -116,7 +133,7 @@ func (r *Reader) Ready() <-chan struct{} {
 	lineage := r.held.lineage.Load()
 	forked := lineage != r.lineage
 	r.lineage = lineage // one value for each change
-	if forked || r.held.end.Load() > r.at || r.Outdated() {
+	if forked || r.end() > r.at || r.Outdated() {
 		select {
 		case r.ready <- struct{}{}:
 		default:
@@ -128,7 +145,7 @@ func (r *Reader) Ready() <-chan struct{} {
 // Wait blocks until the log holds something behind the reader's offset, or was
 // replaced, or ctx ends; then it returns ctx.Err.
 func (r *Reader) Wait(ctx context.Context) error {
-	for r.held.end.Load() <= r.at && !r.Outdated() {
+	for r.end() <= r.at && !r.Outdated() {
 		select {
 		case <-r.Ready():
 		case <-ctx.Done():
@@ -151,21 +168,30 @@ func (r *Reader) Close() {
 	r.parked = false
 }
 
-// wake wakes every parked reader. A log that nobody waits for pays one load.
+// wake wakes the parked readers for which there is something. A log that nobody waits
+// for pays one load.
 func (l *Log) wake() {
-	if l.sleepers.Load() == 0 {
-		return
+	if l.sleepers.Load() != 0 {
+		l.wakeIf(func(r *Reader) bool { return !r.bound || l.shared.Load() > r.waits })
 	}
+}
+
+// wakeAll wakes every parked reader.
+func (l *Log) wakeAll() { l.wakeIf(func(*Reader) bool { return true }) }
+
+func (l *Log) wakeIf(concerned func(*Reader) bool) {
 	l.sleep.mu.Lock()
-	for _, r := range l.sleep.readers {
+	defer l.sleep.mu.Unlock()
+	l.sleep.readers = slices.DeleteFunc(l.sleep.readers, func(r *Reader) bool {
+		if !concerned(r) {
+			return false
+		}
 		r.parked = false
 		select {
 		case r.ready <- struct{}{}:
 		default:
 		}
-	}
-	clear(l.sleep.readers)
-	l.sleep.readers = l.sleep.readers[:0]
-	l.sleepers.Store(0)
-	l.sleep.mu.Unlock()
+		return true
+	})
+	l.sleepers.Store(int64(len(l.sleep.readers)))
 }

@@ -62,7 +62,9 @@ func (s *Store) newHistory() (*backlog.Log, error) {
 	lineage := s.log.Lineage().Fork(backlog.NewHistory(), end)
 	// One byte is left out. A follower that stood exactly at the end would else be
 	// told that it may go on from there, with contents that are not these.
-	return backlog.NewLogAt(lineage, end+1, &s.opts), nil
+	l := backlog.NewLogAt(lineage, end+1, &s.opts)
+	l.Claim()
+	return l, nil
 }
 
 var _ rdb.Loader = (*loader)(nil)

@@ -70,8 +70,12 @@ func newFeed(n *Node, l *link, reader *backlog.Reader, refusal backlog.Refusal) 
 	return f
 }
 
-// read makes r, which may be nil, the reader of what the follower is sent.
+// read makes r, which may be nil, the reader of what the follower is sent: no more than
+// the log shares.
 func (f *feed) read(r *backlog.Reader) {
+	if r != nil {
+		r.Bind()
+	}
 	f.reader = r
 	f.reads.Store(r)
 }

@@ -1,0 +1,63 @@
+package backlog
+
+import "math"
+
+const (
+	noHold    = math.MaxInt64 // nothing is held beyond the window
+	unbounded = math.MaxInt64 // everything is shared
+)
+
+// Hold keeps what the log holds from offset on, however large that is, until the next
+// call moves the offset on, or Release. It is how a journal that a disk holds up does not
+// lose its place: whoever calls it bounds what is appended meanwhile. Only what lies below
+// the offset is given up, when the window is passed.
+func (l *Log) Hold(offset int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.hold = offset
+}
+
+// Release ends a Hold.
+func (l *Log) Release() { l.Hold(noHold) }
+
+// Share bounds the readers that are bound ([Reader.Bind]) by offset, which must lie between
+// two records, until the next call moves it on. A journal calls it, so that nobody is given
+// records that this node would not know any more if it were killed now. A log of
+// which it was never called shares all.
+func (l *Log) Share(offset int64) {
+	l.mu.Lock()
+	l.shared.Store(offset)
+	l.mu.Unlock()
+	l.wake()
+}
+
+// ShareAll ends the bound of Share.
+func (l *Log) ShareAll() { l.Share(unbounded) }
+
+// Shared returns the offset up to which the log shares its records.
+func (l *Log) Shared() int64 { return min(l.End(), l.shared.Load()) }
+
+// Origin returns the log's lineage, and whether its current history was begun by this log,
+// with [NewLog], [Log.Fork] or [Log.Claim], and not taken over from another node. Only who has
+// begun a history may have appended what nobody else knows.
+func (l *Log) Origin() (lineage Lineage, own bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.held.Load()
+	return *h.lineage.Load(), h.own
+}
+
+// Claim says that the current history was begun here, of a log that was made by [NewLogAt].
+func (l *Log) Claim() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held.Load().own = true
+}
+
+// ForkFirst lets the next [Log.Append] begin a new history. It is for a log that continues
+// one which another node may be writing: as long as this one only follows, nothing changes.
+func (l *Log) ForkFirst() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.forkFirst = true
+}
