@@ -1,8 +1,27 @@
-// Package repltest is a network that breaks on command, for tests of package
-// repl and of programs that use it.
+// Package repltest is a network that breaks on command, and whole groups of nodes on
+// it, for tests of package repl and of programs that use it.
 //
-// A [Network] connects hosts within the process. Each node of a test gets its
-// own view of it, which is a repl.Transport:
+// [New] makes a [Group] from a [Topology], in a testing/synctest bubble, so that hours of
+// it take seconds. Its machines are the program's, and its nodes the real ones:
+//
+//	synctest.Test(t, func(t *testing.T) {
+//		g := repltest.New(t, repltest.Topology[*kv.Store]{
+//			Seats:   repltest.Chain("a", "b", "c"),
+//			Machine: func(name string) *kv.Store { return kv.New(nil) },
+//		}, seed)
+//		g.WaitEqual()
+//		g.Network.Link("a", "b").HalfOpen()
+//		g.Member("a").Machine().Set("key", value)
+//		g.Member("a").Kill()
+//		g.Member("b").Promote()
+//		g.Member("a").Restart("b")
+//		g.WaitEqual()
+//	})
+//
+// What fails says how each member stands, and at the end with which seed.
+//
+// A [Network] does without a group, and without a bubble. It connects hosts within the
+// process. Each node of a test gets its own view of it, which is a repl.Transport:
 //
 //	net := repltest.NewNetwork(seed)
 //	defer net.Close()
@@ -33,6 +52,12 @@
 //
 // The difference between the second and the third is the one between a firewall
 // that has forgotten a connection and a cable that is plugged in again.
+//
+// A process that is stopped, for the length of a garbage collection or by SIGSTOP, is
+// [Host.Stall] to its peers. Its own goroutines and timers go on: no bubble can hold
+// them. What can be held is a machine, by a lock or a channel of the test's in its Apply,
+// Dump or Load, if the wait is for a channel or a timer and not for a mutex, which a
+// bubble does not see through.
 //
 // # What a connection is
 //
@@ -65,5 +90,5 @@
 // (dials), conn.go, endpoint.go (what a node holds), stream.go and mangler.go
 // (what becomes of the bytes), schedule.go (when they arrive); direction.go,
 // link.go, shape.go and fault.go for what breaks; swizzle.go, record.go,
-// stats.go; check.go for other transports.
+// stats.go; check.go for other transports. Groups: topology.go, group.go, member.go.
 package repltest

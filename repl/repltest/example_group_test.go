@@ -1,0 +1,102 @@
+package repltest_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emberkv/ember/kv"
+	"github.com/emberkv/ember/repl"
+	"github.com/emberkv/ember/repl/repltest"
+)
+
+// Sessions is a service: it writes on the master and reads from a replica.
+type Sessions struct{ write, read *kv.Store }
+
+// Login returns when the session can be read, or ctx ends.
+func (s Sessions) Login(ctx context.Context, user, token string) error {
+	if err := s.write.Set(user, []byte(token)); err != nil {
+		return err
+	}
+	return s.read.Wait(ctx, s.write.Position())
+}
+
+// The test of a service: a login while the link to the replica is dead takes until that
+// has been noticed, and no longer. It takes seconds of virtual time, and some
+// milliseconds of ours.
+func ExampleNew() {
+	_ = testLoginDuringAnOutage // go test runs it as TestLoginDuringAnOutage
+	// Output:
+}
+
+func testLoginDuringAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := repltest.New(t, repltest.Topology[*kv.Store]{
+			Seats:   repltest.Star("master", "replica"),
+			Machine: func(string) *kv.Store { return kv.New(nil) },
+		}, 1)
+		g.WaitEqual()
+		service := Sessions{g.Member("master").Machine(), g.Member("replica").Machine()}
+
+		g.Network.Link("master", "replica").HalfOpen() // nobody is told
+		begun := time.Now()
+		if err := service.Login(t.Context(), "ada", "t0ken"); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took > 3*repl.DefaultHeartbeat+time.Second {
+			t.Errorf("the login took %v", took)
+		}
+		g.WaitEqual()
+	})
+}
+
+func TestLoginDuringAnOutage(t *testing.T) { testLoginDuringAnOutage(t) }
+
+func ExampleStar() {
+	fmt.Println(repltest.Star("a", "b", "c"))
+	// Output: [{a } {b a} {c a}]
+}
+
+func ExampleChain() {
+	fmt.Println(repltest.Chain("a", "b", "c"))
+	// Output: [{a } {b a} {c b}]
+}
+
+func ExampleTree() {
+	fmt.Println(repltest.Tree(2, "a", "b", "c", "d", "e", "f"))
+	// Output: [{a } {b a} {c a} {d b} {e b} {f c}]
+}
+
+// A failover: the master dies, a replica takes its place, and the old one comes back
+// under it with what it had.
+func ExampleMember() {
+	_ = func(t *testing.T) { // in a bubble
+		g := repltest.New(t, repltest.Topology[*kv.Store]{
+			Seats:   repltest.Star("a", "b", "c"),
+			Machine: func(string) *kv.Store { return kv.New(nil) },
+		}, 1)
+		g.WaitEqual()
+		g.Member("a").Kill()
+		g.Member("b").Promote()
+		g.Member("c").Follow("b")
+		g.Member("a").Restart("b")
+		g.WaitEqual()
+	}
+	// Output:
+}
+
+// What two stores at one position must have in common is their digest.
+func ExampleTopology() {
+	_ = repltest.Topology[*kv.Store]{
+		Seats:   repltest.Chain("a", "b", "c"),
+		Machine: func(string) *kv.Store { return kv.New(&kv.Options{LogBytes: 64 << 10}) },
+		Options: func(name string) *repl.Options { return &repl.Options{Group: "shop"} },
+		State: func(s *kv.Store) any {
+			d, err := s.Digest()
+			return fmt.Sprint(d, err)
+		},
+	}
+	// Output:
+}
