@@ -392,7 +392,10 @@ func (f *feed) beat() error {
 	f.mu.Lock()
 	f.mu.sentAt, f.mu.written, f.mu.plain = time.Now(), f.link.w.written, f.link.w.plain
 	f.mu.Unlock()
-	h := heartbeat{seq: seq, end: f.n.log.End(), clock: f.n.clock(), path: f.n.path()}
+	h := heartbeat{seq: seq, path: f.n.path()}
+	h.age, h.linked = f.n.freshness()
+	h.clock = f.n.clock()
+	h.end = f.n.log.End() // last of all: there may be more here than is vouched for, not less
 	var b [heartbeatBytes + 4*len(NodeID{})]byte
 	return f.link.w.writeFrame(kindHeartbeat, 0, h.append(b[:0]), nil)
 }

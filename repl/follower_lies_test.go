@@ -83,7 +83,7 @@ func every() map[byte][]byte {
 		msgSyncStart: syncStartBody(0, pos, ledgerShards), msgSyncBegin: positionBody(0, pos),
 		msgBlock:   rdb.AppendBlock(nil, &rdb.Block{First: true, Last: true}),
 		msgSyncEnd: rdb.AppendFooter(nil, rdb.Footer{Position: pos}),
-		msgLog:     logBody(0, record("evil", "x")), msgHeartbeat: int64s(1<<40, 0, 0), msgAck: ackBody(0, 0, 0, 1),
+		msgLog:     logBody(0, record("evil", "x")), msgHeartbeat: beatBody(1<<40, 0, 0), msgAck: ackBody(0, 0, 0, 1),
 	}
 }
 

@@ -294,7 +294,7 @@ func TestHeartbeatsPassInsideAMessage(t *testing.T) {
 		}
 	}
 	if _, _, err := player(bytes.NewReader(slices.Concat(forgery(kindLog, flagMore, 1, 0, []byte{1}),
-		forgery(kindHeartbeat, 0, 24, 1, make([]byte, 24))))).next(); !errors.Is(err, ErrProtocol) {
+		forgery(kindHeartbeat, 0, 33, 1, make([]byte, 33))))).next(); !errors.Is(err, ErrProtocol) {
 		t.Errorf("a heartbeat to an upstream: %v, want ErrProtocol", err)
 	}
 }

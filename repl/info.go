@@ -148,6 +148,9 @@ func (w *infoWriter) whole(name string, d time.Duration) {
 	w.number(name, wholeSeconds(d))
 }
 func (w *infoWriter) seconds(name string, d time.Duration) {
+	if d == -1 { // what is not known, nor ever was
+		d = -time.Second
+	}
 	w.text(name, fmt.Sprintf("%.3f", d.Seconds()))
 }
 

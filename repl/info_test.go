@@ -63,7 +63,7 @@ func statuses() map[string]repl.Status {
 		Role: repl.RoleMaster, Position: at,
 		Lineage:    backlog.Lineage{Current: h2, Earlier: []backlog.Fork{{History: h1, End: 700}}},
 		Window:     backlog.Window{First: 4000, End: 5000, Max: 64 << 20, Age: 12_345 * time.Millisecond},
-		MaxUnacked: 100,
+		MaxUnacked: 100, WhenDown: repl.RefuseStale, MaxStaleness: 5 * time.Second,
 		Followers: []repl.FollowerStatus{
 			{
 				Peer: peer(2, "berlin", "10.0.0.2:7000"), State: repl.FollowerStreaming, Online: true, Sent: 5000, Received: 4950,
@@ -94,7 +94,7 @@ func statuses() map[string]repl.Status {
 	}
 	up := repl.UpstreamStatus{
 		Addr: "10.0.0.1:7000", Peer: repl.Peer{ID: repl.NodeID{1}, Name: "paris", Addr: "10.0.0.1:7000", Upstream: true},
-		State: repl.LinkStreaming, Synced: true, Behind: 50, LastIO: 2700 * time.Millisecond, Partials: 1, Fulls: 1, Attempts: 2,
+		State: repl.LinkStreaming, Synced: true, Behind: 50, Linked: true, Age: 1200 * time.Millisecond, Stale: true, LastIO: 2700 * time.Millisecond, Partials: 1, Fulls: 1, Attempts: 2,
 		LastFull: full, LastPartial: nil, Progress: repl.Progress{Keys: 100, KeysTotal: 100, Bytes: 12_000, BytesTotal: 12_000, Shards: 8, ShardsTotal: 8},
 		Read: 13_000, Compression: rdb.S2, ReadPlain: 39_000, ClockSkew: -25 * time.Millisecond,
 	}

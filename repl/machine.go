@@ -10,7 +10,7 @@ import (
 // A Machine is what is replicated: a state, and the log of the changes to it.
 // *kv.Store is one. Package repl knows nothing of what the records mean.
 //
-// A machine may also implement [Clocked], [Counted] and [Dropped]. It has one [Node] at
+// A machine may also implement [Clocked], [Counted], [Dropped] and [Dated]. It has one [Node] at
 // a time, which the program sees to: a second one would open or close it for writes behind
 // the back of the first. Close that before.
 type Machine interface {
@@ -60,6 +60,13 @@ type Dropped interface {
 	// Drop empties the machine and begins a new, unrelated history. The state that
 	// next describes will follow.
 	Drop(next rdb.Header) error
+}
+
+// Dated is implemented by a machine that can refuse to be read. See Reading.
+type Dated interface {
+	// SetStale says whether the data are older from now on than the node's options let
+	// be read. It must not block, nor call the node.
+	SetStale(stale bool)
 }
 
 func isEmpty(m Machine) bool {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -285,11 +286,16 @@ func parseLog(b []byte) (at, clock int64, records []byte, err error) {
 type heartbeat struct {
 	seq        uint64
 	end, clock int64
+	age        int64    // of the sender's data, in milliseconds; unknownAge for those that nobody has vouched for
+	linked     bool     // the sender is the master, or streams from a node that is linked
 	path       []NodeID // whom the sender follows, whom that follows, and so on
 }
 
+// unknownAge is the age of data of which the master has never been heard to have no more.
+const unknownAge = math.MaxInt64
+
 const (
-	heartbeatBytes = 24
+	heartbeatBytes = 33
 	// maxPath bounds how deep a chain may be.
 	maxPath = 64
 )
@@ -298,6 +304,8 @@ func (h heartbeat) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, h.seq)
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.end))
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.clock))
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.age))
+	b = append(b, flag(h.linked))
 	for _, id := range h.path {
 		b = append(b, id[:]...)
 	}
@@ -305,17 +313,19 @@ func (h heartbeat) append(b []byte) []byte {
 }
 
 func parseHeartbeat(b []byte) (h heartbeat, err error) {
-	if n := len(b) - heartbeatBytes; n < 0 || n%len(NodeID{}) != 0 {
+	if n := len(b) - heartbeatBytes; n < 0 || n%len(NodeID{}) != 0 || b[heartbeatBytes-1] > 1 {
 		return h, fmt.Errorf("%w: heartbeat of %d bytes", ErrProtocol, len(b))
 	}
 	h.seq = binary.LittleEndian.Uint64(b)
-	var err1, err2 error
+	var err1, err2, err3 error
 	h.end, err1 = offset(b[8:])
 	h.clock, err2 = offset(b[16:])
+	h.age, err3 = offset(b[24:])
+	h.linked = b[32] == 1
 	for b = b[heartbeatBytes:]; len(b) > 0; b = b[len(NodeID{}):] {
 		h.path = append(h.path, NodeID(b))
 	}
-	return h, errors.Join(err1, err2)
+	return h, errors.Join(err1, err2, err3)
 }
 
 type ack struct {
@@ -400,7 +410,7 @@ func parsePosition(b []byte) (p backlog.Position, err error) {
 func offset(b []byte) (int64, error) {
 	n := int64(binary.LittleEndian.Uint64(b))
 	if n < 0 {
-		return 0, fmt.Errorf("%w: offset or clock %d", ErrProtocol, n)
+		return 0, fmt.Errorf("%w: offset, clock or age %d", ErrProtocol, n)
 	}
 	return n, nil
 }

@@ -20,7 +20,7 @@ func TestMessagesRoundTrip(t *testing.T) {
 	if got, err := parseHello(h.append(nil)); err != nil || !reflect.DeepEqual(got, h) {
 		t.Errorf("hello: %+v, %v; want %+v", got, err, h)
 	}
-	for _, b := range []heartbeat{{}, {seq: 1 << 60, end: math.MaxInt64, clock: 5, path: []NodeID{{1}, {2}}}} {
+	for _, b := range []heartbeat{{}, {seq: 1 << 60, end: math.MaxInt64, clock: 5, age: unknownAge, linked: true, path: []NodeID{{1}, {2}}}} {
 		if got, err := parseHeartbeat(b.append(nil)); err != nil || !reflect.DeepEqual(got, b) {
 			t.Errorf("heartbeat: %+v, %v; want %+v", got, err, b)
 		}
@@ -171,10 +171,15 @@ func TestNegativeNumbersAreRefused(t *testing.T) {
 		"log clock": func() error { _, _, _, err := parseLog(append(append(make([]byte, 8), minus...), 1)); return err },
 		"empty log": func() error { _, _, _, err := parseLog(make([]byte, logHeadBytes)); return err },
 		"heartbeat end": func() error {
-			_, err := parseHeartbeat(append(append(make([]byte, 8), minus...), make([]byte, 8)...))
+			_, err := parseHeartbeat(append(append(make([]byte, 8), minus...), make([]byte, 17)...))
 			return err
 		},
-		"heartbeat clock": func() error { _, err := parseHeartbeat(append(make([]byte, 16), minus...)); return err },
+		"heartbeat clock": func() error {
+			_, err := parseHeartbeat(append(append(make([]byte, 16), minus...), make([]byte, 9)...))
+			return err
+		},
+		"heartbeat age":  func() error { _, err := parseHeartbeat(append(append(make([]byte, 24), minus...), 0)); return err },
+		"heartbeat link": func() error { _, err := parseHeartbeat(append(make([]byte, 32), 2)); return err },
 		"ack received": func() error {
 			_, err := parseAck(append(append(make([]byte, 8), minus...), make([]byte, 9)...))
 			return err

@@ -81,6 +81,9 @@ func newNode(m Machine, opts *Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, ok := m.(Dated); !ok && o.refuses() {
+		return nil, &OptionError{Field: "machine", Value: fmt.Sprintf("%T", m), Want: "one that can refuse reads, as Reading says"}
+	}
 	n := &Node{machine: m, log: m.Log(), opts: o, changing: make(chan struct{}, 1), leaving: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
 	n.acks = newAcks(n)
@@ -162,13 +165,21 @@ func (n *Node) Close() error {
 	for _, l := range links {
 		l.close(ErrClosed)
 	}
+	n.closeUpstream()
 	n.log.SetSettler(nil) // before those who wait are let go: their next write is not held up
 	n.cancel(ErrClosed)
 	n.wg.Wait()
 	n.changing <- struct{}{} // a change of role that is under way may have set it again
+	n.closeUpstream()
 	n.log.SetSettler(nil)
 	<-n.changing
 	return nil
+}
+
+func (n *Node) closeUpstream() {
+	if up := n.tenure().up; up != nil {
+		up.fresh.close()
+	}
 }
 
 // hello says who and where this node is.
@@ -215,7 +226,8 @@ func (n *Node) path() []NodeID {
 	return up.mu.path // replaced, never changed
 }
 
-// pathChanged lets the feeds tell their followers of it at once.
+// pathChanged lets the feeds tell their followers at once of the path, or whether the
+// node is linked.
 func (n *Node) pathChanged() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -254,6 +266,27 @@ func (n *Node) clock() int64 {
 		return up.clock()
 	}
 	return time.Now().UnixMilli()
+}
+
+// freshness returns for how long this node's log may lack, at its present end, what the
+// master has, in milliseconds, and whether the node is linked. See PROTOCOL.md.
+func (n *Node) freshness() (age int64, linked bool) {
+	up := n.tenure().up
+	if up == nil {
+		return 0, true
+	}
+	old := up.fresh.age()
+	if age = unknownAge; old >= 0 {
+		age = int64((old + time.Millisecond - 1) / time.Millisecond)
+	}
+	return age, up.fresh.linked()
+}
+
+// setStale tells the machine whether it may be read.
+func (n *Node) setStale(stale bool) {
+	if d, ok := n.machine.(Dated); ok {
+		d.SetStale(stale)
+	}
 }
 
 func (n *Node) count(f func(*Counters)) {

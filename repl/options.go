@@ -110,6 +110,7 @@ type Options struct {
 	Liveness
 	Copying
 	Unacked
+	Reading
 }
 
 // Liveness says how soon a dead peer is found.
@@ -170,6 +171,45 @@ type Unacked struct {
 	AckTimeout time.Duration
 }
 
+// Reading says what a replica lets be read when its data may be old. It is for a machine
+// that can refuse to be read (see [Dated]); *kv.Store then returns kv.ErrStale. A master's
+// data are never old.
+type Reading struct {
+	// WhenDown is what becomes of reads while the replica does not stream from the
+	// master: from one that is cut off, or follows another replica that is, or takes a
+	// full copy. The default is ServeStale: the old data are served.
+	WhenDown Stale
+
+	// MaxStaleness refuses reads of data that are older, whatever the link does: of
+	// which it is not known that the master had no more such a time ago. That is heard
+	// with each heartbeat, from the upstream, which heard it from its own; so it must be
+	// at least twice Heartbeat, and in a chain should be a Heartbeat more for each
+	// link. 0 means no bound.
+	MaxStaleness time.Duration
+}
+
+// A Stale says what becomes of reads on a replica that is cut off.
+type Stale uint8
+
+const (
+	// ServeStale answers them from the data that there are, however old.
+	ServeStale Stale = iota
+	// RefuseStale refuses them, from the moment the link breaks until it streams again,
+	// and before it has for the first time.
+	RefuseStale
+)
+
+var stales = [...]string{"serve", "refuse"}
+
+// String returns "serve" or "refuse".
+func (s Stale) String() string { return word(stales[:], s) }
+
+// MarshalText returns what String returns.
+func (s Stale) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote, or returns [backlog.ErrText].
+func (s *Stale) UnmarshalText(text []byte) error { return unword(stales[:], s, text) }
+
 // Defaults of Options.
 const (
 	DefaultPriority         = 100
@@ -212,6 +252,9 @@ func (o *Options) normalize() (*Options, error) {
 	return &n, n.check()
 }
 
+// refuses reports whether a replica may refuse to be read.
+func (r *Reading) refuses() bool { return r.WhenDown == RefuseStale || r.MaxStaleness > 0 }
+
 func setDefault[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {
@@ -240,6 +283,8 @@ func (o *Options) check() error {
 		{"MaxUnacked", o.MaxUnacked, o.MaxUnacked >= 0, "at least 0"},
 		{"AckReplicas", o.AckReplicas, o.AckReplicas > 0, "at least 1"},
 		{"AckTimeout", o.AckTimeout, o.AckTimeout > 0, "more than 0"},
+		{"WhenDown", o.WhenDown, o.WhenDown <= RefuseStale, "serve or refuse"},
+		{"MaxStaleness", o.MaxStaleness, o.MaxStaleness == 0 || o.MaxStaleness >= 2*o.Heartbeat, "at least twice Heartbeat"},
 	} {
 		if !c.ok {
 			return &OptionError{Field: c.field, Value: c.value, Want: c.want}

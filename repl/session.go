@@ -192,6 +192,7 @@ func (s *session) heartbeat(body []byte) error {
 		s.link.refuse(err)
 		return err
 	}
+	s.up.freshen(func() { s.up.fresh.beat(&h, s.at.Offset) })
 	if s.phase == phaseStreaming {
 		s.up.working()
 	}
@@ -264,6 +265,7 @@ func (s *session) stream() error {
 	s.phase = phaseStreaming
 	s.acked = -1
 	s.up.setState(LinkStreaming)
+	s.up.freshen(func() { s.up.fresh.stream(s.at.Offset) })
 	s.checkSynced()
 	return nil
 }
@@ -305,6 +307,7 @@ func (s *session) apply(body []byte) error {
 			}
 		}
 	}
+	s.up.fresh.applied(s.at.Offset)
 	s.up.working()
 	if s.lacking {
 		report, all := s.sync.brought(s.at.Offset - s.from)

@@ -27,6 +27,9 @@ type Status struct {
 
 	MaxUnacked int64 `json:"max_unacked"` // of the options; 0 when no write waits
 
+	WhenDown     Stale         `json:"when_down"`        // of the options: what becomes of reads on a replica that is cut off
+	MaxStaleness time.Duration `json:"max_staleness_ns"` // of the options; 0 for no bound
+
 	Upstream  *UpstreamStatus  `json:"upstream,omitempty"` // nil on a master
 	Followers []FollowerStatus `json:"followers"`          // by name
 	Counters  Counters         `json:"counters"`
@@ -129,6 +132,9 @@ type UpstreamStatus struct {
 	Behind      int64         `json:"behind"`      // bytes of log that the upstream has said to have more
 	LastIO      time.Duration `json:"last_io_ns"`  // since the last frame, -1 for none yet
 	Down        time.Duration `json:"down_ns"`     // since the replica ceased to stream; 0 while it does, -1 if it never has
+	Linked      bool          `json:"linked"`      // it streams, and so do all nodes between it and the master
+	Age         time.Duration `json:"age_ns"`      // since the data were known to be all that the master had, -1 for never
+	Stale       bool          `json:"stale"`       // reads are refused, as the options want it
 	LastError   string        `json:"last_error"`  // why the last link or attempt ended; empty before that
 	NextTry     time.Duration `json:"next_try_ns"` // until the upstream is dialled again; 0 while the link is up or being tried
 	Partials    int64         `json:"partial_syncs"`
@@ -152,7 +158,8 @@ func (n *Node) Status() Status {
 		Time: time.Now().UTC().Round(0),
 		ID:   n.opts.ID, Name: n.opts.Name, Group: n.opts.Group, Role: t.role,
 		MaxUnacked: n.opts.MaxUnacked,
-		Announce:   n.announced(), Priority: max(n.opts.Priority, 0),
+		WhenDown:   n.opts.WhenDown, MaxStaleness: n.opts.MaxStaleness,
+		Announce: n.announced(), Priority: max(n.opts.Priority, 0),
 		Position: n.log.Position(), Lineage: n.log.Lineage(), Window: n.log.Window(),
 	}
 	n.mu.Lock()
@@ -177,6 +184,7 @@ func (n *Node) Status() Status {
 	})
 	if t.up != nil {
 		s.Upstream = t.up.status(s.Position.Offset)
+		t.up.fresh.status(s.Upstream)
 	}
 	return s
 }

@@ -32,8 +32,13 @@ func (n *Node) begin(t *tenure) {
 		n.log.SetSettler(nil)
 		n.setFollower(true)
 		n.seat.Store(t)
+		t.up.fresh.begin()
 		return
 	}
+	if from := n.seat.Load(); from != nil && from.up != nil {
+		from.up.fresh.end()
+	}
+	n.setStale(false)
 	n.setFollower(false)
 	n.seat.Store(t)
 	n.log.SetSettler(nil)
@@ -103,6 +108,7 @@ func (n *Node) demote(from *tenure, addr string, allow Allow) (*tenure, error) {
 	}
 	defer done()
 	next := n.newTenure(RoleReplica, newUpstream(n, addr, allow))
+	next.up.fresh.complete()
 	if err := n.succeed(from, next); err != nil {
 		return nil, err
 	}

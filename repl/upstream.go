@@ -23,6 +23,8 @@ type upstream struct {
 	// It belongs to whoever has the turn.
 	load *loading
 
+	fresh freshness
+
 	mu struct {
 		sync.Mutex
 		target                *target
@@ -56,6 +58,7 @@ func newUpstream(n *Node, addr string, allow Allow) *upstream {
 	u.mu.changed = make(chan struct{})
 	u.mu.downSince = time.Now()
 	u.mu.ready = n.log.End() > 0
+	u.fresh.node = n
 	return u
 }
 
@@ -118,6 +121,15 @@ func (u *upstream) setPath(path []NodeID) {
 	}
 }
 
+// freshen changes what is known of the data's age, and lets the followers know if the node
+// is linked now and was not before, or the other way round.
+func (u *upstream) freshen(change func()) {
+	was := u.fresh.linked()
+	if change(); u.fresh.linked() != was {
+		u.node.pathChanged()
+	}
+}
+
 // outage returns for how long the replica has been without a link that worked.
 func (u *upstream) outage() time.Duration { return time.Since(u.lastWorked()) }
 
@@ -152,6 +164,7 @@ func (u *upstream) setState(s LinkState) {
 
 // down takes down that a session has ended, and why.
 func (u *upstream) down(err error) {
+	u.freshen(u.fresh.down)
 	u.setPath(nil)
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -188,8 +188,8 @@ func TestUpstreamsThatLie(t *testing.T) {
 			p.send(msgLog, logBody(v.at.Offset, append(record("evil", "x"), record("k", "v")[:3]...)))
 		}, rdb.ErrEntry, "apply"},
 		{"heartbeat again", phaseStreaming, func(v *victim, p *peer) {
-			p.send(msgHeartbeat, int64s(1, 0, 0))
-			p.send(msgHeartbeat, int64s(1, 0, 0))
+			p.send(msgHeartbeat, beatBody(1, 0, 0))
+			p.send(msgHeartbeat, beatBody(1, 0, 0))
 		}, repl.ErrProtocol, ""},
 		{"loading: log with a gap", phaseLoading, func(v *victim, p *peer) {
 			p.send(msgLog, logBody(v.theirs.header.Position.Offset+7, record("k", "v")))
@@ -348,7 +348,7 @@ func TestRefusalIsReadAfterAFailedAck(t *testing.T) {
 			for range 100 {
 				rec := record("key", string(make([]byte, 40_000)))
 				p.send(msgLog, logBody(at, rec))
-				p.send(msgHeartbeat, int64s(at, at, 1)) // wants an ack
+				p.send(msgHeartbeat, beatBody(at, at, 1)) // wants an ack
 				at += int64(len(rec))
 			}
 			p.send(msgRefuse, []byte{9, 'x'})

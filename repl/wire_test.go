@@ -163,6 +163,9 @@ func int64s(values ...int64) (b []byte) {
 	return b
 }
 
+// beatBody is a heartbeat of a master.
+func beatBody(seq, end, clock int64) []byte { return append(int64s(seq, end, clock, 0), 1) }
+
 func ackBody(echo, received, applied int64, loading byte) []byte {
 	return append(int64s(echo, received, applied), loading)
 }

@@ -1,0 +1,255 @@
+package repl
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// maxMarks bounds the heartbeats that wait for the log before them to be applied.
+	// More of them would only say more often how old the data are.
+	maxMarks = 16
+
+	// delayWindow is for how long the quickest heartbeat is the measure of others: the
+	// clocks of two machines run apart by seconds a day.
+	delayWindow = time.Minute
+)
+
+// A freshness knows how old a replica's data are, and tells the machine whether that is
+// too old to be read (see Reading).
+//
+// What it knows comes with heartbeats: each is a mark in the log, and says how old the
+// upstream's data were there. When the log is applied up to a mark, the data here were
+// complete at a moment that is known; from there on they age by our own monotonic clock,
+// whatever becomes of the link or of other nodes' clocks.
+type freshness struct {
+	node *Node
+
+	mu struct {
+		sync.Mutex
+		streaming bool
+		above     bool // the upstream has said that it is linked
+		marks     []mark
+		delay     delay
+		asOf      time.Time // when the data were complete; zero for not known
+		stale     bool      // the machine was told so
+		over      bool      // the tenure is, or the node is closed: nothing is told any more
+		timer     *time.Timer
+		armed     bool
+	}
+}
+
+// A mark says when what stands before an offset of the log was all that there was.
+type mark struct {
+	end  int64
+	asOf time.Time
+}
+
+// begin tells the machine for the first time. A replica that has heard of nothing is not
+// linked, and its data are of no known age.
+func (f *freshness) begin() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.stale = f.verdictLocked()
+	f.node.setStale(f.mu.stale)
+	f.armLocked()
+}
+
+// complete takes down that the data were complete just now: they are those of a master.
+func (f *freshness) complete() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.asOf = time.Now()
+}
+
+// beat takes in a heartbeat. The log is applied up to at.
+func (f *freshness) beat(h *heartbeat, at int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	late := f.mu.delay.beyondLeast(now, h.clock)
+	f.mu.above = h.linked
+	if h.age < int64(maxAge/time.Millisecond) {
+		m := mark{h.end, now.Add(-late - time.Duration(h.age)*time.Millisecond)}
+		if n := len(f.mu.marks); n > 0 && !f.mu.streaming {
+			f.mu.marks[n-1] = m // one is enough to begin with
+		} else if n < maxMarks {
+			f.mu.marks = append(f.mu.marks, m)
+		}
+	}
+	f.reachLocked(at)
+	f.judgeLocked()
+}
+
+// maxAge is more than any age that is worth to be told from one that is not known.
+const maxAge = 100 * 365 * 24 * time.Hour
+
+// stream takes down that the link streams, from at on.
+func (f *freshness) stream(at int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.streaming = true
+	f.reachLocked(at)
+	f.judgeLocked()
+}
+
+// applied takes down up to where the log is applied.
+func (f *freshness) applied(at int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.mu.marks) > 0 && f.mu.marks[0].end <= at {
+		f.reachLocked(at)
+		f.judgeLocked()
+	}
+}
+
+// down takes down that there is no link.
+func (f *freshness) down() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.streaming, f.mu.above, f.mu.marks, f.mu.delay = false, false, nil, delay{}
+	f.judgeLocked()
+}
+
+func (f *freshness) reachLocked(at int64) {
+	if !f.mu.streaming {
+		return // offsets may be another history's
+	}
+	n := 0
+	for ; n < len(f.mu.marks) && f.mu.marks[n].end <= at; n++ {
+		if m := f.mu.marks[n]; m.asOf.After(f.mu.asOf) {
+			f.mu.asOf = m.asOf
+		}
+	}
+	f.mu.marks = f.mu.marks[:copy(f.mu.marks, f.mu.marks[n:])]
+}
+
+// linked reports whether the node streams, and so do those above it.
+func (f *freshness) linked() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mu.streaming && f.mu.above
+}
+
+// age returns how old the data are, -1 if that is not known.
+func (f *freshness) age() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ageLocked()
+}
+
+func (f *freshness) ageLocked() time.Duration {
+	if f.mu.asOf.IsZero() {
+		return -1
+	}
+	return max(time.Since(f.mu.asOf), 0)
+}
+
+func (f *freshness) status(s *UpstreamStatus) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.Linked, s.Age, s.Stale = f.mu.streaming && f.mu.above, f.ageLocked(), f.mu.stale
+}
+
+// verdictLocked reports whether the data must not be read.
+func (f *freshness) verdictLocked() bool {
+	o := &f.node.opts.Reading
+	if o.WhenDown == RefuseStale && !(f.mu.streaming && f.mu.above) {
+		return true
+	}
+	age := f.ageLocked()
+	return o.MaxStaleness > 0 && (age < 0 || age > o.MaxStaleness)
+}
+
+// judgeLocked tells the machine if there is another verdict. The lock is held meanwhile, so
+// that what is told last is so.
+func (f *freshness) judgeLocked() {
+	if f.mu.over {
+		return
+	}
+	if stale := f.verdictLocked(); stale != f.mu.stale {
+		f.mu.stale = stale
+		f.node.setStale(stale)
+	}
+	f.armLocked()
+}
+
+// armLocked sets the timer for when the data will be too old, unless it is set already:
+// for then or, since they have become younger, for earlier, when it is set again.
+func (f *freshness) armLocked() {
+	o := &f.node.opts.Reading
+	if o.MaxStaleness <= 0 || f.mu.stale || f.mu.armed {
+		return
+	}
+	f.mu.armed = true
+	left := o.MaxStaleness - f.ageLocked() + time.Millisecond
+	if f.mu.timer == nil {
+		f.mu.timer = time.AfterFunc(left, f.ring)
+	} else {
+		f.mu.timer.Reset(left)
+	}
+}
+
+func (f *freshness) ring() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.armed = false
+	f.judgeLocked()
+}
+
+// end ends the telling: the node is a master from now on, whose data are what there is.
+func (f *freshness) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.overLocked()
+}
+
+// close ends the telling for good. Nobody will say any more how old the data have become.
+func (f *freshness) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.mu.over && f.node.opts.refuses() {
+		f.mu.stale = true
+		f.node.setStale(true)
+	}
+	f.overLocked()
+}
+
+func (f *freshness) overLocked() {
+	f.mu.over = true
+	if f.mu.timer != nil {
+		f.mu.timer.Stop()
+	}
+}
+
+// A delay measures how much later than the quickest heartbeat of the last minutes others
+// come. The zero value has seen none.
+type delay struct {
+	last      int64         // the sender's clock when it sent the last one
+	began     time.Time     // of the present window
+	base      time.Time     // of all that follow; its monotonic part counts
+	now, past time.Duration // how far the sender's clock was ahead of ours, at most: in this window and in the one before
+	hasPast   bool
+}
+
+// beyondLeast returns by how much a heartbeat is late that came at now and was sent when the
+// sender's clock showed so many milliseconds.
+func (d *delay) beyondLeast(now time.Time, clock int64) time.Duration {
+	sent := time.Duration(clock) * time.Millisecond // not above 292 years: it wraps, as do differences
+	switch {
+	case d.base.IsZero() || clock < d.last:
+		// The first one; or the clock was set back, and what was seen before means nothing.
+		*d = delay{base: now, began: now, now: sent}
+	case now.Sub(d.began) >= delayWindow:
+		d.past, d.hasPast, d.began = d.now, true, now
+		d.now = sent - now.Sub(d.base)
+	}
+	d.last = clock
+	ahead := sent - now.Sub(d.base)
+	d.now = max(d.now, ahead)
+	most := d.now
+	if d.hasPast {
+		most = max(most, d.past)
+	}
+	return max(most-ahead, 0)
+}
