@@ -74,26 +74,29 @@ func (n *Node) removeListener(s *served) {
 	n.wg.Done()
 }
 
-// accept takes a connection, unless too many are in their handshake: then the
-// newest loses, so that a flood keeps nobody out who was there before.
+// errCrowded is why a connection is closed before it was heard to the end.
+var errCrowded = errors.New("repl: too many others are in their handshake")
+
+// accept takes a connection, if there is a place for it at the door.
 func (n *Node) accept(conn net.Conn) {
+	l := newLink(conn, n.opts.HandshakeTimeout, fromStranger)
 	n.mu.Lock()
-	crowded := n.mu.handshakes >= maxHandshakes
-	if crowded {
+	goes := n.mu.door.admit(l)
+	if goes != nil {
 		n.mu.counters.Unheard++
-	} else {
-		n.mu.handshakes++
 	}
 	n.mu.Unlock()
-	if crowded || !n.start(func() { n.serve(conn) }) {
-		conn.Close()
+	if goes != nil {
+		goes.close(errCrowded)
+	}
+	if goes != l && !n.start(func() { n.serve(l) }) {
+		l.close(ErrClosed)
 	}
 }
 
 // serve runs one accepted connection from its first byte to its end.
-func (n *Node) serve(conn net.Conn) {
-	l := newLink(conn, n.opts.HandshakeTimeout, fromStranger)
-	l.peer.Addr = conn.RemoteAddr().String()
+func (n *Node) serve(l *link) {
+	l.peer.Addr = l.conn.RemoteAddr().String()
 	n.mu.Lock()
 	n.mu.accepted[l] = struct{}{}
 	closed := n.mu.closed
@@ -104,24 +107,19 @@ func (n *Node) serve(conn net.Conn) {
 	// One bound for the whole handshake; the frames' own would add up.
 	limit := time.AfterFunc(n.opts.HandshakeTimeout, func() { l.close(ErrTimeout) })
 	reader, refusal, err := n.welcome(l)
+	if wrong := (*AuthError)(nil); errors.As(err, &wrong) && wrong.Reason == AuthWrongSecret {
+		n.penalize(l)
+	}
 	limit.Stop()
 
 	n.mu.Lock()
-	n.mu.handshakes--
+	n.mu.door.leave(l)
 	n.mu.Unlock()
 	if err == nil {
 		err = newFeed(n, l, reader, refusal).run()
 	} else {
 		err = linkError("handshake", l.peer, l.because(err))
-		level := slog.LevelInfo
-		n.count(func(c *Counters) {
-			c.Handshakes++
-			level = tellOnce(&n.mu.told, err)
-		})
-		n.opts.Logger.Log(context.Background(), level, "handshake failed", "peer", l.peer.Addr, "err", err)
-		if f := n.opts.Events.Refused; f != nil {
-			f(l.peer, err)
-		}
+		n.turnedAway(l.peer, err)
 	}
 	l.close(err)
 	n.mu.Lock()
@@ -129,18 +127,62 @@ func (n *Node) serve(conn net.Conn) {
 	n.mu.Unlock()
 }
 
+// turnedAway takes down that the handshake with p has failed, and tells the program.
+func (n *Node) turnedAway(p Peer, err error) {
+	if errors.Is(err, errCrowded) {
+		return // it is counted, and there may be thousands
+	}
+	level := slog.LevelInfo
+	n.count(func(c *Counters) {
+		c.Handshakes++
+		if errors.Is(err, ErrAuth) {
+			c.Unproved++
+		}
+		level = tellOnce(&n.mu.told, err)
+	})
+	n.opts.Logger.Log(context.Background(), level, "handshake failed", "peer", p.Addr, "err", err)
+	if f := n.opts.Events.Refused; f != nil {
+		f(p, err)
+	}
+}
+
+// hear reads the follower's Hello, after its proof if this node has secrets. What is
+// nothing of that gets no answer. Of versions that this node does not speak it returns
+// ErrVersion, which may be told.
+func (n *Node) hear(l *link) (*hello, error) {
+	if err := l.r.readMagic(); err != nil {
+		return nil, err
+	}
+	k, body, err := l.r.next()
+	secrets := n.presentSecrets()
+	switch {
+	case err != nil:
+		return nil, err
+	case k == kindHello && len(secrets) > 0:
+		return nil, &AuthError{Reason: AuthNoProof}
+	case k == kindHello:
+		return takeHello(l, body)
+	case len(secrets) == 0:
+		return nil, &AuthError{Reason: AuthNoSecret}
+	}
+	if err := l.examine(secrets, body); err != nil {
+		return nil, err
+	}
+	l.r.takes = kindsOf(kindHello)
+	return readHello(l, kindHello)
+}
+
 // welcome is the upstream's half of the handshake. It returns a reader at the
 // follower's end, or the reason why there can be none.
 func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
-	if err := l.r.readMagic(); err != nil {
+	h, err := n.hear(l)
+	if err != nil && !errors.Is(err, ErrVersion) {
 		return nil, 0, err // a stranger gets no answer
 	}
-	h, err := readHello(l, kindHello)
-	if err != nil && !errors.Is(err, ErrVersion) {
-		return nil, 0, err
-	}
-	if err := l.w.writeMagic(); err != nil {
-		return nil, 0, err
+	if l.secret == 0 { // else it was said before the proof
+		if err := l.w.writeMagic(); err != nil {
+			return nil, 0, err
+		}
 	}
 	if err == nil {
 		err = n.agree(h)
@@ -197,7 +239,7 @@ func (n *Node) isBehind(h *hello) bool {
 	return h.lineage.Current == lineage.Current || !up.isSynced()
 }
 
-// readHello reads a Hello or a Welcome and takes down who the peer is.
+// readHello reads a Hello or a Welcome.
 func readHello(l *link, want kind) (*hello, error) {
 	k, body, err := l.r.next()
 	switch {
@@ -208,12 +250,19 @@ func readHello(l *link, want kind) (*hello, error) {
 	case k != want:
 		return nil, fmt.Errorf("%w: %v where %v was due", ErrProtocol, k, want)
 	}
-	if l.with, err = parseHello(body); err != nil {
+	return takeHello(l, body)
+}
+
+// takeHello takes down who the peer is, by its Hello or Welcome.
+func takeHello(l *link, body []byte) (*hello, error) {
+	h, err := parseHello(body)
+	if err != nil {
 		return nil, err
 	}
+	l.with = h
 	// They end up in logs, errors and JSON.
 	name, announce := printable(l.with.name, ""), printable(l.with.announce, "")
 	l.peer.ID, l.peer.Name, l.peer.Priority = l.with.id, name, int(l.with.priority)
 	l.peer.Listen = reachable(announce, l.conn)
-	return l.with, nil
+	return h, nil
 }

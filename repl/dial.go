@@ -39,6 +39,7 @@ func (u *upstream) connect(ctx context.Context, addr string) (*link, error) {
 	l.settle(o, fromUpstream)
 	u.mu.Lock()
 	u.mu.peer, u.mu.lastIO, u.mu.theirEnd = l.peer, time.Now(), l.with.end
+	u.mu.secret, u.mu.sealed = l.secret, l.sealed
 	u.mu.compression, u.mu.read, u.mu.readPlain = l.compression(), l.r.read, l.r.plain
 	u.mu.Unlock()
 	u.setPath([]NodeID{l.peer.ID}) // the first heartbeat brings the rest
@@ -48,18 +49,24 @@ func (u *upstream) connect(ctx context.Context, addr string) (*link, error) {
 // greet is the follower's half of the handshake.
 func (u *upstream) greet(l *link) error {
 	sent := l.w.writeMagic()
+	secrets := u.node.presentSecrets()
+	if sent == nil && len(secrets) > 0 {
+		if err := l.prove(secrets); err != nil {
+			return err
+		}
+	}
 	if sent == nil {
 		sent = l.w.write(kindHello, u.node.hello().append(nil), nil)
 	}
 	if sent != nil {
 		return refusedEarly(l, sent)
 	}
-	switch err := l.r.readMagic(); {
-	case brokenOff(err):
-		return fmt.Errorf("closed without an answer; it may be no node, or one that expects TLS: %w", unexpected(err))
-	case err != nil:
-		return err
+	if len(secrets) == 0 {
+		if err := l.hearMagic(false); err != nil {
+			return err
+		}
 	}
+	l.r.takes = fromDialed
 	h, err := readHello(l, kindWelcome)
 	if err != nil {
 		return err
@@ -76,6 +83,18 @@ func (u *upstream) greet(l *link) error {
 	}
 	if err != nil {
 		l.refuse(err)
+	}
+	return err
+}
+
+// hearMagic reads what an upstream says first, if it answers at all.
+func (l *link) hearMagic(proving bool) error {
+	err := l.r.readMagic()
+	switch {
+	case brokenOff(err) && proving:
+		err = fmt.Errorf("closed without an answer; it may be no node, or one that expects TLS, or has no secrets: %w", unexpected(err))
+	case brokenOff(err):
+		err = fmt.Errorf("closed without an answer; it may be no node, or one that expects TLS, or a secret: %w", unexpected(err))
 	}
 	return err
 }

@@ -65,6 +65,13 @@
 // overwritten from a history that it does not know ([ErrEmptyMaster],
 // [ErrForeign]).
 //
+// # Who may connect
+//
+// Whoever can, unless Options.Secrets or the certificates of a [TLS] transport say otherwise.
+// With secrets, both ends of a link prove that they know one, before either says who it is;
+// and over a transport without TLS the link is encrypted. [Node.SetSecrets] changes them without
+// losing a link. What is promised against whom stands in PROTOCOL.md, "Who may connect".
+//
 // # Compression
 //
 // What goes from an upstream to its followers may be compressed, as the two ends
@@ -94,8 +101,8 @@
 //
 // machine.go (what is replicated), options.go, node.go (the seat), tenure.go (its
 // role), master.go and replica.go (the handles), announce.go; then the way down:
-// accept.go, roster.go, feed.go, listen.go, copy.go, pass.go, buffer.go, acks.go; and up:
+// accept.go, door.go, roster.go, feed.go, listen.go, copy.go, pass.go, buffer.go, acks.go; and up:
 // upstream.go, freshness.go, run.go, dial.go, session.go, load.go. What a program sees of them:
-// events.go, sync.go, status.go, info.go. Below both: link.go, frame.go, packing.go,
-// message.go, transport.go, socket.go, tls.go, memory.go. PROTOCOL.md is the wire.
+// events.go, sync.go, status.go, info.go. Below both: secret.go, proof.go, link.go, frame.go,
+// seal.go, packing.go, message.go, transport.go, socket.go, tls.go, memory.go. PROTOCOL.md is the wire.
 package repl

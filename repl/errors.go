@@ -53,6 +53,10 @@ var (
 	// version of the records, in common. See [*VersionError].
 	ErrVersion = errors.New("repl: no version in common")
 
+	// ErrAuth means that the peer has not shown that it knows a secret of this node, or
+	// that this node has not convinced the peer, as an [*AuthError]. See Options.Secrets.
+	ErrAuth = errors.New("repl: not authenticated")
+
 	// ErrGroup means that the peer belongs to another group.
 	ErrGroup = errors.New("repl: peer belongs to another group")
 
@@ -172,6 +176,46 @@ func (e *VersionError) Error() string {
 
 // Unwrap returns ErrVersion.
 func (e *VersionError) Unwrap() error { return ErrVersion }
+
+// An AuthReason says why a link ended before, or without, a proof.
+type AuthReason uint8
+
+const (
+	// AuthNoProof means that the peer proves nothing, and this node asks for a proof. The
+	// peer has no Options.Secrets.
+	AuthNoProof AuthReason = iota
+	// AuthNoSecret means that the peer asks for a proof, and this node has no Options.Secrets.
+	AuthNoSecret
+	// AuthWrongSecret means that the peer's proof is of none of this node's secrets, or that
+	// somebody on the way has changed what was said.
+	AuthWrongSecret
+	// AuthRefused means that the upstream has closed the connection when it had this node's
+	// proof. Its log says why: most likely it knows none of this node's secrets.
+	AuthRefused
+	// AuthForged means that a frame of a sealed link was damaged or forged on the way.
+	AuthForged
+)
+
+var authReasons = [...]string{
+	"the peer has no secret, and needs one here",
+	"the peer asks for a secret, and this node has none",
+	"the peer's proof is of none of this node's secrets",
+	"the peer has accepted no secret of this node",
+	"a frame was damaged or forged on the way",
+}
+
+// String returns the reason in words.
+func (r AuthReason) String() string { return word(authReasons[:], r) }
+
+// An AuthError says why a peer was not, or has not, let in. The peer is told nothing.
+type AuthError struct {
+	Reason AuthReason
+}
+
+func (e *AuthError) Error() string { return fmt.Sprintf("%v: %v", ErrAuth, e.Reason) }
+
+// Unwrap returns ErrAuth.
+func (e *AuthError) Unwrap() error { return ErrAuth }
 
 // A LinkError says where on a link something went wrong.
 type LinkError struct {

@@ -50,6 +50,8 @@ type frameWriter struct {
 	enc   pack.Encoder
 	whole []byte // a body of which the head lies elsewhere
 
+	seal *seal // nil unless the link is sealed
+
 	written int64
 	plain   int64 // what written would be if nothing was packed
 }
@@ -101,13 +103,17 @@ func (w *frameWriter) writeFrame(kind kind, flags byte, head, part []byte) error
 	h[0], h[1], h[2], h[3] = byte(kind), flags, 0, 0
 	binary.LittleEndian.PutUint32(h[4:], uint32(len(head)+len(part)))
 	binary.LittleEndian.PutUint32(h[8:], w.seq)
+	w.seq++
+	w.conn.SetWriteDeadline(time.Now().Add(w.timeout))
+	if w.seal != nil {
+		binary.LittleEndian.PutUint32(h[12:], 0)
+		return w.writeSealed(head, part)
+	}
 	crc := crc32.Update(0, castagnoli, h[:12])
 	crc = crc32.Update(crc, castagnoli, head)
 	crc = crc32.Update(crc, castagnoli, part)
 	binary.LittleEndian.PutUint32(h[12:], crc)
-	w.seq++
 
-	w.conn.SetWriteDeadline(time.Now().Add(w.timeout))
 	n := int64(len(h) + len(head) + len(part))
 	w.written += n
 	w.plain += n
@@ -138,6 +144,8 @@ type frameReader struct {
 	dec    pack.Decoder   // closed by who owns the link
 	packed []byte         // body of the last packed frame, reused
 
+	seal *seal // nil unless the link is sealed
+
 	// beat is called for a heartbeat that arrives inside a message.
 	beat func(body []byte) error
 
@@ -146,7 +154,20 @@ type frameReader struct {
 }
 
 func newFrameReader(conn net.Conn, timeout time.Duration) *frameReader {
-	return &frameReader{conn: conn, br: bufio.NewReaderSize(conn, 64<<10), timeout: timeout, strange: true, takes: anyKind}
+	return &frameReader{conn: conn, br: bufio.NewReaderSize(conn, strangerBuffer), timeout: timeout, strange: true, takes: anyKind}
+}
+
+// What is read at once, from a stranger and from a peer.
+const (
+	strangerBuffer = 256
+	peerBuffer     = 64 << 10
+)
+
+// trust ends the handshake: the peer may send what is large.
+func (r *frameReader) trust(timeout time.Duration, takes kindSet) {
+	r.timeout, r.strange, r.takes = timeout, false, takes
+	// What has arrived already is read through the small buffer, and then past it.
+	r.br = bufio.NewReaderSize(r.br, peerBuffer)
 }
 
 // tlsHandshake is the first byte of what a TLS client sends; the second is 3.
@@ -225,34 +246,45 @@ func (r *frameReader) readFrame() (kind, byte, []byte, error) {
 	case seq != r.seq:
 		return 0, 0, nil, fmt.Errorf("%w: frame %d where %d was due", ErrProtocol, seq, r.seq)
 	}
-	length := int(announced)
-	var body []byte
-	if flags&flagPacked != 0 {
-		r.packed = roomFor(r.packed, length)
-		body = r.packed[:length]
-	} else {
-		body = r.room(k, length)
-	}
-	if _, err := io.ReadFull(r.br, body); err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
+	body, err := r.readBody(k, flags, int(announced))
+	if err != nil {
 		return 0, 0, nil, err
 	}
-	crc := crc32.Update(crc32.Update(0, castagnoli, h[:12]), castagnoli, body)
-	if crc != binary.LittleEndian.Uint32(h[12:]) {
-		return 0, 0, nil, fmt.Errorf("%w: %v number %d of %d bytes", ErrChecksum, k, r.seq, length)
-	}
 	r.seq++
-	r.read += int64(frameHeaderBytes + length)
 	if flags&flagPacked != 0 {
-		var err error
 		if body, err = r.unpack(k, limit, body); err != nil {
 			return 0, 0, nil, err
 		}
 	}
 	r.plain += int64(frameHeaderBytes + len(body))
 	return k, flags, body, nil
+}
+
+// readBody reads what follows the header in r.header, and checks that it is what was sent.
+func (r *frameReader) readBody(k kind, flags byte, length int) ([]byte, error) {
+	size := length
+	if r.seal != nil {
+		size += sealTagBytes
+	}
+	var body []byte
+	if flags&flagPacked != 0 {
+		r.packed = roomFor(r.packed, size)
+		body = r.packed[:size]
+	} else {
+		body = r.room(k, size)
+	}
+	r.read += int64(frameHeaderBytes + size)
+	if r.seal != nil {
+		return r.readSealed(body)
+	}
+	if _, err := io.ReadFull(r.br, body); err != nil {
+		return nil, unexpected(err)
+	}
+	crc := crc32.Update(crc32.Update(0, castagnoli, r.header[:12]), castagnoli, body)
+	if crc != binary.LittleEndian.Uint32(r.header[12:]) {
+		return nil, fmt.Errorf("%w: %v number %d of %d bytes", ErrChecksum, k, r.seq, length)
+	}
+	return body, nil
 }
 
 // limit returns the largest body of a message of kind k that may come now. What
@@ -279,7 +311,7 @@ func roomFor(buf []byte, length int) []byte {
 	if cap(buf) >= length {
 		return buf
 	}
-	size := 4 << 10
+	size := 1 << 10
 	for size < length {
 		size *= 2
 	}

@@ -157,7 +157,7 @@ func forgery(k kind, flags byte, length, seq uint32, body []byte) []byte {
 // TestLengthsThatLie gives each kind lengths that its bytes do not back.
 // Nothing may be allocated for them beyond one frame's body.
 func TestLengthsThatLie(t *testing.T) {
-	for k := kindHello; k <= kindAck; k++ {
+	for k := kindHello; k <= kindProof; k++ {
 		limit := uint32(min(k.limit(), maxFrameBody))
 		for _, c := range []struct {
 			length uint32
@@ -191,7 +191,7 @@ func allocated(f func()) uint64 {
 // TestStrangerHoldsLittle sends what is fine on a link before the handshake is
 // over: one large body, and a message of many small frames that adds up.
 func TestStrangerHoldsLittle(t *testing.T) {
-	for k := kindHello; k <= kindAck; k++ {
+	for k := kindHello; k <= kindProof; k++ {
 		r := newFrameReader(&tape{from: bytes.NewReader(forgery(k, 0, maxHandshakeBody+1, 0, make([]byte, maxHandshakeBody+1)))}, 0)
 		if _, _, err := r.next(); !errors.Is(err, ErrLimit) {
 			t.Errorf("%v of %d bytes: %v, want ErrLimit", k, maxHandshakeBody+1, err)
@@ -214,7 +214,7 @@ func TestStrangerHoldsLittle(t *testing.T) {
 // TestMessageHasALimit adds frames to a message until it is larger than its kind
 // allows.
 func TestMessageHasALimit(t *testing.T) {
-	for k := kindHello; k <= kindAck; k++ {
+	for k := kindHello; k <= kindProof; k++ {
 		if k == kindBlock || k == kindLog {
 			continue // of 256 MiB; the same code
 		}
@@ -282,7 +282,7 @@ func TestHeartbeatsPassInsideAMessage(t *testing.T) {
 	if _, _, err := r.next(); err != failed {
 		t.Errorf("a heartbeat that is refused: %v", err)
 	}
-	for k := kindHello; k <= kindAck; k++ {
+	for k := kindHello; k <= kindProof; k++ {
 		raw := slices.Concat(forgery(kindLog, flagMore, 1, 0, []byte{1}), forgery(k, 0, 1, 1, []byte{2}))
 		r := player(bytes.NewReader(raw))
 		if k == kindHeartbeat || k == kindLog {
@@ -302,7 +302,7 @@ func TestHeartbeatsPassInsideAMessage(t *testing.T) {
 // TestReaderTakesOnlyItsKinds: what is not for this end is refused by its
 // header, before its body costs anything.
 func TestReaderTakesOnlyItsKinds(t *testing.T) {
-	for k := kindHello; k <= kindAck; k++ {
+	for k := kindHello; k <= kindProof; k++ {
 		r := player(bytes.NewReader(forgery(k, flagMore, 0, 0, nil)))
 		r.takes = fromFollower
 		_, _, err := r.next()
@@ -333,7 +333,7 @@ func TestMagic(t *testing.T) {
 }
 
 func TestKindNames(t *testing.T) {
-	for k := kindHello; k <= kindAck; k++ {
+	for k := kindHello; k <= kindProof; k++ {
 		if k.String() == fmt.Sprintf("kind %d", k) || k.limit() == 0 {
 			t.Errorf("kind %d has no name or no limit", k)
 		}

@@ -26,7 +26,9 @@ func (w *infoWriter) ember(s *Status) {
 	w.number("ember_lost_tails", s.Counters.LostTails)
 	w.number("ember_lost_bytes", s.Counters.LostBytes)
 	w.number("ember_handshakes_failed", s.Counters.Handshakes)
+	w.number("ember_handshakes_unproved", s.Counters.Unproved)
 	w.number("ember_connections_unheard", s.Counters.Unheard)
+	w.number("ember_secrets", int64(s.Secrets))
 	w.full("ember_last_full_", s.LastFull)
 	w.partial("ember_last_partial_", s.LastPartial)
 	for i, f := range s.Followers {
@@ -34,9 +36,9 @@ func (w *infoWriter) ember(s *Status) {
 		if f.Sync != nil {
 			sync = *f.Sync
 		}
-		w.line(fmt.Sprintf("ember_slave%d:name=%s,id=%s,addr=%s,priority=%d,sent=%d,behind=%d,rtt=%.6f,place=%d,keys=%d,bytes=%d,log_bytes=%d,compression=%s,written=%d,written_plain=%d",
+		w.line(fmt.Sprintf("ember_slave%d:name=%s,id=%s,addr=%s,priority=%d,sent=%d,behind=%d,rtt=%.6f,place=%d,keys=%d,bytes=%d,log_bytes=%d,secret=%d,sealed=%d,compression=%s,written=%d,written_plain=%d",
 			i, item(f.Peer.Name), f.Peer.ID, item(f.Peer.Addr), f.Peer.Priority, f.Sent, f.Behind, f.RTT.Seconds(), f.Place,
-			sync.Keys, sync.Bytes, sync.LogBytes, f.Compression, f.Written, f.WrittenPlain))
+			sync.Keys, sync.Bytes, sync.LogBytes, f.Secret, flag(f.Sealed), f.Compression, f.Written, f.WrittenPlain))
 	}
 }
 
@@ -65,6 +67,8 @@ func (w *infoWriter) emberUpstream(u *UpstreamStatus) {
 	w.number("ember_master_attempts", u.Attempts)
 	w.number("ember_master_sync_full", u.Fulls)
 	w.number("ember_master_sync_partial", u.Partials)
+	w.number("ember_master_secret", int64(u.Secret))
+	w.flag("ember_master_sealed", u.Sealed)
 	w.text("ember_master_compression", u.Compression.String())
 	w.number("ember_master_read_bytes", u.Read)
 	w.number("ember_master_read_plain_bytes", u.ReadPlain)

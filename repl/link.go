@@ -28,6 +28,9 @@ type link struct {
 
 	packs pack.Algorithm // how the frames from the upstream are packed; agreed in the handshake
 
+	secret int  // which of this node's secrets the peer has proved to know, from 1; 0 for none
+	sealed bool // the frames are encrypted
+
 	once   sync.Once
 	closed chan struct{} // closed by close
 	cause  error         // set before closed is closed
@@ -87,8 +90,8 @@ func (l *link) refuse(err error) {
 // settle sets what holds after the handshake.
 func (l *link) settle(o *Options, takes kindSet) {
 	patience := max(o.Timeout, 3*l.with.heartbeat)
-	l.r.timeout, l.w.timeout = patience, patience
-	l.r.strange, l.r.takes = false, takes
+	l.w.timeout = patience
+	l.r.trust(patience, takes)
 }
 
 // unexpected returns err, and for io.EOF what that is on a link.

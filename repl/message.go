@@ -35,6 +35,8 @@ const (
 	kindHeartbeat
 	kindAck
 	kindHistory
+	kindChallenge
+	kindProof
 )
 
 // kinds holds each kind's name and the largest body of its message.
@@ -55,6 +57,8 @@ var kinds = [...]struct {
 	kindHeartbeat: {"Heartbeat", heartbeatBytes + maxPath*len(NodeID{})},
 	kindAck:       {"Ack", 25},
 	kindHistory:   {"History", maxHandshakeBody},
+	kindChallenge: {"Challenge", 128},
+	kindProof:     {"Proof", MaxSecrets * proofBytes},
 }
 
 func (k kind) known() bool { return int(k) < len(kinds) && kinds[k].name != "" }
@@ -78,7 +82,7 @@ func (s kindSet) has(k kind) bool { return s>>k&1 == 1 }
 // could make its upstream gather one of 256 MiB before anybody looks.
 var (
 	anyKind      = ^kindSet(0)
-	fromStranger = kindsOf(kindHello)
+	fromStranger = kindsOf(kindHello, kindChallenge)
 	fromDialed   = kindsOf(kindWelcome, kindRefuse)
 	fromFollower = kindsOf(kindSyncStart, kindAck, kindRefuse)
 	fromUpstream = kindsOf(kindRefuse, kindContinue, kindFullSync, kindSyncBegin, kindBlock, kindSyncEnd, kindLog, kindHeartbeat, kindHistory)

@@ -53,6 +53,8 @@ type Node struct {
 	// leaving is closed when Close begins: feeds say so, as their last word.
 	leaving chan struct{}
 
+	secrets atomic.Pointer[[]Secret] // what is pointed to does not change
+
 	// ctx ends when Close is called, for ErrClosed; everything that waits waits
 	// for it, too, or for a tenure's, which ends with it.
 	ctx    context.Context
@@ -65,7 +67,7 @@ type Node struct {
 		listeners             []*served          // in the order of Serve
 		accepted              map[*link]struct{} // whatever their state
 		news                  chan struct{}      // closed and renewed when the path has changed
-		handshakes            int                // of those accepted, at most maxHandshakes
+		door                  door               // those of them that are in their handshake
 		feeds                 map[NodeID]*feed   // one for each follower
 		counters              Counters
 		told                  string      // why the log's last line about a handshake says that it failed
@@ -86,6 +88,7 @@ func newNode(m Machine, opts *Options) (*Node, error) {
 	}
 	n := &Node{machine: m, log: m.Log(), opts: o, changing: make(chan struct{}, 1), leaving: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
+	n.secrets.Store(&o.Secrets)
 	n.acks = newAcks(n)
 	n.passes = newPasses(n)
 	n.mu.news = make(chan struct{})

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -107,6 +108,7 @@ type Options struct {
 	// Events are called when something happens to a link.
 	Events Events
 
+	Security
 	Liveness
 	Copying
 	Unacked
@@ -249,6 +251,7 @@ func (o *Options) normalize() (*Options, error) {
 	setDefault(&n.SyncTimeout, DefaultSyncTimeout)
 	setDefault(&n.AckReplicas, 1)
 	setDefault(&n.AckTimeout, DefaultAckTimeout)
+	n.Secrets = slices.Clone(n.Secrets)
 	return &n, n.check()
 }
 
@@ -290,5 +293,5 @@ func (o *Options) check() error {
 			return &OptionError{Field: c.field, Value: c.value, Want: c.want}
 		}
 	}
-	return nil
+	return checkSecrets(o.Secrets)
 }

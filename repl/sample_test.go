@@ -87,6 +87,8 @@ func samples() []sample {
 		{kindLog, append(appendLogHead(nil, 1000, 1234), sampleRecord("k", "v")...)},
 		{kindHeartbeat, heartbeat{seq: 4, end: 1000, clock: 1234}.append(nil)},
 		{kindAck, ack{echo: 4, received: 1000, applied: 900}.append(nil)},
+		{kindChallenge, (&challenge{versionMin: 1, versionMax: 1, bound: true, key: [32]byte{9}}).append(nil)},
+		{kindProof, make([]byte, 2*proofBytes)},
 	}
 }
 
@@ -115,6 +117,8 @@ func parse(k kind, body []byte) (any, error) {
 		return []any{at, clock, records}, err
 	case kindHeartbeat:
 		return parseHeartbeat(body)
+	case kindChallenge:
+		return parseChallenge(body)
 	}
 	return parseAck(body)
 }

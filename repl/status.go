@@ -26,6 +26,7 @@ type Status struct {
 	Window   backlog.Window   `json:"window"`
 
 	MaxUnacked int64 `json:"max_unacked"` // of the options; 0 when no write waits
+	Secrets    int   `json:"secrets"`     // how many there are; 0 for a node that asks for no proof
 
 	WhenDown     Stale         `json:"when_down"`        // of the options: what becomes of reads on a replica that is cut off
 	MaxStaleness time.Duration `json:"max_staleness_ns"` // of the options; 0 for no bound
@@ -45,6 +46,7 @@ type Counters struct {
 	PartialSyncs int64 `json:"partial_syncs"` // granted to followers
 	FullSyncs    int64 `json:"full_syncs"`    // begun for followers
 	Handshakes   int64 `json:"handshakes"`    // with those who dialled this node that failed
+	Unproved     int64 `json:"unproved"`      // of those, the ones that failed with ErrAuth
 	Unheard      int64 `json:"unheard"`       // connections closed because too many others were in their handshake
 
 	LostTails int64 `json:"lost_tails"` // times that a full copy replaced a log that had more than the upstream's
@@ -92,6 +94,9 @@ type FollowerStatus struct {
 	Sync     *SyncStatus   `json:"sync,omitempty"` // how it was brought up on this link; nil before that is agreed
 	Progress Progress      `json:"progress"`       // of the sync on this link, zero before there is one
 	Written  int64         `json:"written"`        // bytes sent on this link
+
+	Secret int  `json:"secret"` // which of this node's it has proved to know, from 1, by their order at the handshake; 0 for none
+	Sealed bool `json:"sealed"` // the link is encrypted by its secret; one over TLS is by that
 
 	Compression  rdb.Compression `json:"compression"`   // of what is sent on this link
 	WrittenPlain int64           `json:"written_plain"` // what Written would be without it
@@ -146,6 +151,9 @@ type UpstreamStatus struct {
 	Read        int64         `json:"read"`          // bytes received on the present link, or the last one
 	ClockSkew   time.Duration `json:"clock_skew_ns"` // the writer's clock less ours, less what its last word took to come; to a millisecond
 
+	Secret int  `json:"secret"` // as of a FollowerStatus, on that link
+	Sealed bool `json:"sealed"`
+
 	Compression rdb.Compression `json:"compression"` // of what is received on that link
 	ReadPlain   int64           `json:"read_plain"`  // what Read would be without it
 }
@@ -157,8 +165,8 @@ func (n *Node) Status() Status {
 	s := Status{
 		Time: time.Now().UTC().Round(0),
 		ID:   n.opts.ID, Name: n.opts.Name, Group: n.opts.Group, Role: t.role,
-		MaxUnacked: n.opts.MaxUnacked,
-		WhenDown:   n.opts.WhenDown, MaxStaleness: n.opts.MaxStaleness,
+		MaxUnacked: n.opts.MaxUnacked, Secrets: len(n.presentSecrets()),
+		WhenDown: n.opts.WhenDown, MaxStaleness: n.opts.MaxStaleness,
 		Announce: n.announced(), Priority: max(n.opts.Priority, 0),
 		Position: n.log.Position(), Lineage: n.log.Lineage(), Window: n.log.Window(),
 	}
@@ -197,6 +205,7 @@ func (f *feed) status(end int64) FollowerStatus {
 		Peer: f.link.peer, State: f.mu.state, Online: f.online.Load(), Sent: f.mu.sent,
 		Received: f.mu.last.received, Applied: f.mu.last.applied,
 		LastAck: -1, RTT: f.mu.rtt, Place: place, Written: f.mu.written,
+		Secret: f.link.secret, Sealed: f.link.sealed,
 		Compression: f.link.compression(), WrittenPlain: f.mu.plain,
 		Sync: account.status(), Progress: account.shown(),
 	}

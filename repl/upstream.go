@@ -44,8 +44,10 @@ type upstream struct {
 		partials              int64
 		fulls                 int64
 		attempts              int64
-		theirEnd              int64           // of the upstream's log, as last heard
-		compression           rdb.Compression // of the present link, or the last one
+		theirEnd              int64 // of the upstream's log, as last heard
+		secret                int   // of the present link, or the last one
+		sealed                bool
+		compression           rdb.Compression
 		read, readPlain       int64
 		clockAt               time.Time // when clock was heard
 		clock                 int64     // the writer's, in Unix milliseconds
@@ -247,6 +249,7 @@ func (u *upstream) status(end int64) *UpstreamStatus {
 		Addr: m.target.addr, Peer: m.peer, Path: slices.Clone(m.path), State: m.state, Synced: m.synced, LastIO: -1,
 		Partials: m.partials, Fulls: m.fulls, Attempts: m.attempts,
 		LastPartial: m.lastPartial.status(), LastFull: m.lastFull.status(),
+		Secret: m.secret, Sealed: m.sealed,
 		Progress: m.lastFull.shown(), Compression: m.compression, Read: m.read, ReadPlain: m.readPlain,
 	}
 	switch {
