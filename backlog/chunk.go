@@ -33,6 +33,8 @@ type chunk struct {
 	buf    []byte    // len is the capacity for records
 	begun  time.Time // when the first record went in
 	newest time.Time // when the last one did; zero in a log not bounded by age
+	sum    Sum       // up to base, if summed; guarded by the mutex of the contents' sums
+	summed bool
 
 	n    atomic.Int64          // committed bytes
 	next atomic.Pointer[chunk] // set once, when this chunk takes no more

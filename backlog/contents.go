@@ -29,6 +29,8 @@ type contents struct {
 	// lock: clearing so much memory under it would hold up every other writer.
 	ahead atomic.Pointer[chunk]
 	soon  atomic.Int64
+
+	sums sums
 }
 
 // newContents returns empty contents at offset end of lineage.
@@ -37,6 +39,7 @@ func newContents(lineage *Lineage, end int64) *contents {
 	h.lineage.Store(lineage)
 	h.first.Store(end)
 	h.end.Store(end)
+	h.sums.setLocked(mark{end, Sum{From: end}})
 	return h
 }
 

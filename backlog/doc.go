@@ -48,6 +48,13 @@
 // lineage with the log's own and says whether the follower may go on from
 // where it stands, or which [Refusal] keeps it from doing so.
 //
+// # Sums
+//
+// Lineages say that two logs should hold the same bytes up to an offset; a [Sum], a
+// running hash, says whether they do. [Log.Confirm] compares one of another node. It is
+// computed by readers and by logs that follow, never by a writer: an append pays
+// nothing for it.
+//
 // # Journals
 //
 // A store that is kept on disk has a journal, which is one more reader. [Log.Hold] keeps
@@ -62,11 +69,12 @@
 // is published by one atomic store. A reader that is caught up sleeps on a
 // channel and costs nothing until the next append.
 //
-// Log.mu and Log.sleep.mu are never held at once, nor those of two logs. No
+// Log.mu and Log.sleep.mu are never held at once, nor those of two logs. The lock of a
+// sum, sums.mu, which no append waits for, comes before Log.mu. No
 // callback runs under either, except the [Gate], which must not block.
 //
 // The files in the order in which a write passes through them: record.go
 // (framing), log.go (append), contents.go and chunk.go (storage and trim),
 // reader.go (out again), gate.go (who may write), journal.go (what a journal needs); position.go, lineage.go,
-// extend.go and refusal.go say where.
+// extend.go, branch.go and refusal.go say where, and sum.go whether it is so.
 package backlog

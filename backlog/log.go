@@ -119,6 +119,7 @@ func (l *Log) AppendAt(at Position, records []byte) error {
 	l.mu.Unlock()
 	l.wake()
 	h.prepare()
+	h.keepUp(h.end.Load()) // it may have no readers
 	return nil
 }
 

@@ -104,6 +104,7 @@ func (r *Reader) next(limit int64) (b []byte, err error) {
 		}
 		b = c.buf[r.at-c.base : min(end, limit)-c.base]
 		r.at += int64(len(b))
+		r.held.keepUp(r.at)
 		return b[:len(b):len(b)], nil
 	}
 	return nil, nil

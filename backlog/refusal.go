@@ -25,6 +25,10 @@ const (
 	Trimmed
 	// InsideRecord means that the follower's end is not between two records.
 	InsideRecord
+	// OtherBytes means that the follower's end is in the log, but what it has before is
+	// not what this log has: their [Sum] differs. Continue, which knows no sums, never
+	// says so.
+	OtherBytes
 )
 
 var refusals = [...]string{
@@ -34,6 +38,7 @@ var refusals = [...]string{
 	AheadOfFork:  "ahead of the fork",
 	Trimmed:      "trimmed",
 	InsideRecord: "inside a record",
+	OtherBytes:   "other bytes",
 }
 
 // String returns the refusal in lower-case words.
