@@ -13,10 +13,8 @@ func (l *Log) Branch(offset int64) (*Log, error) {
 		return nil, err
 	}
 	sum, unsummed := h.sum(offset)
-	lineage := h.lineage.Load().At(offset)
-	b := &Log{max: l.max, age: l.age}
-	into := newContents(&lineage, offset)
-	b.held.Store(into)
+	b := NewLogAt(h.lineage.Load().At(offset), offset, &Options{MaxBytes: l.max, MaxAge: l.age})
+	into := b.held.Load()
 
 	h.sums.mu.Lock()
 	defer h.sums.mu.Unlock()

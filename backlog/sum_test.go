@@ -92,7 +92,7 @@ func TestSumBeginsAnew(t *testing.T) {
 
 // TestSetSum: a log that begins in the middle goes on with the sum that it is told.
 func TestSetSum(t *testing.T) {
-	whole, late := backlog.NewLog(nil), backlog.NewLog(nil)
+	whole := backlog.NewLog(nil)
 	var all []byte
 	add := func(n int, to ...*backlog.Log) {
 		for range n {
@@ -104,7 +104,7 @@ func TestSetSum(t *testing.T) {
 		}
 	}
 	add(1000, whole)
-	late = backlog.NewLogAt(whole.Lineage(), whole.End(), nil)
+	late := backlog.NewLogAt(whole.Lineage(), whole.End(), nil)
 	begin := whole.End()
 	add(10, whole, late)
 	told := whole.End()
