@@ -1,15 +1,19 @@
 package rdb
 
-import "io"
+import (
+	"io"
+
+	"github.com/emberkv/ember/internal/disk"
+)
 
 // Disk and DiskFile let tests stand in for the file system.
 type (
-	Disk     = disk
-	DiskFile = diskFile
+	Disk     = disk.Files
+	DiskFile = disk.File
 )
 
 // OSDisk is the disk that WriteFile uses.
-var OSDisk Disk = osDisk{}
+var OSDisk Disk = disk.System{}
 
 // WriteFileOn is WriteFile on another disk.
 func WriteFileOn(d Disk, path string, write func(io.Writer) error) error {

@@ -1,6 +1,6 @@
 //go:build !windows
 
-package rdb
+package disk
 
 import "os"
 

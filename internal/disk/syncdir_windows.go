@@ -1,4 +1,4 @@
-package rdb
+package disk
 
 // syncDir does nothing: Windows cannot flush a folder. NTFS journals the rename,
 // so after a power failure the path leads to the old file or to the new one,
