@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/emberkv/ember/backlog"
 )
@@ -17,41 +18,60 @@ import (
 type acks struct {
 	node *Node
 
-	// floor is the offset that Options.AckReplicas followers have applied, or
-	// noFloor. It is stored under mu and read by every write.
+	// floor is the offset that Options.Ack followers have applied, or noFloor. It is
+	// stored under mu and read by every write that is to wait for them.
 	floor atomic.Int64
+
+	nearness
 
 	mu struct {
 		sync.Mutex
 		applied map[NodeID]applied
-		waiting int           // callers blocked on changed
+		waiting int           // callers of Master.Wait, blocked on changed
 		changed chan struct{} // closed and renewed at each change while somebody waits
+
+		// writers are held up until the floor has come to their offset, the lowest
+		// first. There are as many as the program has goroutines that write.
+		writers []*writer
 	}
+	spare chan *writer
 }
 
 type applied struct {
 	feed   *feed
 	offset int64
+	asOf   time.Duration // see nearness
 }
 
 const noFloor = math.MinInt64 / 2
 
+// spareWriters is how many writers are kept for reuse: a timer and a channel for each
+// write would be garbage.
+const spareWriters = 64
+
 func newAcks(n *Node) *acks {
-	a := &acks{node: n}
+	a := &acks{node: n, spare: make(chan *writer, spareWriters)}
 	a.floor.Store(noFloor)
+	a.nearness.init(n.opts)
 	a.mu.applied = make(map[NodeID]applied)
 	a.mu.changed = make(chan struct{})
 	return a
 }
 
-// update takes down that the follower of f has applied the log up to offset.
-func (a *acks) update(f *feed, offset int64) {
+// update takes down that the follower of f has applied the log up to offset, and all
+// that there was as of a time.
+func (a *acks) update(f *feed, offset int64, asOf time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if f.retired { // replaced by a newer link of the same node: too late to count
 		return
 	}
-	a.mu.applied[f.link.peer.ID] = applied{f, offset}
+	was, known := a.mu.applied[f.link.peer.ID]
+	now := applied{f, offset, asOf}
+	a.mu.applied[f.link.peer.ID] = now
+	if known && was.feed == f && was == now {
+		return
+	}
 	a.changedLocked()
 }
 
@@ -66,7 +86,7 @@ func (a *acks) retire(f *feed) {
 	}
 }
 
-// refresh computes the floor anew, without those who have acked a log that is no more.
+// refresh looks at everything anew, without those who have acked a log that is no more.
 func (a *acks) refresh() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -74,26 +94,47 @@ func (a *acks) refresh() {
 }
 
 func (a *acks) changedLocked() {
-	a.floor.Store(a.floorLocked())
+	o := a.node.opts
+	if o.Ack > 0 {
+		floor := a.nthLocked(o.Ack, noFloor, func(ap applied) int64 { return ap.offset })
+		a.floor.Store(floor)
+		a.wakeWritersLocked(floor)
+	}
+	if o.MinReplicas > 0 {
+		a.confirmed(a.nthLocked(o.MinReplicas, never, func(ap applied) int64 { return int64(ap.asOf) }))
+	}
 	if a.mu.waiting > 0 {
 		close(a.mu.changed)
 		a.mu.changed = make(chan struct{})
 	}
 }
 
-func (a *acks) floorLocked() int64 {
-	n := a.node.opts.AckReplicas
-	offsets := make([]int64, 0, 8)
+// nthLocked returns the n-th largest of what of tells of the followers, or none if they
+// are fewer.
+func (a *acks) nthLocked(n int, none int64, of func(applied) int64) int64 {
+	if len(a.mu.applied) < n {
+		return none
+	}
+	var few [8]int64
+	top := few[:0] // the n largest so far, the largest first
 	for _, ap := range a.mu.applied {
-		if !ap.feed.outdated() {
-			offsets = append(offsets, ap.offset)
+		v := of(ap)
+		if len(top) == n && v <= top[n-1] || ap.feed.outdated() {
+			continue
 		}
+		i := len(top)
+		for i > 0 && top[i-1] < v {
+			i--
+		}
+		if len(top) == n {
+			top = top[:n-1]
+		}
+		top = slices.Insert(top, i, v)
 	}
-	if len(offsets) < n {
-		return noFloor
+	if len(top) < n {
+		return none
 	}
-	slices.Sort(offsets)
-	return offsets[len(offsets)-n]
+	return top[n-1]
 }
 
 // countLocked returns how many followers have applied the log up to offset.
@@ -107,15 +148,18 @@ func (a *acks) countLocked(offset int64) int {
 	return n
 }
 
-// wait blocks until done, called under the lock, returns true, or ctx or the
-// tenure ends.
-func (a *acks) wait(ctx context.Context, t *tenure, done func() bool) error {
+// waitApplied is Master.Wait, for an offset in the current history. It blocks until n
+// followers have it, or ctx or the tenure ends.
+func (a *acks) waitApplied(ctx context.Context, t *tenure, offset int64, n int) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.mu.waiting++
 	defer func() { a.mu.waiting-- }()
-	for !done() {
-		changed := a.mu.changed
+	for {
+		count, changed := a.countLocked(offset), a.mu.changed
+		if count >= n {
+			return count, nil
+		}
 		a.mu.Unlock()
 		var err error
 		select {
@@ -127,35 +171,21 @@ func (a *acks) wait(ctx context.Context, t *tenure, done func() bool) error {
 		}
 		a.mu.Lock()
 		if err != nil {
-			return err
+			return count, err
 		}
 	}
-	return nil
-}
-
-// waitApplied is Master.Wait, for an offset in the current history.
-func (a *acks) waitApplied(ctx context.Context, t *tenure, offset int64, n int) (int, error) {
-	count := 0
-	err := a.wait(ctx, t, func() bool {
-		count = a.countLocked(offset)
-		return count >= n
-	})
-	return count, err
 }
 
 // settle is the log's Settler: it holds up a writer whose records end at end
 // while too few followers are within MaxUnacked of them, and t lasts.
 func (a *acks) settle(t *tenure, end int64) error {
 	o := a.node.opts
-	if end-a.floor.Load() <= o.MaxUnacked {
+	if a.floor.Load() >= end-o.MaxUnacked {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), o.AckTimeout)
-	defer cancel()
-	err := a.wait(ctx, t, func() bool { return end-a.floor.Load() <= o.MaxUnacked })
-	if err != nil {
-		pos := backlog.Position{History: a.node.log.Position().History, Offset: end}
-		return &NotAckedError{Position: pos}
+	if a.await(t, end-o.MaxUnacked) {
+		return nil
 	}
-	return nil
+	pos := backlog.Position{History: a.node.log.Position().History, Offset: end}
+	return &NotAckedError{Position: pos}
 }

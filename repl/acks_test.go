@@ -111,16 +111,16 @@ func TestWaitEndsEarly(t *testing.T) {
 	})
 }
 
-// TestMaxUnacked: a writer waits while too few replicas are near enough, goes on
+// TestAck: a writer waits while too few replicas are near enough, goes on
 // as soon as they are, and is told when they are not in time. The value stands.
-func TestMaxUnacked(t *testing.T) {
+func TestAck(t *testing.T) {
 	for replicas := range 4 {
 		for need := 1; need <= 3; need++ {
 			synctest.Test(t, func(t *testing.T) {
 				net, a := repltest.NewNetwork(1), newLedger(nil)
 				net.SetDelay(10*time.Millisecond, 0)
 				var o repl.Options
-				o.MaxUnacked, o.AckReplicas, o.AckTimeout = 1, need, 500*time.Millisecond
+				o.Ack, o.AckTimeout = need, 500*time.Millisecond
 				m := master(t, a, net.Host("a"), "a", &o)
 				var rs []*repl.Replica
 				for i := range replicas {
@@ -157,7 +157,7 @@ func TestMaxUnackedIsADistance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := repltest.NewNetwork(1)
 		var o repl.Options
-		o.MaxUnacked, o.AckTimeout = 1000, time.Minute
+		o.Ack, o.MaxUnacked, o.AckTimeout = 1, 1000, time.Minute
 		_, _, a, _ := pair(t, net, &o, nil, 0)
 		net.Link("a", "b").Stall()
 		begun, acked := time.Now(), a.Log().End()
@@ -187,7 +187,7 @@ func TestCloseLetsWritersGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net, a := repl.NewMemory(), newLedger(nil)
 		var o repl.Options
-		o.MaxUnacked, o.AckTimeout = 1, time.Hour
+		o.Ack, o.AckTimeout = 1, time.Hour
 		m := master(t, a, net, "a", &o)
 		begun := time.Now()
 		time.AfterFunc(time.Second, func() { m.Close() })
@@ -211,7 +211,7 @@ func TestAcksOfAReplacedLog(t *testing.T) {
 		net := repltest.NewNetwork(1)
 		net.SetDelay(time.Millisecond, 0)
 		a, x := newMember(t, net.Host("a"), "a", ""), newMember(t, net.Host("x"), "x", "")
-		n := newMember(t, net.Host("n"), "n", "a", func(o *repl.Options) { o.MaxUnacked = 1 })
+		n := newMember(t, net.Host("n"), "n", "a", func(o *repl.Options) { o.Ack = 1 })
 		f := newMember(t, net.Host("f"), "f", "n")
 		fill(t, a.ledger, "a", 200)
 		fill(t, x.ledger, "x", 5)
@@ -240,6 +240,125 @@ func TestAcksOfAReplacedLog(t *testing.T) {
 		level(t, n, f)
 		if got, err := m.Wait(t.Context(), n.Log().Position(), 1); got != 1 || err != nil {
 			t.Errorf("Wait after the link came back: %d, %v", got, err)
+		}
+	})
+}
+
+// TestWritersAreAckedTogether: how many there are does not change what a write waits for.
+func TestWritersAreAckedTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const writers, writes = 64, 20
+		net, a := repltest.NewNetwork(1), newLedger(nil)
+		net.SetDelay(10*time.Millisecond, 0)
+		var o repl.Options
+		o.Ack = 2
+		m := master(t, a, net.Host("a"), "a", &o)
+		synced(t, m, a, replica(t, newLedger(nil), net.Host("b"), "a", nil), replica(t, newLedger(nil), net.Host("c"), "a", nil))
+		begun := time.Now()
+		done := make(chan error, writers)
+		for w := range writers {
+			go func() {
+				for i := range writes {
+					if _, err := a.put(fmt.Sprint(w), fmt.Sprint(i)); err != nil {
+						done <- err
+						return
+					}
+				}
+				done <- nil
+			}()
+		}
+		for range writers {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		// A write that just misses a run of the log goes with the next.
+		if took := time.Since(begun); took < writes*20*time.Millisecond || took > 2*writes*20*time.Millisecond {
+			t.Errorf("%d writes of each of %d writers took %v, a round trip is 20ms", writes, writers, took)
+		}
+	})
+}
+
+// TestWritersGiveUp one by one, each after its own time, and those that are acked
+// meanwhile do not.
+func TestWritersGiveUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repltest.NewNetwork(1)
+		var o repl.Options
+		o.Ack, o.AckTimeout = 1, time.Second
+		_, _, a, _ := pair(t, net, &o, nil, 0)
+		net.Link("a", "b").Stall()
+		type end struct {
+			err  error
+			took time.Duration
+		}
+		ends := make(chan end, 20)
+		for i := range 20 {
+			go func() {
+				begun := time.Now()
+				_, err := a.put(fmt.Sprint("k", i), "v")
+				ends <- end{err, time.Since(begun)}
+			}()
+			time.Sleep(100 * time.Millisecond)
+			if i == 14 {
+				net.HealAll()
+			}
+		}
+		late := 0
+		for range 20 {
+			e := <-ends
+			if errors.Is(e.err, repl.ErrNotAcked) {
+				late++
+			}
+			if e.err != nil != (e.took == time.Second) {
+				t.Errorf("%v after %v", e.err, e.took)
+			}
+		}
+		if late != 5 && late != 6 {
+			t.Errorf("%d writers gave up, want those of the first half second", late)
+		}
+	})
+}
+
+// TestWaitWhileReplicasComeAndGo: the same node by a newer link is not one more, one that
+// was removed is one less, and one that is added again counts when it has applied.
+func TestWaitWhileReplicasComeAndGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, a := repltest.NewNetwork(1), newLedger(nil)
+		net.SetDelay(time.Millisecond, 0)
+		fill(t, a, "k", 10)
+		m := master(t, a, net.Host("a"), "a", nil)
+		stays, goes := newLedger(nil), newLedger(nil)
+		r1 := replica(t, stays, net.Host("b"), "a", &repl.Options{ID: repl.NodeID{1}})
+		r2 := replica(t, goes, net.Host("c"), "a", &repl.Options{ID: repl.NodeID{2}})
+		synced(t, m, a, r1, r2)
+		r2.Close()
+		fill(t, a, "later", 10)
+		pos := a.Log().Position()
+		got := make(chan int, 1)
+		go func() {
+			n, err := m.Wait(t.Context(), pos, 2)
+			if err != nil {
+				t.Error(err)
+			}
+			got <- n
+		}()
+		for range 5 {
+			net.Link("a", "b").Cut()
+			time.Sleep(2 * time.Second)
+		}
+		if n, _ := m.Wait(t.Context(), pos, 1); n != 1 || len(got) != 0 {
+			t.Fatalf("%d have it; the one Wait for 2 has returned: %v", n, len(got) != 0)
+		}
+		stuck(goes, errors.New("full"))
+		replica(t, goes, net.Host("c"), "a", &repl.Options{ID: repl.NodeID{2}})
+		time.Sleep(5 * time.Second)
+		if len(got) != 0 {
+			t.Error("a node that was added again counts before it has applied")
+		}
+		stuck(goes, nil)
+		if n := <-got; n != 2 {
+			t.Errorf("%d have it", n)
 		}
 	})
 }

@@ -21,6 +21,11 @@ var (
 	// replicas were near enough in time. The write stands.
 	ErrNotAcked = errors.New("repl: too few replicas are near enough")
 
+	// ErrNotEnoughReplicas is what a write gets that was not let in, because fewer
+	// than Options.MinReplicas replicas are within Options.MaxLag. It has changed
+	// nothing. Try again; when enough replicas are back it is let in.
+	ErrNotEnoughReplicas = errors.New("repl: NOREPLICAS: not enough replicas are near")
+
 	// ErrRunning is returned by a second [Replica.Run].
 	ErrRunning = errors.New("repl: replica is already running")
 
@@ -124,8 +129,8 @@ func (e *ReadOnlyError) Error() string {
 // Unwrap returns ErrReadOnly.
 func (e *ReadOnlyError) Unwrap() error { return ErrReadOnly }
 
-// A NotAckedError is what a write gets when fewer than Options.AckReplicas
-// replicas came within Options.MaxUnacked bytes of it in Options.AckTimeout.
+// A NotAckedError is what a write gets when fewer than Options.Ack replicas
+// came within Options.MaxUnacked bytes of it in Options.AckTimeout.
 // The write stands and goes on being replicated.
 type NotAckedError struct {
 	Position backlog.Position // after the write

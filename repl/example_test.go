@@ -119,7 +119,7 @@ func ExampleOptions() {
 		Name:     "paris-1",
 		Group:    "orders",
 		Liveness: repl.Liveness{Heartbeat: time.Second, Timeout: 2 * time.Second},
-		Unacked:  repl.Unacked{MaxUnacked: 64 << 10, AckReplicas: 2},
+		Safety:   repl.Safety{Ack: 2, MaxUnacked: 64 << 10},
 	}
 	_, err := repl.NewMaster(newLedger(nil), opts)
 	fmt.Println(err)
@@ -226,7 +226,7 @@ func ExampleVersionError() {
 // A write that too few replicas have in time stands all the same.
 func ExampleNotAckedError() {
 	machine := newLedger(nil)
-	master, err := repl.NewMaster(machine, &repl.Options{Unacked: repl.Unacked{MaxUnacked: 1, AckTimeout: time.Millisecond}})
+	master, err := repl.NewMaster(machine, &repl.Options{Safety: repl.Safety{Ack: 1, AckTimeout: time.Millisecond}})
 	if err != nil {
 		panic(err)
 	}

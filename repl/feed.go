@@ -58,6 +58,8 @@ type feed struct {
 		sync    *syncRecord // what the follower is given; nil before that is known
 		goal    int64       // while streaming: what the follower has to apply to have caught up
 		reached bool        // it has
+		asked   questions
+		asOf    time.Duration // see nearness; never before the first answer
 	}
 }
 
@@ -66,6 +68,7 @@ func newFeed(n *Node, l *link, reader *backlog.Reader, refusal backlog.Refusal) 
 		n: n, link: l, refusal: refusal, began: time.Now(),
 		started: make(chan *syncStart, 1), caughtUp: make(chan int64, 1), over: make(chan struct{}),
 	}
+	f.mu.asOf = never
 	f.read(reader)
 	return f
 }
@@ -388,14 +391,15 @@ func (f *feed) beatIfDue() error {
 }
 
 func (f *feed) beat() error {
-	seq := f.seq.Add(1)
-	f.mu.Lock()
-	f.mu.sentAt, f.mu.written, f.mu.plain = time.Now(), f.link.w.written, f.link.w.plain
-	f.mu.Unlock()
+	seq, now := f.seq.Add(1), f.n.acks.now()
 	h := heartbeat{seq: seq, path: f.n.path()}
 	h.age, h.linked = f.n.freshness()
 	h.clock = f.n.clock()
 	h.end = f.n.log.End() // last of all: there may be more here than is vouched for, not less
+	f.mu.Lock()
+	f.mu.sentAt, f.mu.written, f.mu.plain = time.Now(), f.link.w.written, f.link.w.plain
+	f.mu.asked.ask(question{seq, now, h.end}, f.n.opts.MaxLag)
+	f.mu.Unlock()
 	var b [heartbeatBytes + 4*len(NodeID{})]byte
 	return f.link.w.writeFrame(kindHeartbeat, 0, h.append(b[:0]), nil)
 }

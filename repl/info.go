@@ -47,7 +47,7 @@ import (
 // Of every node:
 //
 //	connected_slaves                how many slaveN follow
-//	min_slaves_good_slaves          with Options.MaxUnacked: how many replicas are within it
+//	min_slaves_good_slaves          with Options.MinReplicas: how many replicas are within MaxLag
 //	slaveN                          ip, port: where it may be reached, as announced, or else its
 //	                                end of the connection, with port 0;
 //	                                state: wait_bgsave before a full copy, send_bulk during it,
@@ -80,11 +80,13 @@ import (
 //	                                more than the master's, and what that was
 //	ember_handshakes_failed         of those who dialled this node
 //	ember_connections_unheard       closed because too many were in their handshake
+//	ember_ack, ember_min_replicas, ember_max_lag_seconds  of Options
+//	ember_near_slaves               how many are within Options.MaxLag
 //	ember_last_full_*               the newest full copy given, see below
 //	ember_last_partial_*            the newest partial resync given
 //	ember_slaveN                    of slaveN: name, id, addr, priority; sent: offset; behind: bytes
-//	                                not applied; rtt: seconds; place: in line for a full copy, from 1;
-//	                                keys, bytes, log_bytes: of its sync; compression: none, s2 or zstd;
+//	                                not applied; rtt: seconds; lag: seconds, see Options.MaxLag, -1 for none;
+//	                                place: in line for a full copy, from 1; keys, bytes, log_bytes: of its sync; compression: none, s2 or zstd;
 //	                                written: bytes on the link; written_plain: without compression
 //
 // Of a replica:
@@ -219,17 +221,14 @@ func percent(part, whole int64) float64 {
 
 func (w *infoWriter) followers(s *Status) {
 	w.number("connected_slaves", int64(len(s.Followers)))
-	near, waiting := 0, 0
+	waiting := 0
 	for _, f := range s.Followers {
-		if f.Online && f.Behind <= s.MaxUnacked {
-			near++
-		}
 		if f.Place > 0 {
 			waiting++
 		}
 	}
-	if s.MaxUnacked > 0 {
-		w.number("min_slaves_good_slaves", int64(near))
+	if s.MinReplicas > 0 {
+		w.number("min_slaves_good_slaves", int64(s.NearReplicas))
 	}
 	for i, f := range s.Followers {
 		host, port := slaveAddr(f.Peer)

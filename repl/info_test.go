@@ -61,22 +61,23 @@ func statuses() map[string]repl.Status {
 	master := repl.Status{
 		Time: now, ID: repl.NodeID{1}, Name: "paris", Group: "orders", Announce: "10.0.0.1:7000", Priority: 100,
 		Role: repl.RoleMaster, Position: at,
-		Lineage:    backlog.Lineage{Current: h2, Earlier: []backlog.Fork{{History: h1, End: 700}}},
-		Window:     backlog.Window{First: 4000, End: 5000, Max: 64 << 20, Age: 12_345 * time.Millisecond},
-		MaxUnacked: 100, WhenDown: repl.RefuseStale, MaxStaleness: 5 * time.Second,
+		Lineage: backlog.Lineage{Current: h2, Earlier: []backlog.Fork{{History: h1, End: 700}}},
+		Window:  backlog.Window{First: 4000, End: 5000, Max: 64 << 20, Age: 12_345 * time.Millisecond},
+		Ack:     1, MaxUnacked: 100, MinReplicas: 1, MaxLag: 10 * time.Second, NearReplicas: 1,
+		WhenDown: repl.RefuseStale, MaxStaleness: 5 * time.Second,
 		Followers: []repl.FollowerStatus{
 			{
 				Peer: peer(2, "berlin", "10.0.0.2:7000"), State: repl.FollowerStreaming, Online: true, Sent: 5000, Received: 4950,
-				Applied: 4950, Behind: 50, LastAck: 1999 * time.Millisecond, RTT: 1234 * time.Microsecond, Written: 6000,
+				Applied: 4950, Behind: 50, LastAck: 1999 * time.Millisecond, Lag: 2001 * time.Millisecond, Near: true, RTT: 1234 * time.Microsecond, Written: 6000,
 				Compression: rdb.Zstd, WrittenPlain: 24_000,
 				Sync: &repl.SyncStatus{State: repl.SyncComplete, LogBytes: 77},
 			},
 			{
-				Peer: peer(4, "oslo", ""), State: repl.FollowerCopying, LastAck: -1, Behind: 5000, Place: 1, Sent: 4000,
+				Peer: peer(4, "oslo", ""), State: repl.FollowerCopying, LastAck: -1, Lag: -1, Behind: 5000, Place: 1, Sent: 4000,
 				Sync: &repl.SyncStatus{Reason: backlog.Empty},
 			},
 			{
-				Peer: peer(3, "rome", "[2001:db8::3]:7000"), State: repl.FollowerCopying, LastAck: time.Second, Behind: 5000, Sent: 4100,
+				Peer: peer(3, "rome", "[2001:db8::3]:7000"), State: repl.FollowerCopying, LastAck: time.Second, Lag: -1, Behind: 5000, Sent: 4100,
 				Sync:     &repl.SyncStatus{Reason: backlog.Trimmed, Keys: 40, Bytes: 4800, LogBytes: 100},
 				Progress: repl.Progress{Keys: 40, KeysTotal: 100, Bytes: 4800, BytesTotal: 12_000, Shards: 3, ShardsTotal: 8, LogBytes: 100},
 			},

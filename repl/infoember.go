@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/emberkv/ember/backlog"
 )
@@ -29,6 +30,10 @@ func (w *infoWriter) ember(s *Status) {
 	w.number("ember_handshakes_unproved", s.Counters.Unproved)
 	w.number("ember_connections_unheard", s.Counters.Unheard)
 	w.number("ember_secrets", int64(s.Secrets))
+	w.number("ember_ack", int64(s.Ack))
+	w.number("ember_min_replicas", int64(s.MinReplicas))
+	w.seconds("ember_max_lag_seconds", s.MaxLag)
+	w.number("ember_near_slaves", int64(s.NearReplicas))
 	w.full("ember_last_full_", s.LastFull)
 	w.partial("ember_last_partial_", s.LastPartial)
 	for i, f := range s.Followers {
@@ -36,10 +41,18 @@ func (w *infoWriter) ember(s *Status) {
 		if f.Sync != nil {
 			sync = *f.Sync
 		}
-		w.line(fmt.Sprintf("ember_slave%d:name=%s,id=%s,addr=%s,priority=%d,sent=%d,behind=%d,rtt=%.6f,place=%d,keys=%d,bytes=%d,log_bytes=%d,secret=%d,sealed=%d,compression=%s,written=%d,written_plain=%d",
-			i, item(f.Peer.Name), f.Peer.ID, item(f.Peer.Addr), f.Peer.Priority, f.Sent, f.Behind, f.RTT.Seconds(), f.Place,
+		w.line(fmt.Sprintf("ember_slave%d:name=%s,id=%s,addr=%s,priority=%d,sent=%d,behind=%d,rtt=%.6f,lag=%s,place=%d,keys=%d,bytes=%d,log_bytes=%d,secret=%d,sealed=%d,compression=%s,written=%d,written_plain=%d",
+			i, item(f.Peer.Name), f.Peer.ID, item(f.Peer.Addr), f.Peer.Priority, f.Sent, f.Behind, f.RTT.Seconds(), lagSeconds(f.Lag), f.Place,
 			sync.Keys, sync.Bytes, sync.LogBytes, f.Secret, flag(f.Sealed), f.Compression, f.Written, f.WrittenPlain))
 	}
+}
+
+// lagSeconds returns a lag with three decimals, and -1 for none.
+func lagSeconds(d time.Duration) string {
+	if d < 0 {
+		return "-1"
+	}
+	return fmt.Sprintf("%.3f", d.Seconds())
 }
 
 // reasons lists how often each reason was given.

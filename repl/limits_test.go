@@ -64,7 +64,7 @@ func TestLogIsHeldBackDuringACopy(t *testing.T) {
 // TestRetiredFeedCountsForNothing: an ack that was read before a newer link came,
 // and taken down after it.
 func TestRetiredFeedCountsForNothing(t *testing.T) {
-	m, err := NewMaster(logOnly{backlog.NewLog(nil)}, nil)
+	m, err := NewMaster(logOnly{backlog.NewLog(nil)}, &Options{Safety: Safety{Ack: 1, MinReplicas: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,16 +79,16 @@ func TestRetiredFeedCountsForNothing(t *testing.T) {
 		defer a.mu.Unlock()
 		return a.countLocked(100)
 	}
-	a.update(old, 100)
-	if count() != 1 || a.floor.Load() != 100 {
-		t.Fatalf("%d followers, floor %d", count(), a.floor.Load())
+	a.update(old, 100, a.now())
+	if count() != 1 || a.floor.Load() != 100 || a.tooFew() != nil {
+		t.Fatalf("%d followers, floor %d, %v", count(), a.floor.Load(), a.tooFew())
 	}
 	a.retire(old)
-	a.update(old, 200)
-	if count() != 0 || a.floor.Load() != noFloor {
-		t.Errorf("the old link's ack counts: %d followers, floor %d", count(), a.floor.Load())
+	a.update(old, 200, a.now())
+	if count() != 0 || a.floor.Load() != noFloor || a.tooFew() == nil {
+		t.Errorf("the old link's ack counts: %d followers, floor %d, %v", count(), a.floor.Load(), a.tooFew())
 	}
-	a.update(newer, 100)
+	a.update(newer, 100, a.now())
 	a.retire(old) // its feed ends only now
 	if count() != 1 {
 		t.Error("the end of the old link has taken the new one's ack along")

@@ -60,7 +60,11 @@ func (f *feed) acked(body []byte) error {
 			f.mu.rtt = time.Since(rttOf)
 		}
 		f.mu.last, f.mu.lastAt = a, time.Now()
+		if !a.loading {
+			f.mu.asOf = max(f.mu.asOf, f.mu.asked.answer(a))
+		}
 	}
+	asOf := f.mu.asOf
 	reached := err == nil && !a.loading && !f.mu.reached && a.applied >= f.mu.goal
 	f.mu.reached = f.mu.reached || reached
 	f.mu.Unlock()
@@ -72,6 +76,6 @@ func (f *feed) acked(body []byte) error {
 		f.caughtUp <- a.applied
 	}
 	f.online.Store(true)
-	f.n.acks.update(f, a.applied)
+	f.n.acks.update(f, a.applied, asOf)
 	return nil
 }

@@ -2,6 +2,7 @@ package repl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 
@@ -26,7 +27,7 @@ func NewMaster(m Machine, opts *Options) (*Master, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.log.Closed() != nil {
+	if closed := n.log.Closed(); closed != nil && !errors.Is(closed, ErrNotEnoughReplicas) {
 		// It has followed. What is written from now on is not in the history of
 		// the node that it followed, which may be writing there still.
 		n.log.Fork(backlog.NewHistory())

@@ -111,7 +111,7 @@ type Options struct {
 	Security
 	Liveness
 	Copying
-	Unacked
+	Safety
 	Reading
 }
 
@@ -156,21 +156,38 @@ type Copying struct {
 	DropFirst bool
 }
 
-// Unacked bounds how far writers may run ahead of the replicas.
-type Unacked struct {
-	// MaxUnacked is a distance in bytes of log. A write waits, after it has
-	// taken effect here, while fewer than AckReplicas replicas have applied the
-	// log up to that distance from the write. 0 means that no write waits,
-	// whatever AckReplicas says; 1, that each waits until it was applied itself.
-	MaxUnacked int64
+// Safety says what a write needs of the replicas: Ack, that they have it before the
+// write returns; MinReplicas, that they were heard of before it is let in. Only
+// replicas that follow this node itself count, not theirs, each once, and not while
+// it takes a full copy.
+type Safety struct {
+	// Ack is how many replicas must have applied a write before it returns. 0, the
+	// default, means that no write waits. Writes that wait at the same time are
+	// acked together.
+	Ack int
 
-	// AckReplicas is how many replicas must be within MaxUnacked. The default
-	// is 1.
-	AckReplicas int
+	// MaxUnacked lets writers run ahead, by so many bytes of log: a write waits
+	// only until Ack replicas have applied the log up to that distance from it. The
+	// default, 0, is to wait for the write itself. It needs Ack.
+	MaxUnacked int64
 
 	// AckTimeout is how long a write waits before it gets a [*NotAckedError].
 	// The default is 1 s.
 	AckTimeout time.Duration
+
+	// MinReplicas is how many replicas must be near for a write to be let in; any
+	// other is refused with [ErrNotEnoughReplicas] and changes nothing. 0, the
+	// default, lets all in. A master begins without replicas, so it takes no writes until
+	// as many have come.
+	MinReplicas int
+
+	// MaxLag says what near is: what the master had this long ago, the replica has
+	// said to have applied. Time is monotonic, and looked at for each write, not by
+	// a timer. So what a master can have written that MinReplicas replicas do not
+	// have, cut off from them or not, is no more than it wrote in this time. Heartbeats
+	// ask for what was applied: a replica's lag moves between a round trip and that with
+	// one heartbeat more. The default is 10 s, the least two heartbeats.
+	MaxLag time.Duration
 }
 
 // Reading says what a replica lets be read when its data may be old. It is for a machine
@@ -221,6 +238,7 @@ const (
 	DefaultMaxSyncs         = 8
 	DefaultSyncTimeout      = 30 * time.Second
 	DefaultAckTimeout       = time.Second
+	DefaultMaxLag           = 10 * time.Second
 )
 
 // normalize returns a copy of o with the defaults filled in, or the first
@@ -249,9 +267,9 @@ func (o *Options) normalize() (*Options, error) {
 	setDefault(&n.HandshakeTimeout, DefaultHandshakeTimeout)
 	setDefault(&n.MaxSyncs, DefaultMaxSyncs)
 	setDefault(&n.SyncTimeout, DefaultSyncTimeout)
-	setDefault(&n.AckReplicas, 1)
 	setDefault(&n.AckTimeout, DefaultAckTimeout)
 	n.Secrets = slices.Clone(n.Secrets)
+	setDefault(&n.MaxLag, max(DefaultMaxLag, 2*n.Heartbeat))
 	return &n, n.check()
 }
 
@@ -283,11 +301,14 @@ func (o *Options) check() error {
 		{"HandshakeTimeout", o.HandshakeTimeout, o.HandshakeTimeout > 0, "more than 0"},
 		{"MaxSyncs", o.MaxSyncs, o.MaxSyncs > 0, "at least 1"},
 		{"SyncTimeout", o.SyncTimeout, o.SyncTimeout > 0, "more than 0"},
+		{"Ack", o.Ack, o.Ack >= 0, "at least 0"},
 		{"MaxUnacked", o.MaxUnacked, o.MaxUnacked >= 0, "at least 0"},
-		{"AckReplicas", o.AckReplicas, o.AckReplicas > 0, "at least 1"},
+		{"MaxUnacked", o.MaxUnacked, o.MaxUnacked == 0 || o.Ack > 0, "0 without Ack"},
 		{"AckTimeout", o.AckTimeout, o.AckTimeout > 0, "more than 0"},
 		{"WhenDown", o.WhenDown, o.WhenDown <= RefuseStale, "serve or refuse"},
 		{"MaxStaleness", o.MaxStaleness, o.MaxStaleness == 0 || o.MaxStaleness >= 2*o.Heartbeat, "at least twice Heartbeat"},
+		{"MinReplicas", o.MinReplicas, o.MinReplicas >= 0, "at least 0"},
+		{"MaxLag", o.MaxLag, o.MaxLag >= 2*o.Heartbeat, "at least twice Heartbeat"},
 	} {
 		if !c.ok {
 			return &OptionError{Field: c.field, Value: c.value, Want: c.want}

@@ -35,8 +35,12 @@ func TestOptionsAreChecked(t *testing.T) {
 		{"MaxFollowers", func(o *repl.Options) { o.MaxFollowers = -1 }, -1},
 		{"MaxSyncs", func(o *repl.Options) { o.MaxSyncs = -1 }, -1},
 		{"SyncTimeout", func(o *repl.Options) { o.SyncTimeout = -1 }, time.Duration(-1)},
-		{"MaxUnacked", func(o *repl.Options) { o.MaxUnacked = -1 }, int64(-1)},
-		{"AckReplicas", func(o *repl.Options) { o.AckReplicas = -1 }, -1},
+		{"Ack", func(o *repl.Options) { o.Ack = -1 }, -1},
+		{"MaxUnacked", func(o *repl.Options) { o.Ack, o.MaxUnacked = 1, -1 }, int64(-1)},
+		{"MaxUnacked", func(o *repl.Options) { o.MaxUnacked = 64 }, int64(64)},
+		{"MinReplicas", func(o *repl.Options) { o.MinReplicas = -1 }, -1},
+		{"MaxLag", func(o *repl.Options) { o.MaxLag = -1 }, time.Duration(-1)},
+		{"MaxLag", func(o *repl.Options) { o.MaxLag = 1999 * time.Millisecond }, 1999 * time.Millisecond},
 		{"AckTimeout", func(o *repl.Options) { o.AckTimeout = -1 }, time.Duration(-1)},
 	} {
 		var o repl.Options

@@ -264,7 +264,7 @@ func TestWaitersOfARole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net, l := repl.NewMemory(), newLedger(nil)
 		m := master(t, l, net, "a", &repl.Options{
-			Transport: net, Unacked: repl.Unacked{MaxUnacked: 1, AckTimeout: time.Hour},
+			Transport: net, Safety: repl.Safety{Ack: 1, AckTimeout: time.Hour},
 		})
 		ended := make(chan error, 2)
 		go func() { ended <- second(m.Wait(t.Context(), l.Log().Position(), 1)) }()
@@ -306,7 +306,7 @@ func TestWaitersOfARole(t *testing.T) {
 				t.Errorf("the replica's waiters: %v", err)
 			}
 		}
-		go l.put("again", "value") // MaxUnacked counts in the new tenure, too
+		go l.put("again", "value") // Ack counts in the new tenure, too
 		synctest.Wait()
 		m.Close()
 		for _, f := range []func() error{

@@ -25,8 +25,12 @@ type Status struct {
 	Lineage  backlog.Lineage  `json:"lineage"`
 	Window   backlog.Window   `json:"window"`
 
-	MaxUnacked int64 `json:"max_unacked"` // of the options; 0 when no write waits
-	Secrets    int   `json:"secrets"`     // how many there are; 0 for a node that asks for no proof
+	Secrets      int           `json:"secrets"`     // how many there are; 0 for a node that asks for no proof
+	Ack          int           `json:"ack"`         // of the options; 0 when no write waits
+	MaxUnacked   int64         `json:"max_unacked"` // of the options
+	MinReplicas  int           `json:"min_replicas"`
+	MaxLag       time.Duration `json:"max_lag_ns"`
+	NearReplicas int           `json:"near_replicas"` // within MaxLag; with fewer than MinReplicas a master takes no writes
 
 	WhenDown     Stale         `json:"when_down"`        // of the options: what becomes of reads on a replica that is cut off
 	MaxStaleness time.Duration `json:"max_staleness_ns"` // of the options; 0 for no bound
@@ -89,6 +93,8 @@ type FollowerStatus struct {
 	Applied  int64         `json:"applied"`        // and as applied
 	Behind   int64         `json:"behind"`         // bytes of log that it has not applied
 	LastAck  time.Duration `json:"last_ack_ns"`    // since the last ack, -1 for none yet
+	Lag      time.Duration `json:"lag_ns"`         // age of the newest moment whose log it has said to have applied, see Options.MaxLag; -1 before
+	Near     bool          `json:"near"`           // Lag is within Options.MaxLag
 	RTT      time.Duration `json:"rtt_ns"`         // of the last heartbeat and its ack, 0 before that
 	Place    int           `json:"place"`          // in the line for a full copy, from 1; 0 when not in line
 	Sync     *SyncStatus   `json:"sync,omitempty"` // how it was brought up on this link; nil before that is agreed
@@ -165,7 +171,8 @@ func (n *Node) Status() Status {
 	s := Status{
 		Time: time.Now().UTC().Round(0),
 		ID:   n.opts.ID, Name: n.opts.Name, Group: n.opts.Group, Role: t.role,
-		MaxUnacked: n.opts.MaxUnacked, Secrets: len(n.presentSecrets()),
+		Ack: n.opts.Ack, MaxUnacked: n.opts.MaxUnacked, MinReplicas: n.opts.MinReplicas, MaxLag: n.opts.MaxLag,
+		Secrets:  len(n.presentSecrets()),
 		WhenDown: n.opts.WhenDown, MaxStaleness: n.opts.MaxStaleness,
 		Announce: n.announced(), Priority: max(n.opts.Priority, 0),
 		Position: n.log.Position(), Lineage: n.log.Lineage(), Window: n.log.Window(),
@@ -185,7 +192,11 @@ func (n *Node) Status() Status {
 	s.LastPartial, s.LastFull = partial.status(), full.status()
 	s.Followers = make([]FollowerStatus, 0, len(feeds))
 	for _, f := range feeds {
-		s.Followers = append(s.Followers, f.status(s.Position.Offset))
+		follower := f.status(s.Position.Offset)
+		if follower.Near {
+			s.NearReplicas++
+		}
+		s.Followers = append(s.Followers, follower)
 	}
 	slices.SortFunc(s.Followers, func(a, b FollowerStatus) int {
 		return cmp.Or(cmp.Compare(a.Peer.Name, b.Peer.Name), slices.Compare(a.Peer.ID[:], b.Peer.ID[:]))
@@ -204,13 +215,17 @@ func (f *feed) status(end int64) FollowerStatus {
 	s := FollowerStatus{
 		Peer: f.link.peer, State: f.mu.state, Online: f.online.Load(), Sent: f.mu.sent,
 		Received: f.mu.last.received, Applied: f.mu.last.applied,
-		LastAck: -1, RTT: f.mu.rtt, Place: place, Written: f.mu.written,
+		LastAck: -1, Lag: -1, RTT: f.mu.rtt, Place: place, Written: f.mu.written,
 		Secret: f.link.secret, Sealed: f.link.sealed,
 		Compression: f.link.compression(), WrittenPlain: f.mu.plain,
 		Sync: account.status(), Progress: account.shown(),
 	}
 	if !f.mu.lastAt.IsZero() {
 		s.LastAck = time.Since(f.mu.lastAt)
+	}
+	if f.mu.asOf != never {
+		s.Lag = f.n.acks.now() - f.mu.asOf
+		s.Near = s.Lag <= f.n.opts.MaxLag && !f.outdated()
 	}
 	s.Behind = max(end-s.Applied, 0)
 	return s

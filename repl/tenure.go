@@ -43,10 +43,14 @@ func (n *Node) begin(t *tenure) {
 	n.seat.Store(t)
 	n.log.SetSettler(nil)
 	n.acks.refresh() // as a replica the node may have taken another log
-	if n.opts.MaxUnacked > 0 {
+	if n.opts.Ack > 0 {
 		n.log.SetSettler(func(end int64) error { return n.acks.settle(t, end) })
 	}
-	n.log.SetGate(nil) // last: the first write finds all in its place
+	gate := backlog.Gate(nil)
+	if n.opts.MinReplicas > 0 {
+		gate = n.acks.tooFew
+	}
+	n.log.SetGate(gate) // last: the first write finds all in its place
 }
 
 func (n *Node) setFollower(follower bool) {

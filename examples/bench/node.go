@@ -52,7 +52,7 @@ func (n *Node) Serve(a ServeArgs, addr *string) (err error) {
 		n.lost.Store(&why)
 	}
 	if a.Replicas > 0 {
-		opts.Unacked = repl.Unacked{MaxUnacked: maxUnacked, AckReplicas: a.Replicas, AckTimeout: ackTimeout}
+		opts.Safety = repl.Safety{Ack: a.Replicas, MaxUnacked: maxUnacked, AckTimeout: ackTimeout}
 	}
 	if n.master, err = repl.NewMaster(n.store, opts); err != nil {
 		return err
