@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -21,7 +23,24 @@ type config struct {
 }
 
 // parts are what can be asked for by itself.
-var parts = []string{"Get", "Mix", "Scan", "Transaction", "Insert", "Overwrite", "Memory"}
+var parts = []string{"Get", "Mix", "Scan", "Transaction", "Insert", "Overwrite", "Memory", "Hits"}
+
+// speedParts are those of parts that are measured in one process, as time.
+var speedParts = parts[:6]
+
+// A count is a flag's number, which may be written as 1e6.
+type count int
+
+func (n *count) String() string { return strconv.Itoa(int(*n)) }
+
+func (n *count) Set(text string) error {
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil || v != math.Trunc(v) || math.Abs(v) > 1<<31 {
+		return errors.New("no whole number, or too large")
+	}
+	*n = count(v)
+	return nil
+}
 
 // newConfig fills in what is 0 and refuses what makes no sense.
 func newConfig(c config, short bool, only string) (*config, error) {
@@ -63,10 +82,8 @@ func (c *config) wants(part string) bool {
 	return len(c.only) == 0 || slices.Contains(c.only, part)
 }
 
-// wantsSpeed reports whether a part but Memory is.
-func (c *config) wantsSpeed() bool {
-	return len(c.only) == 0 || slices.ContainsFunc(c.only, func(part string) bool { return part != "Memory" })
-}
+// wantsSpeed reports whether one of speedParts is.
+func (c *config) wantsSpeed() bool { return slices.ContainsFunc(speedParts, c.wants) }
 
 // order returns an order of n keys.
 func (c *config) order(n int, seed uint64) order {

@@ -28,6 +28,10 @@
 //     overwrites. GOGC is part of the name.
 //   - Collection: one garbage collection of the loaded store, with its processor time
 //     and its pause.
+//   - Hits: the reads of 100 that a bounded cache answers, on traces of as many keys; what it
+//     has not got is written to it. same=heap: all caches are alive on the heap with 16
+//     bytes for each key of the trace, all that they need included; same=keys: they hold
+//     every 16th of them. See trace.go and limit.go.
 //
 // cpu-ns/op is the processor time of the whole process: with two goroutines about twice
 // ns/op, and steadier than that on a machine that does other things as well.
@@ -58,14 +62,14 @@ func run(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	flags.SetOutput(os.Stderr)
 	var c config
-	flags.IntVar(&c.keys, "keys", 0, "`keys` in the store (1000000, or 10000 with -short); a multiple of 100")
+	flags.Var((*count)(&c.keys), "keys", "`keys` in the store (1e6, or 1e4 with -short); a multiple of 100")
 	flags.IntVar(&c.runs, "runs", 0, "`runs` of each operation (5, or 1 with -short)")
 	flags.IntVar(&c.goroutines, "goroutines", 0, "`goroutines` that work at once, beside one alone (one a processor)")
 	flags.DurationVar(&c.time, "time", 0, "`time` of a run (300ms, or 2ms with -short)")
 	flags.DurationVar(&c.limit, "limit", 0, "`time` after which a run of overwrites is cut short (20s, or 100ms with -short)")
 	flags.BoolVar(&c.ascending, "ascending", false, "load, insert and delete keys in ascending order")
 	stores := flags.String("stores", "", "measure only these, `NAME,...`")
-	only := flags.String("only", "", "measure only these, `PART,...`: Get, Mix, Scan, Transaction, Insert, Overwrite, Memory")
+	only := flags.String("only", "", "measure only these, `PART,...`: Get, Mix, Scan, Transaction, Insert, Overwrite, Memory, Hits")
 	short := flags.Bool("short", false, "small sizes, one run: see that it works, in seconds")
 	table := flags.Bool("table", false, "measure nothing: read lines from standard input and print them as tables")
 	child := flags.String(childFlag, "", "used by the command itself")
@@ -107,6 +111,14 @@ var gogcs = []int{100, 25}
 // compare measures one peer after another, each in processes of its own.
 func compare(ctx context.Context, out io.Writer, chosen []peer, c *config) error {
 	for _, p := range chosen {
+		if c.wants("Hits") && p.bounded != nil {
+			if err := start(ctx, out, childHits, p, c, gogcs[0]); err != nil {
+				return err
+			}
+		}
+		if p.open == nil {
+			continue
+		}
 		if c.wantsSpeed() {
 			if err := start(ctx, out, childSpeed, p, c, gogcs[0]); err != nil {
 				return err

@@ -29,7 +29,7 @@ func TestShort(t *testing.T) {
 	for l := range strings.Lines(out.String()) {
 		r.add(l)
 	}
-	for _, p := range peers {
+	for _, p := range stores() {
 		for _, bench := range []string{"Get", "Mix", "Overwrite", "Insert", "Delete"} {
 			for g := 1; g <= 2; g++ {
 				name := fmt.Sprintf("%s/goroutines=%d", bench, g)
@@ -42,6 +42,17 @@ func TestShort(t *testing.T) {
 			name := fmt.Sprintf("Memory/gogc=%d", gogc)
 			if got := r[cell{"1000", p.name, name, "heap-B/key"}]; len(got) != 1 || got[0] < 10 {
 				t.Errorf("%s of %s: %v heap-B/key", name, p.name, got)
+			}
+		}
+	}
+	for _, p := range peers {
+		for _, kind := range traceKinds {
+			for _, l := range limits {
+				name := fmt.Sprintf("Hits/trace=%s/same=%s", kind.name, l.name)
+				got := r[cell{fmt.Sprint(minHitKeys), p.name, name, "hits-%"}]
+				if p.bounded != nil && (len(got) != 1 || got[0] < 5 || got[0] > 95) {
+					t.Errorf("%s of %s: %v%% hits", name, p.name, got)
+				}
 			}
 		}
 	}
@@ -89,7 +100,7 @@ func TestMissingKeysOfAnExactStoreAreAnError(t *testing.T) {
 
 func TestBadArguments(t *testing.T) {
 	for _, args := range [][]string{
-		{"-stores", "redis"}, {"-only", "Put"}, {"-keys", "150"}, {"-keys", "-100"}, {"-runs", "-1"}, {"-nothing"},
+		{"-stores", "redis"}, {"-only", "Put"}, {"-keys", "150"}, {"-keys", "-100"}, {"-keys", "1e20"}, {"-keys", "100.5"}, {"-runs", "-1"}, {"-nothing"},
 	} {
 		var out bytes.Buffer
 		if err := run(args, &out); err == nil {

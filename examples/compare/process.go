@@ -17,6 +17,7 @@ const childFlag = "child"
 const (
 	childSpeed  = "speed"
 	childMemory = "memory"
+	childHits   = "hits"
 )
 
 // start runs a process and copies what it prints.
@@ -58,6 +59,8 @@ func serve(out io.Writer, task string, p peer, c *config) error {
 		return speed(out, p, c)
 	case childMemory:
 		return memory(out, p, c)
+	case childHits:
+		return hits(out, p, c)
 	}
 	return fmt.Errorf("-%s: no %q", childFlag, task)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/emberkv/ember/kv"
 )
 
 // A store is one of those that are compared. Keys and values are the caller's and
@@ -53,8 +55,14 @@ type peer struct {
 
 	module string // whose version is printed; empty for none
 
-	// open makes an empty store that is to hold up to keys keys.
+	// open makes an empty store that is to hold up to keys keys. It is nil for a cache of
+	// which nothing but the hit ratio is measured.
 	open func(keys int) (store, error)
+
+	// bounded makes an empty cache that holds as much as capacity says, which is bytes if
+	// boundsBytes, and keys if not. It is nil for what is no cache.
+	bounded     func(capacity int) (cache, error)
+	boundsBytes bool
 }
 
 // peers are all that can be compared, in the order of the tables.
@@ -64,12 +72,16 @@ var peers = []peer{
 	{name: "sharded", exact: true, open: openSharded},
 	{name: "syncmap", exact: true, open: openSyncMap},
 	{name: "xsync", exact: true, module: "github.com/puzpuzpuz/xsync/v4", open: openXsync},
-	{name: "otter", exact: true, module: "github.com/maypok86/otter/v2", open: openOtter},
+	{name: "otter", exact: true, module: "github.com/maypok86/otter/v2", open: openOtter, bounded: openBoundedOtter},
 	{name: "buntdb", exact: true, module: "github.com/tidwall/buntdb", open: openBuntDB},
 	{name: "btree", exact: true, module: "github.com/google/btree", open: openBTree},
 	{name: "bigcache", module: "github.com/allegro/bigcache/v3", open: openBigCache},
 	{name: "freecache", module: "github.com/coocood/freecache", open: openFreeCache},
-	{name: "ristretto", module: "github.com/dgraph-io/ristretto/v2", open: openRistretto},
+	{name: "ristretto", module: "github.com/dgraph-io/ristretto/v2", open: openRistretto, bounded: openBoundedRistretto},
+	{name: "ember-lfu", bounded: boundedEmberOf(kv.EvictLFU), boundsBytes: true},
+	{name: "ember-lru", bounded: boundedEmberOf(kv.EvictLRU), boundsBytes: true},
+	{name: "golang-lru", module: lruModule, bounded: openLRU},
+	{name: "golang-2q", bounded: open2Q},
 }
 
 // choose returns the peers that names, separated by commas, says; all when it is

@@ -63,6 +63,18 @@ var tables = []table{
 		{"Collection/gogc=100", "cpu-ns/op", "on both processors", 1e-6},
 		{"Collection/gogc=100", "pause-ns/op", "pause", 1e-6},
 	}},
+	{"Hit ratio of a cache, % of the reads", []column{
+		{"Hits/trace=zipf/same=heap", "hits-%", "same heap: zipf", 1},
+		{"Hits/trace=scan/same=heap", "hits-%", "scan", 1},
+		{"Hits/trace=shift/same=heap", "hits-%", "shift", 1},
+		{"Hits/trace=zipf/same=heap", "kept-keys", "keys kept", 1},
+		{"Hits/trace=zipf/same=heap", "heap-MiB", "heap, MiB", 1},
+		{"Hits/trace=zipf/same=keys", "hits-%", "same keys: zipf", 1},
+		{"Hits/trace=scan/same=keys", "hits-%", "scan", 1},
+		{"Hits/trace=shift/same=keys", "hits-%", "shift", 1},
+		{"Hits/trace=zipf/same=keys", "kept-keys", "keys kept", 1},
+		{"Hits/trace=zipf/same=keys", "heap-MiB", "heap, MiB", 1},
+	}},
 }
 
 // A cell is a measure of one store.

@@ -7,7 +7,7 @@ import (
 
 func TestTransact(t *testing.T) {
 	tested := 0
-	for _, p := range peers {
+	for _, p := range stores() {
 		s, err := p.open(100)
 		if err != nil {
 			t.Fatal(err)
