@@ -75,6 +75,7 @@
 //
 // The files in the order in which a write passes through them: record.go
 // (framing), log.go (append), contents.go and chunk.go (storage and trim),
-// reader.go (out again), gate.go (who may write), journal.go (what a journal needs); position.go, lineage.go,
-// extend.go, branch.go and refusal.go say where, and sum.go whether it is so.
+// reader.go (out again), gate.go (who may write), occupy.go (who says so), journal.go
+// (what a journal needs); position.go, lineage.go, extend.go, branch.go and refusal.go
+// say where, and sum.go whether it is so.
 package backlog

@@ -19,7 +19,7 @@ var (
 	ErrReset = errors.New("backlog: log was replaced")
 )
 
-// Errors of an append and of decoding.
+// Errors of an append, of an occupation and of decoding.
 var (
 	// ErrPosition is returned by [Log.AppendAt] when the records do not follow
 	// the log's end: a gap, a repetition or another history.
@@ -27,6 +27,9 @@ var (
 
 	// ErrRecord is returned when bytes are no well-framed record.
 	ErrRecord = errors.New("backlog: malformed record")
+
+	// ErrOccupied is returned by [Log.Occupy] while another occupies the log.
+	ErrOccupied = errors.New("backlog: log is occupied by another")
 
 	// ErrText is returned when a text or a binary form does not decode to a
 	// [History], a [Position], a [Lineage] or a [Refusal].

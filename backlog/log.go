@@ -32,8 +32,9 @@ type Log struct {
 	max int64         // bytes to hold, negative for none
 	age time.Duration // 0 for no bound
 
-	held    atomic.Pointer[contents] // stored under mu, by Adopt
-	settler atomic.Pointer[Settler]
+	held     atomic.Pointer[contents] // stored under mu, by Adopt
+	settler  atomic.Pointer[Settler]
+	occupant atomic.Pointer[byte] // nil for nobody; see Occupy
 
 	mu struct {
 		sync.Mutex // guards the stores to held and to what it points to; held for one copy

@@ -26,6 +26,10 @@ var (
 	// nothing. Try again; when enough replicas are back it is let in.
 	ErrNotEnoughReplicas = errors.New("repl: NOREPLICAS: not enough replicas are near")
 
+	// ErrInUse is returned by [NewMaster] and [NewReplica] for a machine that another
+	// node has, which is not closed. Close that one, or change its role.
+	ErrInUse = errors.New("repl: the machine belongs to another node")
+
 	// ErrRunning is returned by a second [Replica.Run].
 	ErrRunning = errors.New("repl: replica is already running")
 

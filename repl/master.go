@@ -21,7 +21,8 @@ type Master struct {
 // or not anybody follows; followers come through [Master.Serve]. A machine that
 // was a replica's begins a new history at the end of its log: followers go on
 // with it from there, and the old master, should it come back as a follower with
-// more than that, does not. The error is an [*OptionError].
+// more than that, does not. The error is an [*OptionError], or [ErrInUse] while another
+// node that is not closed has m.
 func NewMaster(m Machine, opts *Options) (*Master, error) {
 	n, err := newNode(m, opts)
 	if err != nil {

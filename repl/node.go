@@ -41,6 +41,7 @@ func (r *Role) UnmarshalText(text []byte) error { return unword(roles[:], r, tex
 type Node struct {
 	machine Machine
 	log     *backlog.Log
+	release func() // gives the log back
 	opts    *Options
 	acks    *acks
 	passes  *passes
@@ -86,7 +87,12 @@ func newNode(m Machine, opts *Options) (*Node, error) {
 	if _, ok := m.(Dated); !ok && o.refuses() {
 		return nil, &OptionError{Field: "machine", Value: fmt.Sprintf("%T", m), Want: "one that can refuse reads, as Reading says"}
 	}
-	n := &Node{machine: m, log: m.Log(), opts: o, changing: make(chan struct{}, 1), leaving: make(chan struct{})}
+	log := m.Log()
+	release, err := log.Occupy()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
+	}
+	n := &Node{machine: m, log: log, release: release, opts: o, changing: make(chan struct{}, 1), leaving: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
 	n.secrets.Store(&o.Secrets)
 	n.acks = newAcks(n)
@@ -141,7 +147,8 @@ const closeGrace = 100 * time.Millisecond
 
 // Close closes every listener and link and waits until all the node's
 // goroutines have ended. The machine stays as it is: a master's takes writes, a
-// replica's refuses them. Close may be called more than once.
+// replica's refuses them. Another node may
+// have it then. Close may be called more than once.
 func (n *Node) Close() error {
 	n.mu.Lock()
 	if !n.mu.closed {
@@ -175,6 +182,7 @@ func (n *Node) Close() error {
 	n.changing <- struct{}{} // a change of role that is under way may have set it again
 	n.closeUpstream()
 	n.log.SetSettler(nil)
+	n.release()
 	<-n.changing
 	return nil
 }

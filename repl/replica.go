@@ -16,7 +16,8 @@ type Replica struct {
 // NewReplica makes m a follower of the node at address upstream, which
 // Options.Transport dials. From now on m refuses writes with a
 // [*ReadOnlyError]. It follows while [Replica.Run] runs; until then nothing is dialed,
-// and an address at which nobody is, is no error here. The error is an [*OptionError].
+// and an address at which nobody is, is no error here. The error is an [*OptionError], or
+// [ErrInUse] while another node that is not closed has m.
 func NewReplica(m Machine, upstream string, opts *Options) (*Replica, error) {
 	if err := checkUpstream(upstream); err != nil {
 		return nil, err
