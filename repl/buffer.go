@@ -56,6 +56,14 @@ func (w *pass) encode(b *rdb.Block, takers []*copying) *blockBuffer {
 	return buf
 }
 
+// wireBytes returns about how many bytes b has on a link that packs by a.
+func (b *blockBuffer) wireBytes(a pack.Algorithm) int {
+	if packed := &b.packed[a]; len(packed.frames) > 0 {
+		return len(packed.bytes)
+	}
+	return len(b.body)
+}
+
 // release lets go of one of b's references. The last one puts it by for the next
 // block.
 func (p *passes) release(b *blockBuffer) {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
@@ -28,6 +29,15 @@ type copying struct {
 	begun   bool // SyncBegin is sent; of the feed's goroutine
 
 	queue chan *blockBuffer
+
+	// held is the block that was taken off the queue last and may not be sent before
+	// due, see pacer; of the feed's goroutine. The pass looks at due, too.
+	held  *blockBuffer
+	due   atomic.Int64
+	timer *time.Timer
+
+	toldPlace int    // what the follower was told last of its place in the line
+	toldSeq   uint64 // and behind which heartbeat
 
 	// What the pass has still to bring; guarded by passes.mu.
 	done    rdb.ShardSet // shards that the follower has, or that are assigned
@@ -156,6 +166,7 @@ func (f *feed) beginCopy(s *syncStart) error {
 	if err := f.link.w.write(kindSyncBegin, appendPosition([]byte{flag(resumed)}, from), nil); err != nil {
 		return err
 	}
+	c.toldSeq = f.seq.Load()
 	return f.n.passes.join(c)
 }
 
@@ -177,12 +188,29 @@ func (f *feed) stepCopy() (bool, error) {
 	if n := f.reader.Offset() - begin; n > 0 {
 		f.report(func(p *Progress) { p.LogBytes += n })
 	}
-	select {
-	case buf := <-f.copy.queue:
-		return true, f.sendBlock(buf)
-	default:
-		return f.reader.Offset() > begin, nil
+	if err := f.tellPlace(); err != nil {
+		return false, err
 	}
+	if buf := f.takeBlock(); buf != nil {
+		return true, f.sendBlock(buf)
+	}
+	return f.reader.Offset() > begin, nil
+}
+
+// tellPlace tells a follower that waits in line its place there when that has changed,
+// at most once for each heartbeat.
+func (f *feed) tellPlace() error {
+	c, seq := f.copy, f.seq.Load()
+	if seq == c.toldSeq {
+		return nil
+	}
+	c.toldSeq = seq
+	place := f.n.passes.place(c)
+	if place == c.toldPlace || place == 0 { // the first block says as much
+		return nil
+	}
+	c.toldPlace = place
+	return f.link.w.write(kindPlace, appendPlace(nil, place), nil)
 }
 
 // sendBlock sends a block, or the end of the copy.
@@ -244,6 +272,7 @@ func (f *feed) endCopy(footer *rdb.Footer) error {
 	if footer.Position.History != f.link.told {
 		return ErrForked
 	}
+	f.copy.letGo()
 	f.copy = nil
 	f.mu.Lock()
 	f.mu.state, f.mu.inLine, f.mu.goal = FollowerStreaming, nil, footer.Position.Offset

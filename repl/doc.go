@@ -85,7 +85,7 @@
 // and one for the link to its upstream. Close ends them all and waits.
 //
 // Lock order: passes.mu, then copying.mu, then the log's own. Node.mu, acks.mu, feed.mu,
-// upstream.mu, freshness.mu, under which the machine is told whether it may be read, syncRecord.mu and the lock of the passes' encoders are leaves, but that enlist takes acks.mu under Node.mu. No lock is
+// upstream.mu, freshness.mu, under which the machine is told whether it may be read, syncRecord.mu, pacer.mu and the lock of the passes' encoders are leaves, but that enlist takes acks.mu under Node.mu. No lock is
 // held while a goroutine reads, writes, waits or calls the program.
 //
 // Everything waits on channels, timers and connections only, so whole groups
@@ -101,7 +101,8 @@
 //
 // machine.go (what is replicated), options.go, node.go (the seat), tenure.go (its
 // role), master.go and replica.go (the handles), announce.go; then the way down:
-// accept.go, door.go, roster.go, feed.go, listen.go, copy.go, pass.go, buffer.go, acks.go; and up:
+// accept.go, door.go, roster.go, feed.go, listen.go, copy.go, pass.go, buffer.go,
+// pace.go, acks.go, settle.go, near.go; and up:
 // upstream.go, freshness.go, run.go, dial.go, session.go, load.go. What a program sees of them:
 // events.go, sync.go, status.go, info.go. Below both: secret.go, proof.go, link.go, frame.go,
 // seal.go, packing.go, message.go, transport.go, socket.go, tls.go, memory.go. PROTOCOL.md is the wire.

@@ -8,14 +8,15 @@ import (
 	"time"
 )
 
-// A door is where connections stand that are in their handshake, at most maxHandshakes of
-// them. When there is no room, one of those from the address that has most of the places
+// A door is where connections stand that are in their handshake, at most Options.MaxHandshakes
+// of them. When there is no room, one of those from the address that has most of the places
 // goes: the one that has come last. So a flood from one address keeps out nobody
 // from another, nor whom of its own was there before; and a flood from more
 // addresses than there are places keeps nobody out who is in.
 //
 // It is guarded by the node's lock.
 type door struct {
+	room   int
 	inside []guest // in the order in which they have come
 }
 
@@ -28,7 +29,7 @@ type guest struct {
 // that, or nil; when that is l itself, l has no place.
 func (d *door) admit(l *link) (goes *link) {
 	g := guest{l, origin(l.conn.RemoteAddr())}
-	if len(d.inside) < maxHandshakes {
+	if len(d.inside) < d.room {
 		d.inside = append(d.inside, g)
 		return nil
 	}

@@ -50,7 +50,8 @@ type Events struct {
 	// it called when it is told to wait.
 	FullSync func(FullSync)
 
-	// Progress is called during a sync, at most some fifty times a second, and
+	// Progress is called when a follower that waits for its turn is told its place in
+	// the line, about once for each heartbeat; during a sync, at most some fifty times a second, and
 	// once when all of it is there: sent, for the upstream. A partial resync that
 	// has nothing to bring has none.
 	Progress func(Progress)
@@ -104,6 +105,7 @@ type Progress struct {
 	ShardsTotal int   `json:"shards_total"`
 	LogBytes    int64 `json:"log_bytes"` // of log that came beside the entries, or in a partial resync
 	LogTotal    int64 `json:"log_total"` // of log that a partial resync brings; 0 for a full copy
+	Place       int   `json:"place"`     // in the upstream's line for a full copy, from 1, as the follower was told; 0 when not in line
 }
 
 // Synced says that a full copy is complete.

@@ -123,6 +123,7 @@ func (f *feed) run() error {
 	f.account().end(err)
 	f.beats.Stop()
 	if f.copy != nil {
+		f.copy.letGo()
 		f.n.passes.leave(f.copy)
 	}
 	if f.reader != nil {
@@ -342,11 +343,14 @@ func (f *feed) willSend(offset int64) {
 func (f *feed) wait() error {
 	var ready <-chan struct{}
 	var blocks <-chan *blockBuffer
+	var due <-chan time.Time
 	switch {
 	case f.copy == nil:
 		ready = f.reader.Ready()
 	case f.copy.begun:
-		blocks = f.copy.queue
+		if due = f.paused(); due == nil {
+			blocks = f.copy.queue
+		}
 		// With the log held back at a limit, only a block can free it.
 		if f.reader.Offset() < f.copy.logLimit(f.n.log, f.reader.Offset()) || f.reader.Offset() == f.n.log.End() {
 			ready = f.reader.Ready()
@@ -358,7 +362,8 @@ func (f *feed) wait() error {
 		f.news = f.n.news()
 		return f.beat()
 	case buf := <-blocks:
-		return f.sendBlock(buf)
+		f.hold(buf) // the next step sends it
+	case <-due:
 	case s := <-f.started:
 		return f.beginCopy(s)
 	case at := <-f.caughtUp:

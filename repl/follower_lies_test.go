@@ -84,6 +84,7 @@ func every() map[byte][]byte {
 		msgBlock:   rdb.AppendBlock(nil, &rdb.Block{First: true, Last: true}),
 		msgSyncEnd: rdb.AppendFooter(nil, rdb.Footer{Position: pos}),
 		msgLog:     logBody(0, record("evil", "x")), msgHeartbeat: beatBody(1<<40, 0, 0), msgAck: ackBody(0, 0, 0, 1),
+		msgPlace: {7, 0, 0, 0},
 	}
 }
 

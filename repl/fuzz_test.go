@@ -78,6 +78,9 @@ func FuzzMessages(f *testing.F) {
 			}
 			return
 		}
+		if n, err := parsePlace(body); err == nil && !bytes.Equal(appendPlace(nil, n), body) {
+			t.Errorf("place % x was read as %d", body, n)
+		}
 		if a, err := parseAck(body); err == nil && !bytes.Equal(a.append(nil), body) {
 			t.Errorf("ack % x was read as %+v", body, a)
 		}

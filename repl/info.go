@@ -99,6 +99,7 @@ import (
 //	ember_master_last_error         why the last link or attempt ended
 //	ember_master_next_try_seconds   until the next attempt
 //	ember_master_attempts           connections tried
+//	ember_master_sync_place         in its line for a full copy, from 1; 0 when not in line
 //	ember_master_sync_full, ember_master_sync_partial  how many were taken
 //	ember_master_compression        of the present link, or the last one: none, s2 or zstd
 //	ember_master_read_bytes         received on it

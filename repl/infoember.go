@@ -78,6 +78,7 @@ func (w *infoWriter) emberUpstream(u *UpstreamStatus) {
 	w.text("ember_master_last_error", u.LastError)
 	w.seconds("ember_master_next_try_seconds", u.NextTry)
 	w.number("ember_master_attempts", u.Attempts)
+	w.number("ember_master_sync_place", int64(u.Progress.Place))
 	w.number("ember_master_sync_full", u.Fulls)
 	w.number("ember_master_sync_partial", u.Partials)
 	w.number("ember_master_secret", int64(u.Secret))

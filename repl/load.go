@@ -30,6 +30,7 @@ func (l *loading) interrupted() {
 	}
 	l.from, l.done = l.loader.Interrupted()
 	l.broken = true
+	l.progress.Place = 0
 	for _, lost := range l.open {
 		l.progress.Keys -= lost.Keys
 		l.progress.Bytes -= lost.Bytes
@@ -195,6 +196,17 @@ func (s *session) beginCopy(body []byte) error {
 	return nil
 }
 
+// heardPlace takes down where in its upstream's line this node waits for the copy.
+func (s *session) heardPlace(body []byte) error {
+	place, err := parsePlace(body)
+	if err != nil {
+		return err
+	}
+	s.up.load.progress.Place = place
+	s.report()
+	return nil
+}
+
 func (s *session) loadBlock(body []byte) error {
 	l := s.up.load
 	b, err := rdb.ParseBlock(body)
@@ -214,6 +226,7 @@ func (s *session) loadBlock(body []byte) error {
 // account adds a block to the progress.
 func (l *loading) account(b *rdb.Block) {
 	p, shard := &l.progress, l.open[b.Shard]
+	p.Place = 0
 	p.Keys += int64(b.Count)
 	p.Bytes += int64(len(b.Data))
 	shard.Keys += int64(b.Count)
@@ -283,6 +296,7 @@ func (s *session) endCopy(body []byte) error {
 		return fmt.Errorf("%w: copy ends at %s, log was sent up to %s", ErrProtocol, footer.Position, s.at)
 	}
 	l := s.up.load
+	l.progress.Place = 0
 	lost := s.up.tail(l.header.Lineage, footer.Position.Offset)
 	if err := s.commit(l.loader, footer); err != nil {
 		s.up.dropLoad()

@@ -37,6 +37,7 @@ const (
 	kindHistory
 	kindChallenge
 	kindProof
+	kindPlace kind = 22
 )
 
 // kinds holds each kind's name and the largest body of its message.
@@ -59,6 +60,7 @@ var kinds = [...]struct {
 	kindHistory:   {"History", maxHandshakeBody},
 	kindChallenge: {"Challenge", 128},
 	kindProof:     {"Proof", MaxSecrets * proofBytes},
+	kindPlace:     {"Place", placeBytes},
 }
 
 func (k kind) known() bool { return int(k) < len(kinds) && kinds[k].name != "" }
@@ -85,7 +87,7 @@ var (
 	fromStranger = kindsOf(kindHello, kindChallenge)
 	fromDialed   = kindsOf(kindWelcome, kindRefuse)
 	fromFollower = kindsOf(kindSyncStart, kindAck, kindRefuse)
-	fromUpstream = kindsOf(kindRefuse, kindContinue, kindFullSync, kindSyncBegin, kindBlock, kindSyncEnd, kindLog, kindHeartbeat, kindHistory)
+	fromUpstream = kindsOf(kindRefuse, kindContinue, kindFullSync, kindSyncBegin, kindBlock, kindSyncEnd, kindLog, kindHeartbeat, kindHistory, kindPlace)
 )
 
 func (k kind) limit() int {
@@ -355,6 +357,25 @@ func parseAck(b []byte) (a ack, err error) {
 	a.applied, err2 = offset(b[16:])
 	a.loading = b[24] == 1
 	return a, errors.Join(err1, err2)
+}
+
+// placeBytes is the length of a Place.
+const placeBytes = 4
+
+func appendPlace(b []byte, place int) []byte {
+	return binary.LittleEndian.AppendUint32(b, uint32(place))
+}
+
+// parsePlace returns a place in a line, from 1.
+func parsePlace(b []byte) (int, error) {
+	if len(b) != placeBytes {
+		return 0, fmt.Errorf("%w: place of %d bytes", ErrProtocol, len(b))
+	}
+	place := binary.LittleEndian.Uint32(b)
+	if place == 0 || place > math.MaxInt32 {
+		return 0, fmt.Errorf("%w: place %d in a line", ErrProtocol, place)
+	}
+	return int(place), nil
 }
 
 // A syncStart asks for a full copy, from nothing or from where one broke.

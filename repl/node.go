@@ -98,6 +98,7 @@ func newNode(m Machine, opts *Options) (*Node, error) {
 	n.acks = newAcks(n)
 	n.passes = newPasses(n)
 	n.mu.news = make(chan struct{})
+	n.mu.door.room = o.MaxHandshakes
 	n.mu.accepted = make(map[*link]struct{})
 	n.mu.feeds = make(map[NodeID]*feed)
 	n.mu.counters.Refusals = make(map[backlog.Refusal]int64)

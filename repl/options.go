@@ -50,8 +50,8 @@ const (
 	MaxAnnounceBytes = 64 // of Options.Announce
 	MaxPriority      = 65535
 	minHeartbeat     = time.Millisecond
+	minSyncRate      = 64 << 10
 	maxHeartbeat     = time.Hour
-	maxHandshakes    = 64
 )
 
 // Options configure a node. A nil pointer and the zero value of each field mean
@@ -91,6 +91,10 @@ type Options struct {
 	// own older link is not. The default is 1000. What each may cost its upstream
 	// is some 100 KiB, or 1 MiB if its link is compressed.
 	MaxFollowers int
+
+	// MaxHandshakes is how many connections may be in their handshake at once. One
+	// more is closed, and comes again if it is a replica's. The default is 64.
+	MaxHandshakes int
 
 	// Compression is what this node asks for when it follows, and what it offers
 	// to followers that ask for nothing: the follower's wish goes first. The
@@ -133,9 +137,15 @@ type Liveness struct {
 
 // Copying says how full copies are made and accepted.
 type Copying struct {
-	// MaxSyncs is how many followers are copied to at once; the rest wait in
-	// turn. The default is 8.
+	// MaxSyncs is how many followers are copied to at once, all by the same pass over
+	// the state; the rest wait in turn and are told their place (see Progress). The
+	// default is 64.
 	MaxSyncs int
+
+	// SyncRate bounds the bytes a second of all copies to followers together. The log
+	// beside them is not counted nor held back. 0, the default, means no bound; the
+	// least is 64 KiB.
+	SyncRate int64
 
 	// SyncTimeout ends a copy whose follower takes no block for so long. The
 	// default is 30 s.
@@ -235,7 +245,8 @@ const (
 	DefaultMaxFollowers     = 1000
 	DefaultHeartbeat        = time.Second
 	DefaultHandshakeTimeout = 5 * time.Second
-	DefaultMaxSyncs         = 8
+	DefaultMaxHandshakes    = 64
+	DefaultMaxSyncs         = 64
 	DefaultSyncTimeout      = 30 * time.Second
 	DefaultAckTimeout       = time.Second
 	DefaultMaxLag           = 10 * time.Second
@@ -262,6 +273,7 @@ func (o *Options) normalize() (*Options, error) {
 	}
 	setDefault(&n.Priority, DefaultPriority)
 	setDefault(&n.MaxFollowers, DefaultMaxFollowers)
+	setDefault(&n.MaxHandshakes, DefaultMaxHandshakes)
 	setDefault(&n.Heartbeat, DefaultHeartbeat)
 	setDefault(&n.Timeout, 3*n.Heartbeat)
 	setDefault(&n.HandshakeTimeout, DefaultHandshakeTimeout)
@@ -299,7 +311,9 @@ func (o *Options) check() error {
 		{"Heartbeat", o.Heartbeat, o.Heartbeat >= minHeartbeat && o.Heartbeat <= maxHeartbeat, "1ms to 1h"},
 		{"Timeout", o.Timeout, o.Timeout >= 3*o.Heartbeat, "at least three times Heartbeat"},
 		{"HandshakeTimeout", o.HandshakeTimeout, o.HandshakeTimeout > 0, "more than 0"},
+		{"MaxHandshakes", o.MaxHandshakes, o.MaxHandshakes > 0, "at least 1"},
 		{"MaxSyncs", o.MaxSyncs, o.MaxSyncs > 0, "at least 1"},
+		{"SyncRate", o.SyncRate, o.SyncRate == 0 || o.SyncRate >= minSyncRate, "0, or at least 65536"},
 		{"SyncTimeout", o.SyncTimeout, o.SyncTimeout > 0, "more than 0"},
 		{"Ack", o.Ack, o.Ack >= 0, "at least 0"},
 		{"MaxUnacked", o.MaxUnacked, o.MaxUnacked >= 0, "at least 0"},

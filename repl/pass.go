@@ -2,6 +2,7 @@ package repl
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 
 // passes makes the full copies. All followers that need one are members of the
 // same pass over the shards: each shard is captured once and each block encoded
-// once for all of them. A follower that comes later joins at the next shard and
+// once for all of them, however many they are. A follower that comes later joins at the next shard and
 // gets what it missed when the pass comes round again; one that has everything
 // leaves. At most Options.MaxSyncs are members, the rest wait in turn.
 //
@@ -21,6 +22,8 @@ import (
 type passes struct {
 	node *Node
 	free chan *blockBuffer
+
+	pacer pacer
 
 	encoders pack.Encoders // as many as there are dumping goroutines, while a pass runs
 
@@ -37,6 +40,7 @@ type passes struct {
 
 func newPasses(n *Node) *passes {
 	p := &passes{node: n, free: make(chan *blockBuffer, freeBuffers)}
+	p.pacer.rate, p.pacer.now = n.opts.SyncRate, n.acks.now
 	p.mu.changed = make(chan struct{})
 	return p
 }
@@ -341,12 +345,20 @@ func (w *pass) push(c *copying, buf *blockBuffer) {
 	}
 	stuck := time.NewTimer(w.node.opts.SyncTimeout)
 	defer stuck.Stop()
-	select {
-	case c.queue <- buf:
-		return
-	case <-c.feed.link.closed:
-	case <-stuck.C:
-		c.feed.link.close(linkError("copy", c.feed.link.peer, ErrTimeout))
+	for waiting := true; waiting; {
+		select {
+		case c.queue <- buf:
+			return
+		case <-c.feed.link.closed:
+			waiting = false
+		case <-stuck.C:
+			left := c.patience()
+			if waiting = left > 0; waiting {
+				stuck.Reset(left)
+			} else {
+				c.feed.link.close(linkError("copy", c.feed.link.peer, fmt.Errorf("%w: no block taken", ErrTimeout)))
+			}
+		}
 	}
 	if buf.footer == nil {
 		w.release(buf)

@@ -89,6 +89,7 @@ func samples() []sample {
 		{kindAck, ack{echo: 4, received: 1000, applied: 900}.append(nil)},
 		{kindChallenge, (&challenge{versionMin: 1, versionMax: 1, bound: true, key: [32]byte{9}}).append(nil)},
 		{kindProof, make([]byte, 2*proofBytes)},
+		{kindPlace, appendPlace(nil, 900)},
 	}
 }
 
@@ -100,6 +101,8 @@ func parse(k kind, body []byte) (any, error) {
 		return parseHello(body)
 	case kindRefuse:
 		return nil, parseRefuse(body)
+	case kindPlace:
+		return parsePlace(body)
 	case kindContinue:
 		return offset(body)
 	case kindFullSync:

@@ -164,6 +164,8 @@ func (s *session) handle(k kind, body []byte) error {
 		return s.beginCopy(body)
 	case k == kindBlock && s.phase == phaseLoading:
 		return s.loadBlock(body)
+	case k == kindPlace && s.phase == phaseLoading:
+		return s.heardPlace(body)
 	case k == kindSyncEnd && s.phase == phaseLoading:
 		return s.endCopy(body)
 	case k == kindLog && s.phase == phaseLoading:

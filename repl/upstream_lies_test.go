@@ -98,7 +98,7 @@ func TestEveryKindFromAnUpstreamInEveryPhase(t *testing.T) {
 	fine := map[phase]map[byte]bool{
 		phaseDecision:  {msgHeartbeat: true, msgFullSync: true},
 		phaseAgreement: {msgHeartbeat: true, msgSyncBegin: true},
-		phaseLoading:   {msgHeartbeat: true, msgBlock: true, msgLog: true},
+		phaseLoading:   {msgHeartbeat: true, msgBlock: true, msgLog: true, msgPlace: true},
 		phaseStreaming: {msgHeartbeat: true, msgLog: true},
 	}
 	for at := range phases {

@@ -33,6 +33,8 @@ const (
 	msgLog
 	msgHeartbeat
 	msgAck
+
+	msgPlace byte = 22
 )
 
 // A peer is one end of a link, by hand. Its methods return errors only where a
