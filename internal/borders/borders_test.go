@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"kv":                 {"backlog", "rdb", "internal/disk", "internal/hash"},
 	"repl":               {"backlog", "rdb", "internal/pack", "internal/pipe"},
 	"repl/repltest":      {"repl", "internal/hash", "internal/pipe"},
+	"internal/sim":       {},
 	"internal/borders":   {},
 	"internal/leakcheck": {},
 }
