@@ -1,5 +1,7 @@
 package kv
 
+import "github.com/emberkv/ember/internal/hugepage"
+
 const (
 	// A shard's first slab is small, because most stores are, and the next ones are
 	// not quite as small: each costs a few allocations.
@@ -22,6 +24,10 @@ const (
 	// filled yet is a small part. There an entry of more than a quarter of a slab has one
 	// to itself.
 	boundedSlabShare = 32
+
+	// hugeBytes is the size from which on memory is worth large pages: that of the slabs of a
+	// store of some 64 MiB.
+	hugeBytes = 32 << 10
 )
 
 // A slabSet leads to the slabs of a shard by their number: blocks of memory without
@@ -128,6 +134,9 @@ func (sh *shard) reserve(size int, big []byte) (reservation, error) {
 func (sh *shard) nextSlab(n int) error {
 	a := &sh.mu.arena
 	data := make([]byte, sh.nextSlabBytes(n))
+	if len(data) >= hugeBytes {
+		hugepage.Advise(data)
+	}
 	id, err := sh.addSlab(data)
 	if err != nil {
 		return err

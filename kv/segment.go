@@ -3,6 +3,8 @@ package kv
 import (
 	"math/bits"
 	"sync/atomic"
+
+	"github.com/emberkv/ember/internal/hugepage"
 )
 
 const (
@@ -59,7 +61,11 @@ type segment struct {
 func newSegment(groups int, depth uint8, epoch uint64) *segment {
 	// A slice of groups whose number is a power of two lies at a multiple of
 	// its cache line: the allocator's classes of these sizes are so aligned.
-	return &segment{groups: make([]group, groups), depth: depth, epoch: epoch}
+	s := &segment{groups: make([]group, groups), depth: depth, epoch: epoch}
+	if groups == maxGroups {
+		hugepage.Advise(s.groups)
+	}
+	return s
 }
 
 // newMarkedSegment returns a segment with room for marks behind its groups.
