@@ -20,6 +20,8 @@
 // Positions are the vocabulary between stores: [Store.Position] after a write or a
 // read here, [Store.Wait] there, and what was seen here can be read there.
 //
+// A node that has lost its master may refuse to be read, by [Store.SetStale].
+//
 // Deadlines are absolute. Every store hides a key at its deadline, by the clock of the
 // one that writes; only that one deletes it, and logs that it did.
 //
@@ -218,6 +220,7 @@
 //     is being loaded
 //   - index.mu
 //   - the log's own locks
+//   - Store.routing
 //   - expirer.mu, waiters.mu, watching.mu, hub.mu, Snapshot.mu, flights.mu, enders.mu, under
 //     which no other is taken
 //
@@ -235,7 +238,7 @@
 //   - bounded memory: policy.go, ghost.go, evict.go, room.go, stats.go
 //   - the order of the keys: indexkey.go, keyslabs.go, tree.go, treeremove.go, treescan.go,
 //     index.go
-//   - the store: options.go, errors.go, store.go, get.go, set.go, write.go, drop.go, counter.go,
+//   - the store: options.go, errors.go, store.go, get.go, stale.go, set.go, write.go, drop.go, counter.go,
 //     rename.go, deleteprefix.go, iterate.go, range.go, keyrange.go, scan.go, warm.go
 //   - transactions: tx.go, reads.go, txread.go, txwrite.go, txcut.go,
 //     txiterate.go, commit.go

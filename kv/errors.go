@@ -68,6 +68,11 @@ var (
 	// will be.
 	ErrLost = errors.New("kv: position was lost in a fork")
 
+	// ErrStale is returned by reads on a node that follows, when its link to the master is
+	// down or its data are older than its options let be read (Reading of package repl).
+	// It passes; ask another node, or the master, meanwhile. See [Store.SetStale].
+	ErrStale = errors.New("kv: STALE: data may be older than allowed")
+
 	// ErrRecord is returned by [Store.Apply], and by a loader, inside a
 	// [*RecordError], for bytes that are no record of this package.
 	ErrRecord = errors.New("kv: malformed record")

@@ -7,7 +7,7 @@ import (
 )
 
 // Get returns the value of a key. The slice is the store's: it must not be
-// modified, and has no room behind it. Get returns [ErrNotFound] or [ErrClosed].
+// modified, and has no room behind it. Get returns [ErrNotFound], [ErrStale] or [ErrClosed].
 func (s *Store) Get(key string) ([]byte, error) {
 	e, err := s.get(key)
 	if err != nil {
@@ -17,7 +17,7 @@ func (s *Store) Get(key string) ([]byte, error) {
 }
 
 // Append appends a copy of a key's value to dst and returns the extended slice.
-// It returns [ErrNotFound] or [ErrClosed], and dst as it was.
+// It returns [ErrNotFound], [ErrStale] or [ErrClosed], and dst as it was.
 func (s *Store) Append(dst []byte, key string) ([]byte, error) {
 	e, err := s.get(key)
 	if err != nil {
@@ -26,7 +26,7 @@ func (s *Store) Append(dst []byte, key string) ([]byte, error) {
 	return append(dst, e.value...), nil
 }
 
-// Has reports whether a key exists. It returns [ErrClosed].
+// Has reports whether a key exists. It returns [ErrStale] and [ErrClosed].
 func (s *Store) Has(key string) (bool, error) {
 	_, err := s.get(key)
 	if err == ErrNotFound {
@@ -36,14 +36,13 @@ func (s *Store) Has(key string) (bool, error) {
 }
 
 // TTL returns how long a key has left, to the millisecond, or [NoTTL] if it has
-// no deadline. It returns [ErrNotFound] or [ErrClosed].
+// no deadline. It returns [ErrNotFound], [ErrStale] or [ErrClosed].
 func (s *Store) TTL(key string) (time.Duration, error) {
-	t := s.table.Load()
-	if t == nil {
-		return 0, ErrClosed
+	t, err := s.readable()
+	if err != nil {
+		return 0, err
 	}
-	h := hash.String(t.seed, key)
-	e, ok := t.shard(h).find(h, key)
+	e, ok := t.find(key)
 	if !ok {
 		return 0, ErrNotFound
 	}
@@ -58,9 +57,12 @@ func (s *Store) TTL(key string) (time.Duration, error) {
 }
 
 func (s *Store) get(key string) (entry, error) {
-	t := s.table.Load()
+	t := s.reads.Load()
 	if t == nil {
-		return entry{}, ErrClosed
+		var err error
+		if t, err = s.readable(); err != nil {
+			return entry{}, err
+		}
 	}
 	h := hash.String(t.seed, key)
 	sh := t.shard(h)

@@ -11,15 +11,15 @@ import "iter"
 // it comes to it, and nothing more: of writes that are made meanwhile it may show
 // some and not others. [Store.Snapshot] is exact throughout. No lock is held while
 // the loop's body runs; it may read and write the store, and take its time. After
-// Close there is nothing to see.
+// Close there is nothing to see, nor while reads are refused ([ErrStale]).
 func (s *Store) All() iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
-		t := s.table.Load()
-		if t == nil {
+		t, err := s.readable()
+		if err != nil {
 			return
 		}
 		for i := range t.shards {
-			if !s.visit(&t.shards[i], yield) {
+			if s.stale.Load() || !s.visit(&t.shards[i], yield) {
 				return
 			}
 		}

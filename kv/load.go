@@ -322,7 +322,7 @@ func (s *Store) exchange(t *table, log func() (*backlog.Log, error)) error {
 	// sees that it is not the store's any more.
 	s.log.Adopt(with)
 	s.applying.Store(idle) // before the table: see visible
-	s.table.Store(t)
+	s.install(t)
 	s.apply.failed = nil
 	old.unlock()
 	s.expirer.restart()

@@ -79,7 +79,7 @@ func (m *Map[K, V]) Close() error {
 }
 
 // Get returns a key's value. It never loads; [Map.Load] does. It returns [ErrNotFound], a
-// [*CodecError], and [ErrClosed].
+// [*CodecError], [ErrStale] and [ErrClosed].
 func (m *Map[K, V]) Get(key K) (v V, err error) {
 	b := m.buffer()
 	k, err := m.encodeKey(b, key)
@@ -94,7 +94,7 @@ func (m *Map[K, V]) Get(key K) (v V, err error) {
 	return m.visible(e.key, e.value)
 }
 
-// Has reports whether a key exists. It returns a [*CodecError] and [ErrClosed].
+// Has reports whether a key exists. It returns a [*CodecError], [ErrStale] and [ErrClosed].
 func (m *Map[K, V]) Has(key K) (bool, error) {
 	b := m.buffer()
 	k, err := m.encodeKey(b, key)

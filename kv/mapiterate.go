@@ -17,7 +17,7 @@ type MapEntry[K, V any] struct {
 //
 // With the entry comes an error: a [*CodecError] for one that cannot be decoded, with its
 // key if that could be, after which the loop may go on with the next; and last of all
-// [ErrClosed] when the store is closed.
+// [ErrClosed] when the store is closed, or [ErrStale].
 func (m *Map[K, V]) All() iter.Seq2[MapEntry[K, V], error] {
 	return m.iterate(prefixRange(m.prefix), nil)
 }
@@ -80,8 +80,8 @@ func (m *Map[K, V]) iterate(r keyRange, err error) iter.Seq2[MapEntry[K, V], err
 				return
 			}
 		}
-		if m.store.table.Load() == nil {
-			yield(MapEntry[K, V]{}, ErrClosed)
+		if _, err := m.store.readable(); err != nil {
+			yield(MapEntry[K, V]{}, err)
 		}
 	}
 }

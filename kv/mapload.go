@@ -31,7 +31,7 @@ const refreshTries = 8
 // has begun before it void: those who wait for it get what it brings, and nobody else.
 //
 // Load returns [ErrNotFound] when there is no such value, a [*LoadError] when the load has
-// failed, a [*CodecError], ctx.Err and [ErrClosed], and the store's errors about a key, or
+// failed, a [*CodecError], ctx.Err, [ErrStale] (it does not load what may be had soon) and [ErrClosed], and the store's errors about a key, or
 // inside a LoadError about a value, that it never takes. Without a loader it is Get.
 func (m *Map[K, V]) Load(ctx context.Context, key K) (v V, err error) {
 	if !m.loading {

@@ -9,7 +9,8 @@ import "iter"
 // The iteration is weak: it yields each key at most once, with the value that it has when
 // its turn comes, and a key that comes or goes meanwhile if it is there at its turn. In
 // [Store.Snapshot] all stand still. No lock is held while the loop's body runs; it may read
-// and write the store, iterate over it, and take its time. After Close nothing more comes.
+// and write the store, iterate over it, and take its time. After Close nothing more comes, nor
+// while reads are refused ([ErrStale]).
 //
 // With [Options.Ordered] the first key takes some microseconds, and then each about one
 // Get. Without, a pass over all keys comes first, which notes those of the range (16 bytes
@@ -30,7 +31,7 @@ func (s *Store) Backward(from, to string) iter.Seq2[string, []byte] {
 }
 
 // Min returns the first key in order and its value. It returns [ErrNotFound] when there is
-// no key, and [ErrClosed]. Without [Options.Ordered] it looks at all keys.
+// no key, [ErrStale] and [ErrClosed]. Without [Options.Ordered] it looks at all keys.
 func (s *Store) Min() (key string, value []byte, err error) { return s.end(false) }
 
 // Max is like [Store.Min], for the last key.
@@ -59,8 +60,8 @@ func (s *Store) end(backward bool) (key string, value []byte, err error) {
 	} else {
 		key, value, err = extremeOf(s.All(), backward)
 	}
-	if s.table.Load() == nil {
-		return "", nil, ErrClosed
+	if _, err := s.readable(); err != nil {
+		return "", nil, err
 	}
 	return key, value, err
 }

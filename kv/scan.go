@@ -84,8 +84,8 @@ func (c *cursor) ahead(i int, seed uint64) []uint64 {
 func (s *Store) scan(r keyRange, yield func(string, []byte) bool) {
 	var c cursor
 	for c.init(&r); !c.done; {
-		t := s.table.Load()
-		if t == nil {
+		t, err := s.readable()
+		if err != nil {
 			return
 		}
 		if r.backward {

@@ -27,6 +27,9 @@ type Store struct {
 	ordered bool
 	log     *backlog.Log
 	table   atomic.Pointer[table] // nil when closed
+	reads   atomic.Pointer[table] // the same for reads of single keys; nil sends them by readable
+	stale   atomic.Bool           // see SetStale
+	routing sync.Mutex            // while any of these three changes
 
 	maxRetries, maxTxKeys int
 	maxBytes              int64
@@ -76,7 +79,7 @@ func New(opts *Options) *Store {
 		s.counts.lookups.stripes = new([lookupStripes]lookupStripe)
 	}
 	s.log = backlog.NewLog(&s.opts)
-	s.table.Store(s.emptyTable())
+	s.install(s.emptyTable())
 	s.applying.Store(idle)
 	s.expirer.init(s)
 	return s
@@ -128,7 +131,7 @@ func (s *Store) Close() error {
 	s.enders.end()
 	s.apply.Lock()
 	if t := s.lockAll(); t != nil {
-		s.table.Store(nil)
+		s.install(nil)
 		t.unlock()
 	}
 	s.apply.Unlock()

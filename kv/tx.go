@@ -99,7 +99,8 @@ func (s *Store) Update(fn func(*Tx) error) error {
 // View runs fn, which sees the store as it is at one moment, and returns fn's error. It
 // holds up no writer. When others write what fn has read, fn is run again, a few times
 // at most: the last time on a cut of the store, as a [Snapshot] is one. View returns an
-// [*InvalidError] for a nil fn, [ErrClosed], and where it takes a cut [ErrDamaged].
+// [*InvalidError] for a nil fn, [ErrStale], also when reads are refused while fn runs,
+// [ErrClosed], and where it takes a cut [ErrDamaged].
 func (s *Store) View(fn func(*Tx) error) error {
 	if fn == nil {
 		return &InvalidError{Field: "function", Value: nil}
@@ -107,8 +108,8 @@ func (s *Store) View(fn func(*Tx) error) error {
 	tx := &Tx{store: s}
 	defer tx.end()
 	for try := 1; ; try++ {
-		if !tx.begin() {
-			return ErrClosed
+		if err := tx.begin(); err != nil {
+			return err
 		}
 		if try > viewAttempts {
 			if err := tx.beginWithCut(); err != nil {
@@ -126,21 +127,22 @@ func (s *Store) View(fn func(*Tx) error) error {
 	}
 }
 
-// begin begins an attempt. It returns false when the store is closed.
-func (tx *Tx) begin() bool {
+// begin begins an attempt. It returns ErrClosed or ErrStale.
+func (tx *Tx) begin() (err error) {
 	tx.closeCut()
-	tx.table, tx.err, tx.unwinding, tx.moment = tx.store.table.Load(), nil, false, 0
+	tx.err, tx.unwinding, tx.moment = nil, false, 0
+	tx.table, err = tx.store.readable()
 	tx.seen.reset()
 	clear(tx.writes)
 	tx.writes, tx.places = tx.writes[:0], nil
-	return tx.table != nil
+	return err
 }
 
 // attempt runs fn and commits what it wrote. When tx.err is ErrConflict afterwards,
 // everything else it returns means nothing.
 func (tx *Tx) attempt(fn func(*Tx) error) (end int64, err error) {
-	if !tx.begin() {
-		return 0, ErrClosed
+	if err := tx.begin(); err != nil {
+		return 0, err
 	}
 	if err = tx.run(fn); err == nil {
 		err = tx.err

@@ -5,6 +5,9 @@ package kv
 // could not tell an end from that.
 func (tx *Tx) ready() bool {
 	err := tx.usable()
+	if err == nil && tx.store.stale.Load() {
+		err = tx.fail(ErrStale)
+	}
 	if err == nil && tx.cut == nil {
 		err = tx.takeCut()
 	}
@@ -63,8 +66,8 @@ func (tx *Tx) beginWithCut() error {
 		if err != ErrConflict {
 			return err
 		}
-		if !tx.begin() { // the contents were replaced since then
-			return ErrClosed
+		if err := tx.begin(); err != nil { // the contents were replaced since then
+			return err
 		}
 	}
 }

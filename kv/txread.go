@@ -8,7 +8,7 @@ import (
 )
 
 // Get returns the value of a key, as [Store.Get] does. It returns [ErrNotFound],
-// [ErrConflict], [ErrTxDone] or [ErrClosed].
+// [ErrConflict], [ErrTxDone], [ErrStale] or [ErrClosed].
 func (tx *Tx) Get(key string) ([]byte, error) {
 	e, ok, err := tx.read(key)
 	switch {
@@ -20,8 +20,8 @@ func (tx *Tx) Get(key string) ([]byte, error) {
 	return e.value, nil
 }
 
-// Has reports whether a key exists. It returns [ErrConflict], [ErrTxDone] or
-// [ErrClosed].
+// Has reports whether a key exists. It returns [ErrConflict], [ErrTxDone],
+// [ErrStale] or [ErrClosed].
 func (tx *Tx) Has(key string) (bool, error) {
 	_, ok, err := tx.read(key)
 	return ok, err
@@ -62,6 +62,9 @@ func (tx *Tx) passed(deadline int64) bool { return deadline != 0 && deadline <= 
 func (tx *Tx) read(key string) (e entry, ok bool, err error) {
 	if err := tx.usable(); err != nil {
 		return entry{}, false, err
+	}
+	if tx.store.stale.Load() {
+		return entry{}, false, tx.fail(ErrStale)
 	}
 	if w := tx.written(key); w != nil {
 		return entry{value: w.value, deadline: w.deadline}, !w.gone && !tx.passed(w.deadline), nil
