@@ -47,6 +47,8 @@
 // each with the offset where it ended. [Log.Continue] compares a follower's
 // lineage with the log's own and says whether the follower may go on from
 // where it stands, or which [Refusal] keeps it from doing so.
+// It also names the [Epoch] in which the current history began: whose turn to write
+// that was, in an order that two nodes which are promoted at once cannot both win.
 //
 // # Sums
 //
@@ -76,6 +78,6 @@
 // The files in the order in which a write passes through them: record.go
 // (framing), log.go (append), contents.go and chunk.go (storage and trim),
 // reader.go (out again), gate.go (who may write), occupy.go (who says so), journal.go
-// (what a journal needs); position.go, lineage.go, extend.go, branch.go and refusal.go
-// say where, and sum.go whether it is so.
+// (what a journal needs); position.go, epoch.go, lineage.go, extend.go, branch.go and
+// refusal.go say where, and sum.go whether it is so.
 package backlog

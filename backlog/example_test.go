@@ -182,7 +182,7 @@ func ExampleLineage() {
 	fmt.Println(len(b), err)
 	fmt.Println(lineage.At(50).Current == lineage.Earlier[0].History)
 	// Output:
-	// 41 <nil>
+	// 65 <nil>
 	// true
 }
 

@@ -6,7 +6,9 @@ import (
 )
 
 // At returns the lineage that a log has when it ends at offset end on its way
-// along l: without the histories that begin beyond it. It shares memory with l.
+// along l: without the histories that begin beyond it, and without an epoch if the
+// current one does, for those of earlier histories are not remembered. It shares
+// memory with l.
 func (l Lineage) At(end int64) Lineage {
 	for len(l.Earlier) > 0 && l.Earlier[0].End > end {
 		l = Lineage{Current: l.Earlier[0].History, Earlier: l.Earlier[1:]}
@@ -28,7 +30,8 @@ func (l Lineage) NextFork(end int64) (int64, bool) {
 // Extend takes over the lineage of a log that this one follows. The log must
 // end where both agree: it returns [ErrPosition], and changes nothing, unless
 // its end is on theirs. Records stay and readers go on; those that wait are woken:
-// their followers should hear of a new history.
+// their followers should hear of a new history. The epoch becomes the higher one of the
+// two: it never falls on the way.
 func (l *Log) Extend(theirs Lineage) error {
 	if err := l.extend(theirs); err != nil {
 		return err
@@ -48,7 +51,10 @@ func (l *Log) extend(theirs Lineage) error {
 	if common, ok := mine.Common(end, theirs, end); !ok || common < end {
 		return fmt.Errorf("%w: log at %s-%d is not on the lineage of %s", ErrPosition, mine.Current, end, theirs.Current)
 	}
-	if mine.Current == theirs.Current && slices.Equal(mine.Earlier, theirs.Earlier) {
+	if mine.Epoch.Compare(theirs.Epoch) > 0 {
+		theirs.Epoch = mine.Epoch
+	}
+	if mine.Current == theirs.Current && mine.Epoch == theirs.Epoch && slices.Equal(mine.Earlier, theirs.Earlier) {
 		return nil
 	}
 	theirs.Earlier = slices.Clone(theirs.Earlier)

@@ -66,8 +66,8 @@ func FuzzCutLineage(f *testing.F) {
 		f.Add(append(b, 0xff), int64(50))
 		f.Add(b[:len(b)-1], end)
 	}
-	f.Add(make([]byte, 17), int64(-1))
-	f.Add(bytes.Repeat([]byte{0xff}, 17+255*24), int64(1<<62))
+	f.Add(make([]byte, 41), int64(-1))
+	f.Add(bytes.Repeat([]byte{0xff}, 41+255*24), int64(1<<62))
 	f.Fuzz(func(t *testing.T, b []byte, end int64) {
 		l, rest, err := backlog.CutLineage(b, end)
 		if err != nil {

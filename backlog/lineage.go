@@ -19,14 +19,15 @@ type Fork struct {
 // it. The first byte of the current history is at Earlier[0].End, or at 0.
 type Lineage struct {
 	Current History `json:"current"`
+	Epoch   Epoch   `json:"epoch"`             // in which Current began, as far as is known; see [Lineage.At]
 	Earlier []Fork  `json:"earlier,omitempty"` // newest first, at most MaxForks, ends never rising
 }
 
 // Fork returns the lineage of a log that leaves l's current history at offset
-// at and goes on as next. It shares no memory with l.
+// at and goes on as next, in the same epoch. It shares no memory with l.
 func (l Lineage) Fork(next History, at int64) Lineage {
 	kept := l.Earlier[:min(len(l.Earlier), MaxForks-1)]
-	return Lineage{Current: next, Earlier: append([]Fork{{History: l.Current, End: at}}, kept...)}
+	return Lineage{Current: next, Epoch: l.Epoch, Earlier: append([]Fork{{History: l.Current, End: at}}, kept...)}
 }
 
 // Knows reports whether h is the current history of l or an earlier one.
@@ -69,10 +70,13 @@ func (l Lineage) Common(end int64, other Lineage, otherEnd int64) (int64, bool) 
 
 // Validate returns [ErrText] unless l could have come from a log that ends at
 // end: a current history, no history twice, ends that never rise, no offset
-// beyond [MaxOffset].
+// beyond [MaxOffset], and a valid epoch or none.
 func (l Lineage) Validate(end int64) error {
 	if l.Current.IsZero() || end < 0 || end > MaxOffset || len(l.Earlier) > MaxForks {
 		return fmt.Errorf("%w: lineage of %d histories at offset %d", ErrText, 1+len(l.Earlier), end)
+	}
+	if err := l.Epoch.Validate(); err != nil {
+		return err
 	}
 	seen := map[History]bool{l.Current: true}
 	for _, f := range l.Earlier {
@@ -85,13 +89,14 @@ func (l Lineage) Validate(end int64) error {
 	return nil
 }
 
-// AppendBinary appends the binary form of l to dst: the current history, one
+// AppendBinary appends the binary form of l to dst: the current history, the epoch, one
 // byte with the number of earlier ones, and for each its 16 bytes and its end
 // as 8 bytes, little endian. It never fails; of more than [MaxForks] it writes
 // the newest.
 func (l Lineage) AppendBinary(dst []byte) ([]byte, error) {
 	earlier := l.Earlier[:min(len(l.Earlier), MaxForks)]
 	dst = append(dst, l.Current[:]...)
+	dst, _ = l.Epoch.AppendBinary(dst)
 	dst = append(dst, byte(len(earlier)))
 	for _, f := range earlier {
 		dst = append(dst, f.History[:]...)
@@ -104,13 +109,16 @@ func (l Lineage) AppendBinary(dst []byte) ([]byte, error) {
 // returns the rest. It returns [ErrText] when b is too short or the result is
 // not valid for a log that ends at end.
 func CutLineage(b []byte, end int64) (l Lineage, rest []byte, err error) {
-	const head, each = 17, 24
-	if len(b) < head || int(b[16]) > MaxForks || len(b) < head+int(b[16])*each {
+	const count, each = len(History{}) + EpochBytes, 24
+	if len(b) <= count || int(b[count]) > MaxForks || len(b) <= count+int(b[count])*each {
 		return Lineage{}, nil, fmt.Errorf("%w: lineage in %d bytes", ErrText, len(b))
 	}
-	n := int(b[16])
+	n := int(b[count])
 	copy(l.Current[:], b)
-	b = b[head:]
+	if l.Epoch, _, err = CutEpoch(b[len(l.Current):]); err != nil {
+		return Lineage{}, nil, err
+	}
+	b = b[count+1:]
 	for range n {
 		f := Fork{End: int64(binary.LittleEndian.Uint64(b[16:]))}
 		copy(f.History[:], b)

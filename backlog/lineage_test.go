@@ -16,6 +16,7 @@ var _ encoding.BinaryAppender = backlog.Lineage{}
 // third history is of length zero.
 func forked(n int) (l backlog.Lineage, end int64) {
 	l = numbered(1)
+	l.Epoch = backlog.Epoch{Counter: uint64(1 + n), Node: [16]byte{9, 8}}
 	for i := range n {
 		if i%3 != 2 {
 			end += 100
@@ -50,7 +51,7 @@ func TestLineageBinary(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 31, 32} {
 		l, end := forked(n)
 		b, err := l.AppendBinary([]byte("before"))
-		if err != nil || len(b) != 6+17+24*n {
+		if err != nil || len(b) != 6+41+24*n {
 			t.Fatalf("%d forks: %d bytes, %v", n, len(b), err)
 		}
 		b = append(b, "behind"...)
@@ -117,6 +118,8 @@ func TestLineageValidate(t *testing.T) {
 		"current twice":          {line(2, fork(2, 4)), 5, false},
 		"earlier twice":          {line(3, fork(1, 4), fork(1, 4)), 5, false},
 		"no earlier history":     {line(3, fork(0, 4)), 5, false},
+		"of an epoch":            {backlog.Lineage{Current: numbered(1).Current, Epoch: backlog.Epoch{Counter: 1, Node: [16]byte{1}}}, 5, true},
+		"an epoch of nobody":     {backlog.Lineage{Current: numbered(1).Current, Epoch: backlog.Epoch{Counter: 1}}, 5, false},
 		"too many":               {line(99, make([]backlog.Fork, backlog.MaxForks+1)...), 5, false},
 	} {
 		if err := c.l.Validate(c.end); (err == nil) != c.ok || err != nil && !errors.Is(err, backlog.ErrText) {

@@ -100,7 +100,7 @@ func (l *Log) appendGated(records []byte, big *chunk) (int64, error) {
 		return 0, err
 	}
 	if l.mu.forkFirst {
-		l.forkLocked(NewHistory())
+		l.forkLocked(NewHistory(), nil)
 	}
 	return l.held.Load().append(records, big, l), nil
 }
@@ -186,20 +186,50 @@ func (l *Log) HeldBytes() int64 {
 
 // Fork ends the current history at the log's end and begins next, which must
 // be new, there. The records stay, readers go on, and what is appended from now
-// on belongs to next. It returns the position of the fork in the new history.
+// on belongs to next, in the same epoch. It returns the position of the fork in the new history.
 // Readers that wait are woken: their followers should hear of it.
-func (l *Log) Fork(next History) Position {
+func (l *Log) Fork(next History) Position { return l.begin(next, nil) }
+
+// Begin is [Log.Fork] with an epoch of its own for next, as a node does that takes the
+// writing over. It panics unless epoch is above that of the current history.
+func (l *Log) Begin(next History, epoch Epoch) Position { return l.begin(next, &epoch) }
+
+// Raise says that the current history goes on in epoch, if that is above its own: for a
+// log that had none when it began.
+func (l *Log) Raise(epoch Epoch) {
 	l.mu.Lock()
-	end := l.forkLocked(next)
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	h := l.held.Load()
+	lin := *h.lineage.Load()
+	if lin.Epoch.Compare(epoch) < 0 {
+		lin.Epoch = epoch
+		h.lineage.Store(&lin)
+	}
+}
+
+func (l *Log) begin(next History, epoch *Epoch) Position {
+	end := l.beginLocking(next, epoch)
 	l.wakeAll()
 	return Position{History: next, Offset: end}
 }
 
-func (l *Log) forkLocked(next History) (end int64) {
+func (l *Log) beginLocking(next History, epoch *Epoch) (end int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.forkLocked(next, epoch)
+}
+
+// forkLocked begins next, in the current epoch if epoch is nil.
+func (l *Log) forkLocked(next History, epoch *Epoch) (end int64) {
 	h := l.held.Load()
 	end = h.end.Load()
 	lin := h.lineage.Load().Fork(next, end)
+	if epoch != nil {
+		if lin.Epoch.Compare(*epoch) >= 0 {
+			panic(fmt.Sprintf("backlog: epoch %s begins after %s", *epoch, lin.Epoch))
+		}
+		lin.Epoch = *epoch
+	}
 	h.lineage.Store(&lin)
 	h.own, l.mu.forkFirst = true, false
 	return end

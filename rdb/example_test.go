@@ -100,7 +100,7 @@ func ExampleWriter() {
 		log.Fatal(err)
 	}
 	fmt.Printf("%q, %d bytes\n", buf.Bytes()[:8], buf.Len())
-	// Output: "EMBERRDB", 208 bytes
+	// Output: "EMBERRDB", 232 bytes
 }
 
 func ExampleReader() {
@@ -152,7 +152,7 @@ func ExampleReadError() {
 	if errors.As(err, &re) {
 		fmt.Println(errors.Is(err, rdb.ErrChecksum), "in the part at byte", re.Offset)
 	}
-	// Output: true in the part at byte 94
+	// Output: true in the part at byte 118
 }
 
 func ExampleWriteFile() {
@@ -176,7 +176,7 @@ func ExampleWriteFile() {
 	fmt.Println(len(b), err)
 	// Output:
 	// rdb: write file: out of ideas
-	// 208 <nil>
+	// 232 <nil>
 }
 
 func ExampleEntry() {
@@ -208,7 +208,7 @@ func ExampleHeader() {
 	h.Shards = 100
 	fmt.Println(h.Validate())
 	// Output:
-	// 73 bytes: 128 shards at e100000000000000000000000000001e-4096 <nil>
+	// 97 bytes: 128 shards at e100000000000000000000000000001e-4096 <nil>
 	// rdb: malformed snapshot: 100 shards, want a power of two up to 1024
 }
 

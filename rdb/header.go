@@ -16,7 +16,7 @@ const RecordVersion = 1
 const MaxShards = 1024
 
 // MaxHeaderBytes bounds the body of a header, as [AppendHeader] writes it. The
-// longest one in use, with a lineage of [backlog.MaxForks] forks, has 841 bytes.
+// longest one in use, with a lineage of [backlog.MaxForks] forks, has 865 bytes.
 const MaxHeaderBytes = 1 << 10
 
 // headerFieldBytes is the part of a header's body before the lineage.

@@ -58,6 +58,7 @@ func newSampleOf(value func(*rand.Rand) string, seed uint64, shards, n, blockByt
 			Position: position,
 			Lineage: backlog.Lineage{
 				Current: position.History,
+				Epoch:   backlog.Epoch{Counter: 3, Node: [16]byte{7, 7}},
 				Earlier: []backlog.Fork{{History: history(40), End: 900_000}, {History: history(80), End: 17}},
 			},
 			Seed:          rng.Uint64(),

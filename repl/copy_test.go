@@ -1,6 +1,7 @@
 package repl_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -346,7 +347,7 @@ func TestSyncTimeoutOfAnOffer(t *testing.T) {
 				break
 			}
 			if kind == msgHeartbeat {
-				s.send(msgAck, append(append(body[:8:8], make([]byte, 16)...), 1))
+				s.send(msgAck, ackBody(int64(binary.LittleEndian.Uint64(body)), 0, 0, 1))
 			}
 		}
 		synctest.Wait()

@@ -206,7 +206,7 @@ func TestAckOfWhatWasNotSent(t *testing.T) {
 
 // TestDamagedFramesFromAFollower flips each bit of an ack that would be good.
 func TestDamagedFramesFromAFollower(t *testing.T) {
-	for bit := range 8 * (16 + 25) {
+	for bit := range 8 * (16 + 49) {
 		synctest.Test(t, func(t *testing.T) {
 			s := accuse(t, stageStreaming)
 			end := s.ledger.Log().End()

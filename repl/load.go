@@ -280,7 +280,7 @@ func (s *session) commit(loader rdb.Loader, footer rdb.Footer) error {
 			return err
 		case <-beats.C:
 			// If the link breaks the copy stands, and the next link goes on from it.
-			a := ack{echo: s.echo, loading: true}
+			a := ack{echo: s.echo, loading: true, heard: s.up.node.standing()}
 			s.link.w.write(kindAck, a.append(nil), nil)
 		}
 	}

@@ -56,7 +56,7 @@ var kinds = [...]struct {
 	kindSyncEnd:   {"SyncEnd", maxHandshakeBody},
 	kindLog:       {"Log", logHeadBytes + backlog.MaxRecordBytes + backlog.MaxFrameOverhead},
 	kindHeartbeat: {"Heartbeat", heartbeatBytes + maxPath*len(NodeID{})},
-	kindAck:       {"Ack", 25},
+	kindAck:       {"Ack", ackBytes},
 	kindHistory:   {"History", maxHandshakeBody},
 	kindChallenge: {"Challenge", 128},
 	kindProof:     {"Proof", MaxSecrets * proofBytes},
@@ -114,11 +114,18 @@ type hello struct {
 	end                    int64
 	priority               uint16
 	packing                packing
+	heard                  standing
 	name, group, announce  string
-	lineage                backlog.Lineage
+	lineage                backlog.Lineage // of the earlier histories the newest maxHelloForks
 }
 
-const helloFixedBytes = 1 + 1 + 2 + 4 + 4 + 16 + 8 + 2 + 1
+const (
+	helloFixedBytes = 1 + 1 + 2 + 4 + 4 + 16 + 8 + 2 + 1 + standingBytes
+
+	// maxHelloForks is how many earlier histories go into a Hello, which has to be
+	// small: a log keeps some more.
+	maxHelloForks = 28
+)
 
 func (h *hello) append(b []byte) []byte {
 	b = append(b, h.versionMin, h.versionMax)
@@ -129,10 +136,13 @@ func (h *hello) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.end))
 	b = binary.LittleEndian.AppendUint16(b, h.priority)
 	b = append(b, byte(h.packing))
+	b = h.heard.append(b)
 	for _, s := range [...]string{h.name, h.group, h.announce} {
 		b = append(append(b, byte(len(s))), s...)
 	}
-	b, _ = h.lineage.AppendBinary(b)
+	lineage := h.lineage
+	lineage.Earlier = lineage.Earlier[:min(len(lineage.Earlier), maxHelloForks)]
+	b, _ = lineage.AppendBinary(b)
 	return b
 }
 
@@ -159,8 +169,11 @@ func parseHello(b []byte) (*hello, error) {
 	h.end = int64(binary.LittleEndian.Uint64(b[28:]))
 	h.priority = binary.LittleEndian.Uint16(b[36:])
 	h.packing = packing(b[38])
-	b = b[helloFixedBytes:]
 	var err error
+	if h.heard, err = parseStanding(b[39:]); err != nil {
+		return nil, err
+	}
+	b = b[helloFixedBytes:]
 	for _, s := range [...]*string{&h.name, &h.group, &h.announce} {
 		if *s, b, err = cutName(b); err != nil {
 			return nil, err
@@ -172,6 +185,9 @@ func parseHello(b []byte) (*hello, error) {
 		return nil, fmt.Errorf("%w: %w", ErrProtocol, err)
 	case len(b) != 0:
 		return nil, fmt.Errorf("%w: %d bytes behind a hello", ErrProtocol, len(b))
+	case len(h.lineage.Earlier) > maxHelloForks || h.heard.epoch.Compare(h.lineage.Epoch) < 0:
+		return nil, fmt.Errorf("%w: hello with %d earlier histories, of %s, that has heard of %s",
+			ErrProtocol, len(h.lineage.Earlier), h.lineage.Epoch, h.heard.epoch)
 	case h.heartbeat < minHeartbeat || h.heartbeat > maxHeartbeat || h.id == NodeID{}:
 		return nil, fmt.Errorf("%w: hello of node %s with heartbeat %v", ErrProtocol, h.id, h.heartbeat)
 	}
@@ -292,8 +308,9 @@ func parseLog(b []byte) (at, clock int64, records []byte, err error) {
 type heartbeat struct {
 	seq        uint64
 	end, clock int64
-	age        int64    // of the sender's data, in milliseconds; unknownAge for those that nobody has vouched for
-	linked     bool     // the sender is the master, or streams from a node that is linked
+	age        int64 // of the sender's data, in milliseconds; unknownAge for those that nobody has vouched for
+	linked     bool  // the sender is the master, or streams from a node that is linked
+	heard      standing
 	path       []NodeID // whom the sender follows, whom that follows, and so on
 }
 
@@ -301,7 +318,7 @@ type heartbeat struct {
 const unknownAge = math.MaxInt64
 
 const (
-	heartbeatBytes = 33
+	heartbeatBytes = 33 + standingBytes
 	// maxPath bounds how deep a chain may be.
 	maxPath = 64
 )
@@ -312,6 +329,7 @@ func (h heartbeat) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.clock))
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.age))
 	b = append(b, flag(h.linked))
+	b = h.heard.append(b)
 	for _, id := range h.path {
 		b = append(b, id[:]...)
 	}
@@ -319,44 +337,49 @@ func (h heartbeat) append(b []byte) []byte {
 }
 
 func parseHeartbeat(b []byte) (h heartbeat, err error) {
-	if n := len(b) - heartbeatBytes; n < 0 || n%len(NodeID{}) != 0 || b[heartbeatBytes-1] > 1 {
+	if n := len(b) - heartbeatBytes; n < 0 || n%len(NodeID{}) != 0 || b[32] > 1 {
 		return h, fmt.Errorf("%w: heartbeat of %d bytes", ErrProtocol, len(b))
 	}
 	h.seq = binary.LittleEndian.Uint64(b)
-	var err1, err2, err3 error
+	var err1, err2, err3, err4 error
 	h.end, err1 = offset(b[8:])
 	h.clock, err2 = offset(b[16:])
 	h.age, err3 = offset(b[24:])
 	h.linked = b[32] == 1
+	h.heard, err4 = parseStanding(b[33:])
 	for b = b[heartbeatBytes:]; len(b) > 0; b = b[len(NodeID{}):] {
 		h.path = append(h.path, NodeID(b))
 	}
-	return h, errors.Join(err1, err2, err3)
+	return h, errors.Join(err1, err2, err3, err4)
 }
 
 type ack struct {
 	echo              uint64
 	received, applied int64
 	loading           bool
+	heard             standing
 }
+
+const ackBytes = 25 + standingBytes
 
 func (a ack) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, a.echo)
 	b = binary.LittleEndian.AppendUint64(b, uint64(a.received))
 	b = binary.LittleEndian.AppendUint64(b, uint64(a.applied))
-	return append(b, flag(a.loading))
+	return a.heard.append(append(b, flag(a.loading)))
 }
 
 func parseAck(b []byte) (a ack, err error) {
-	if len(b) != 25 || b[24] > 1 {
+	if len(b) != ackBytes || b[24] > 1 {
 		return a, fmt.Errorf("%w: ack of %d bytes", ErrProtocol, len(b))
 	}
 	a.echo = binary.LittleEndian.Uint64(b)
-	var err1, err2 error
+	var err1, err2, err3 error
 	a.received, err1 = offset(b[8:])
 	a.applied, err2 = offset(b[16:])
 	a.loading = b[24] == 1
-	return a, errors.Join(err1, err2)
+	a.heard, err3 = parseStanding(b[25:])
+	return a, errors.Join(err1, err2, err3)
 }
 
 // placeBytes is the length of a Place.

@@ -20,12 +20,12 @@ func TestMessagesRoundTrip(t *testing.T) {
 	if got, err := parseHello(h.append(nil)); err != nil || !reflect.DeepEqual(got, h) {
 		t.Errorf("hello: %+v, %v; want %+v", got, err, h)
 	}
-	for _, b := range []heartbeat{{}, {seq: 1 << 60, end: math.MaxInt64, clock: 5, age: unknownAge, linked: true, path: []NodeID{{1}, {2}}}} {
+	for _, b := range []heartbeat{{}, {heard: standing{sampleEpoch, true}, seq: 1 << 60, end: math.MaxInt64, clock: 5, age: unknownAge, linked: true, path: []NodeID{{1}, {2}}}} {
 		if got, err := parseHeartbeat(b.append(nil)); err != nil || !reflect.DeepEqual(got, b) {
 			t.Errorf("heartbeat: %+v, %v; want %+v", got, err, b)
 		}
 	}
-	for _, a := range []ack{{}, {3, 4, 2, false}, {math.MaxUint64, math.MaxInt64, math.MaxInt64, true}} {
+	for _, a := range []ack{{}, {3, 4, 2, false, standing{sampleEpoch, false}}, {math.MaxUint64, math.MaxInt64, math.MaxInt64, true, standing{sampleEpoch, true}}} {
 		if got, err := parseAck(a.append(nil)); err != nil || got != a {
 			t.Errorf("ack: %+v, %v; want %+v", got, err, a)
 		}
@@ -43,7 +43,7 @@ func TestMessagesRoundTrip(t *testing.T) {
 	}
 }
 
-// TestLargestHelloFits: 32 earlier histories and the longest names.
+// TestLargestHelloFits: of 32 earlier histories 28, and the longest names.
 func TestLargestHelloFits(t *testing.T) {
 	h := sampleHello()
 	h.name, h.group = strings.Repeat("n", MaxNameBytes), strings.Repeat("g", MaxNameBytes)
@@ -53,6 +53,7 @@ func TestLargestHelloFits(t *testing.T) {
 		h.lineage.Earlier = append(h.lineage.Earlier, backlog.Fork{History: backlog.History{9, byte(i)}, End: int64(900 - i)})
 	}
 	body := h.append(nil)
+	h.lineage.Earlier = h.lineage.Earlier[:maxHelloForks]
 	if len(body) > maxHandshakeBody {
 		t.Errorf("the largest hello has %d bytes", len(body))
 	}
@@ -88,6 +89,9 @@ func TestHelloIsChecked(t *testing.T) {
 		"no node id":                   func(h *hello) { h.id = NodeID{} },
 		"name of 65 bytes":             func(h *hello) { h.name = strings.Repeat("n", 65) },
 		"group of 65 bytes":            func(h *hello) { h.group = strings.Repeat("g", 65) },
+		"an epoch beyond all":          func(h *hello) { h.heard.epoch.Counter = backlog.MaxCounter + 1 },
+		"an epoch of nobody":           func(h *hello) { h.heard.epoch.Node = [16]byte{} },
+		"a log of an epoch unheard of": func(h *hello) { h.heard = standing{} },
 		"negative end":                 func(h *hello) { h.end = -1 },
 		"end before the last fork":     func(h *hello) { h.end = 899 },
 		"no history":                   func(h *hello) { h.lineage.Current = backlog.History{} },
@@ -171,23 +175,33 @@ func TestNegativeNumbersAreRefused(t *testing.T) {
 		"log clock": func() error { _, _, _, err := parseLog(append(append(make([]byte, 8), minus...), 1)); return err },
 		"empty log": func() error { _, _, _, err := parseLog(make([]byte, logHeadBytes)); return err },
 		"heartbeat end": func() error {
-			_, err := parseHeartbeat(append(append(make([]byte, 8), minus...), make([]byte, 17)...))
+			_, err := parseHeartbeat(append(append(make([]byte, 8), minus...), make([]byte, 41)...))
 			return err
 		},
 		"heartbeat clock": func() error {
-			_, err := parseHeartbeat(append(append(make([]byte, 16), minus...), make([]byte, 9)...))
+			_, err := parseHeartbeat(append(append(make([]byte, 16), minus...), make([]byte, 33)...))
 			return err
 		},
-		"heartbeat age":  func() error { _, err := parseHeartbeat(append(append(make([]byte, 24), minus...), 0)); return err },
-		"heartbeat link": func() error { _, err := parseHeartbeat(append(make([]byte, 32), 2)); return err },
+		"heartbeat age": func() error {
+			_, err := parseHeartbeat(append(append(make([]byte, 24), minus...), make([]byte, 25)...))
+			return err
+		},
+		"heartbeat link": func() error {
+			_, err := parseHeartbeat(append(append(make([]byte, 32), 2), make([]byte, 24)...))
+			return err
+		},
 		"ack received": func() error {
-			_, err := parseAck(append(append(make([]byte, 8), minus...), make([]byte, 9)...))
+			_, err := parseAck(append(append(make([]byte, 8), minus...), make([]byte, 33)...))
 			return err
 		},
-		"ack applied": func() error { _, err := parseAck(append(append(make([]byte, 16), minus...), 0)); return err },
-		"ack state":   func() error { _, err := parseAck(append(make([]byte, 24), 2)); return err },
-		"position":    func() error { _, err := parsePosition(append(make([]byte, 16), minus...)); return err },
-		"sync start":  func() error { _, err := parseSyncStart(append([]byte{2}, make([]byte, 26)...)); return err },
+		"ack applied": func() error {
+			_, err := parseAck(append(append(make([]byte, 16), minus...), make([]byte, 25)...))
+			return err
+		},
+		"ack state":  func() error { _, err := parseAck(append(append(make([]byte, 24), 2), make([]byte, 24)...)); return err },
+		"standing":   func() error { _, err := parseStanding(append(minus, make([]byte, 16)...)); return err },
+		"position":   func() error { _, err := parsePosition(append(make([]byte, 16), minus...)); return err },
+		"sync start": func() error { _, err := parseSyncStart(append([]byte{2}, make([]byte, 26)...)); return err },
 	} {
 		if err := f(); !errors.Is(err, ErrProtocol) {
 			t.Errorf("%s: %v, want ErrProtocol", name, err)

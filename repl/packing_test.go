@@ -219,7 +219,7 @@ func TestPackedMessageHasALimit(t *testing.T) {
 func TestPackedMustBeAgreed(t *testing.T) {
 	var enc pack.Encoder
 	packed, _ := appendPacked(nil, &enc, pack.S2, make([]byte, 1000))
-	for k := kindHello; k <= kindProof; k++ {
+	for k := kindHello; k <= lastKind; k++ {
 		for _, a := range []pack.Algorithm{pack.None, pack.S2} {
 			body := packed[:min(len(packed), k.limit())]
 			r := unpacker(bytes.NewReader(forgery(k, flagPacked, uint32(len(body)), 0, body)), a)

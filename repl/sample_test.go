@@ -39,7 +39,8 @@ func taped(f func(w *frameWriter)) []byte {
 
 var (
 	sampleHistory = backlog.History{1, 2, 3}
-	sampleLineage = backlog.Lineage{Current: sampleHistory, Earlier: []backlog.Fork{
+	sampleEpoch   = backlog.Epoch{Counter: 3, Node: [16]byte{7}}
+	sampleLineage = backlog.Lineage{Current: sampleHistory, Epoch: sampleEpoch, Earlier: []backlog.Fork{
 		{History: backlog.History{4}, End: 900}, {History: backlog.History{5}, End: 17},
 	}}
 	sampleAt = backlog.Position{History: sampleHistory, Offset: 1000}
@@ -49,7 +50,7 @@ func sampleHello() *hello {
 	return &hello{
 		versionMin: 1, versionMax: 1, recordVersion: 1, heartbeat: 1500 * time.Millisecond,
 		maxRecord: backlog.MaxRecordBytes, id: NodeID{7, 7}, end: 1000,
-		priority: 100, packing: 0x23, name: "node-a", group: "prod", announce: "10.0.0.1:7000", lineage: sampleLineage,
+		priority: 100, packing: 0x23, heard: standing{backlog.Epoch{Counter: 4, Node: [16]byte{7}}, true}, name: "node-a", group: "prod", announce: "10.0.0.1:7000", lineage: sampleLineage,
 	}
 }
 
@@ -69,6 +70,9 @@ type sample struct {
 	body []byte
 }
 
+// lastKind is the newest kind of message; some numbers below it may be free.
+const lastKind = kind(len(kinds) - 1)
+
 // samples returns one message of each kind.
 func samples() []sample {
 	block := &rdb.Block{Shard: 3, First: true, Last: true, At: 1000, Keys: 1, Count: 1, Data: sampleRecord("k", "v")}
@@ -85,8 +89,8 @@ func samples() []sample {
 		{kindBlock, rdb.AppendBlock(nil, block)},
 		{kindSyncEnd, rdb.AppendFooter(nil, rdb.Footer{Position: sampleAt, Keys: 1, Sum: 2})},
 		{kindLog, append(appendLogHead(nil, 1000, 1234), sampleRecord("k", "v")...)},
-		{kindHeartbeat, heartbeat{seq: 4, end: 1000, clock: 1234}.append(nil)},
-		{kindAck, ack{echo: 4, received: 1000, applied: 900}.append(nil)},
+		{kindHeartbeat, heartbeat{seq: 4, end: 1000, clock: 1234, heard: standing{sampleEpoch, false}}.append(nil)},
+		{kindAck, ack{echo: 4, received: 1000, applied: 900, heard: standing{sampleEpoch, true}}.append(nil)},
 		{kindChallenge, (&challenge{versionMin: 1, versionMax: 1, bound: true, key: [32]byte{9}}).append(nil)},
 		{kindProof, make([]byte, 2*proofBytes)},
 		{kindPlace, appendPlace(nil, 900)},

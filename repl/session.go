@@ -337,6 +337,7 @@ func (s *session) ack() error {
 	case a.loading || a.applied == s.acked || !s.link.r.idle():
 		return nil
 	}
+	a.heard = s.up.node.standing()
 	s.acked, s.ackedRead, s.echoed = a.applied, s.link.r.plain, s.echo
 	s.buf = a.append(s.buf[:0])
 	return s.link.w.write(kindAck, s.buf, nil)

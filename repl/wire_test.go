@@ -122,6 +122,7 @@ type identity struct {
 	end                    int64
 	priority               uint16
 	packing                byte
+	heard                  backlog.Epoch
 	name, group, announce  string
 	lineage                backlog.Lineage
 }
@@ -138,6 +139,7 @@ func someone(id byte) identity {
 // at returns i at the end of l's log.
 func (i identity) at(l *ledger) identity {
 	i.end, i.lineage = l.Log().End(), l.Log().Lineage()
+	i.heard = i.lineage.Epoch
 	return i
 }
 
@@ -151,6 +153,7 @@ func (i identity) body() []byte {
 	b = le.AppendUint64(b, uint64(i.end))
 	b = le.AppendUint16(b, i.priority)
 	b = append(b, i.packing)
+	b, _ = i.heard.AppendBinary(b)
 	for _, s := range []string{i.name, i.group, i.announce} {
 		b = append(append(b, byte(len(s))), s...)
 	}
@@ -165,11 +168,13 @@ func int64s(values ...int64) (b []byte) {
 	return b
 }
 
-// beatBody is a heartbeat of a master.
-func beatBody(seq, end, clock int64) []byte { return append(int64s(seq, end, clock, 0), 1) }
+// beatBody is a heartbeat of a master that has heard of no epoch.
+func beatBody(seq, end, clock int64) []byte {
+	return append(append(int64s(seq, end, clock, 0), 1), make([]byte, 24)...)
+}
 
 func ackBody(echo, received, applied int64, loading byte) []byte {
-	return append(int64s(echo, received, applied), loading)
+	return append(append(int64s(echo, received, applied), loading), make([]byte, 24)...)
 }
 
 func logBody(at int64, records []byte) []byte { return append(int64s(at, 1), records...) }
