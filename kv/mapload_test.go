@@ -172,7 +172,7 @@ func TestMapMaxLoads(t *testing.T) {
 		for i := range 30 {
 			wg.Go(func() {
 				wantLoad(t, m, fmt.Sprint(i), fmt.Sprint(i))
-				if begun := time.Duration(i / 3 * int(time.Second)); time.Since(start) != begun+time.Second {
+				if begun := time.Duration(i/3) * time.Second; time.Since(start) != begun+time.Second {
 					t.Errorf("%d was loaded after %v", i, time.Since(start))
 				}
 			})
