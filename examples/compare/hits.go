@@ -7,6 +7,9 @@ import (
 )
 
 const (
+	// A trace has one key for so many of a store: so much is enough to tell policies apart.
+	storeKeysPerTraceKey = 4
+
 	// minHitKeys is the number of keys of the smallest trace: less would fit into the
 	// smallest cache.
 	minHitKeys = 30_000
@@ -71,7 +74,7 @@ func replay(open func() (cache, error), kind traceKind, keys int, seed uint64) (
 // hits measures the hit ratios of a peer, once with as many bytes as the others, and
 // once with as many keys.
 func hits(out io.Writer, p peer, c *config) error {
-	keys := max(c.keys, minHitKeys)
+	keys := max(c.keys/storeKeysPerTraceKey, minHitKeys)
 	for _, l := range limits {
 		capacity := 0
 		for _, kind := range traceKinds {

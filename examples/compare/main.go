@@ -28,10 +28,10 @@
 //     overwrites. GOGC is part of the name.
 //   - Collection: one garbage collection of the loaded store, with its processor time
 //     and its pause.
-//   - Hits: the reads of 100 that a bounded cache answers, on traces of as many keys; what it
-//     has not got is written to it. same=heap: all caches are alive on the heap with 16
-//     bytes for each key of the trace, all that they need included; same=keys: they hold
-//     every 16th of them. See trace.go and limit.go.
+//   - Hits: the reads of 100 that a bounded cache answers, on traces of a quarter as many
+//     keys; what it has not got is written to it. same=heap: all caches are alive on the
+//     heap with 16 bytes for each key of the trace, all that they need included; same=keys:
+//     they hold as many keys as a 16th of them. See trace.go and limit.go.
 //
 // cpu-ns/op is the processor time of the whole process: with two goroutines about twice
 // ns/op, and steadier than that on a machine that does other things as well.
