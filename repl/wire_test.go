@@ -2,6 +2,7 @@ package repl_test
 
 import (
 	"context"
+	"crypto/cipher"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -33,6 +34,9 @@ const (
 	msgLog
 	msgHeartbeat
 	msgAck
+	msgHistory
+	msgChallenge
+	msgProof
 
 	msgPlace byte = 22
 )
@@ -42,6 +46,9 @@ const (
 type peer struct {
 	net.Conn
 	out uint32 // sequence number of the next frame
+
+	sealOut, sealIn   cipher.AEAD // nil unless the link is sealed
+	countOut, countIn uint64
 }
 
 // frame returns the next frame, which counts whether it is sent or not.
@@ -50,6 +57,10 @@ func (p *peer) frame(kind, flags byte, body []byte) []byte {
 	h = binary.LittleEndian.AppendUint32(h, uint32(len(body)))
 	h = binary.LittleEndian.AppendUint32(h, p.out)
 	p.out++
+	if p.sealOut != nil {
+		h = append(h, 0, 0, 0, 0)
+		return append(h, p.sealOut.Seal(nil, sealNonce(&p.countOut), body, h)...)
+	}
 	table := crc32.MakeTable(crc32.Castagnoli)
 	crc := crc32.Update(crc32.Checksum(h, table), table, body)
 	return append(binary.LittleEndian.AppendUint32(h, crc), body...)
@@ -67,7 +78,12 @@ func (p *peer) next() (kind byte, body []byte, err error) {
 		return 0, nil, err
 	}
 	body = make([]byte, binary.LittleEndian.Uint32(h[4:]))
-	_, err = io.ReadFull(p, body)
+	if p.sealIn != nil {
+		body = append(body, make([]byte, 16)...)
+	}
+	if _, err = io.ReadFull(p, body); err == nil && p.sealIn != nil {
+		body, err = p.sealIn.Open(nil, sealNonce(&p.countIn), body, h)
+	}
 	return h[0], body, err
 }
 
