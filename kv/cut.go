@@ -90,9 +90,12 @@ func (g *cuts) prune() {
 	if len(g.mu.cuts) == 0 {
 		return
 	}
-	first, lineage := g.store.log.Window().First, g.store.log.Lineage()
+	log := g.store.log
+	first, lineage, end := log.Window().First, log.Lineage(), log.End()
 	g.mu.cuts = slices.DeleteFunc(g.mu.cuts, func(c *cut) bool {
-		gone := c.pos.Offset < first || !lineage.Knows(c.pos.History)
+		// The end may be older than the lineage, but then the cut is older than both.
+		common, ok := lineage.Common(end, backlog.Lineage{Current: c.pos.History}, c.pos.Offset)
+		gone := c.pos.Offset < first || !ok || common < c.pos.Offset && c.pos.History != lineage.Current
 		if gone {
 			c.giveUp()
 		}

@@ -17,6 +17,11 @@
 // with by [Store.Dump] there and [Store.Load] here. Package repl does so. Whether a
 // store takes writes is decided by its log's gate alone.
 //
+// A store that has gone on by itself beyond the point at which its history and that of the
+// others have parted, as an old master has, need not take a full copy: [Store.Tail] says
+// which keys that concerns, [Store.State] of another store how they are there, and
+// [Store.Repair] goes over.
+//
 // Positions are the vocabulary between stores: [Store.Position] after a write or a
 // read here, [Store.Wait] there, and what was seen here can be read there.
 //
@@ -244,7 +249,7 @@
 //     txiterate.go, commit.go
 //   - the log: record.go, parts.go, apply.go, wait.go, digest.go, clock.go, expire.go
 //   - whole states: encode.go, snapshot.go, restore.go, dump.go, load.go, loadshard.go, losttail.go,
-//     bulk.go, loose.go
+//     tail.go, overlay.go, repair.go, bulk.go, loose.go
 //   - watchers: event.go, stretch.go, source.go, hub.go, watching.go, parking.go, cut.go, watch.go,
 //     resume.go
 //   - maps: codec.go, integers.go, mapoptions.go, map.go, mapcode.go, mapiterate.go,

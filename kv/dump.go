@@ -23,6 +23,7 @@ func (s *Store) Dump(ctx context.Context, w rdb.BlockWriter) error {
 	if t == nil {
 		return ErrClosed
 	}
+	d := dump{s, t, t.repairs.Load()}
 	if err := w.Begin(s.header(t)); err != nil {
 		return err
 	}
@@ -42,7 +43,7 @@ func (s *Store) Dump(ctx context.Context, w rdb.BlockWriter) error {
 			if !ok {
 				return nil
 			}
-			if err := s.dumpShard(t, i, &enc); err != nil {
+			if err := d.shard(i, &enc); err != nil {
 				return err
 			}
 		}
@@ -51,7 +52,7 @@ func (s *Store) Dump(ctx context.Context, w rdb.BlockWriter) error {
 	if err != nil {
 		return err
 	}
-	return s.endDump(t, w)
+	return d.end(w)
 }
 
 // header returns the header of a dump that begins now.
@@ -74,12 +75,19 @@ func (s *Store) header(t *table) rdb.Header {
 	return h
 }
 
-// dumpShard captures and encodes one shard.
-func (s *Store) dumpShard(t *table, i int, enc *encoder) error {
-	if i < 0 || i >= len(t.shards) {
+// A dump is of one table, as long as that is the store's and in the same history.
+type dump struct {
+	store   *Store
+	table   *table
+	repairs int64 // of the table, when it began
+}
+
+// shard captures and encodes one shard.
+func (d *dump) shard(i int, enc *encoder) error {
+	if i < 0 || i >= len(d.table.shards) {
 		return &InvalidError{Field: "shard", Value: i}
 	}
-	f, end, err := s.capture(t, &t.shards[i])
+	f, end, err := d.capture(&d.table.shards[i])
 	if err != nil {
 		return err
 	}
@@ -93,45 +101,48 @@ func (s *Store) dumpShard(t *table, i int, enc *encoder) error {
 // store logs and publishes under the shard's lock, and Apply, which logs first and
 // applies afterwards, is kept out. To say a lower offset, that of what is applied, would
 // not do: the receiver may have been sent the log up to its end already.
-func (s *Store) capture(t *table, sh *shard) (f *frozen, end int64, err error) {
+func (d *dump) capture(sh *shard) (f *frozen, end int64, err error) {
+	s := d.store
 	s.apply.Lock()
 	defer s.apply.Unlock()
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if err := errors.Join(s.still(t), s.damaged()); err != nil {
+	if err := errors.Join(d.still(), s.damaged()); err != nil {
 		return nil, 0, err
 	}
 	return sh.freeze(), s.log.End(), nil
 }
 
-// endDump closes a dump with what the receiver has to find.
-func (s *Store) endDump(t *table, w rdb.BlockWriter) error {
-	s.apply.Lock()
-	locked := s.lockAll()
-	if locked != t {
-		if locked != nil {
-			locked.unlock()
-		}
-		s.apply.Unlock()
-		return s.still(t)
-	}
-	d, err := s.digestLocked(t), s.damaged()
-	t.unlock()
-	s.apply.Unlock()
+// end closes a dump with what the receiver has to find.
+func (d *dump) end(w rdb.BlockWriter) error {
+	digest, err := d.digest()
 	if err != nil {
 		return err
 	}
-	return w.End(rdb.Footer{Position: d.Position, Keys: d.Keys, Sum: d.Sum})
+	return w.End(rdb.Footer{Position: digest.Position, Keys: digest.Keys, Sum: digest.Sum})
 }
 
-// still returns an error if t is not the store's table any more.
-func (s *Store) still(t *table) error {
-	switch now := s.table.Load(); now {
-	case t:
-		return nil
-	case nil:
-		return ErrClosed
-	default:
-		return fmt.Errorf("%w: at %s", ErrReplaced, s.log.Position())
+func (d *dump) digest() (Digest, error) {
+	s := d.store
+	s.apply.Lock()
+	defer s.apply.Unlock()
+	locked := s.lockAll()
+	if locked != nil {
+		defer locked.unlock()
 	}
+	if err := errors.Join(d.still(), s.damaged()); err != nil {
+		return Digest{}, err
+	}
+	return s.digestLocked(d.table), nil
+}
+
+// still returns an error if the dump's contents are not the store's any more.
+func (d *dump) still() error {
+	switch now := d.store.table.Load(); {
+	case now == nil:
+		return ErrClosed
+	case now != d.table || now.repairs.Load() != d.repairs:
+		return fmt.Errorf("%w: at %s", ErrReplaced, d.store.log.Position())
+	}
+	return nil
 }

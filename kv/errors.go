@@ -78,8 +78,8 @@ var (
 	ErrRecord = errors.New("kv: malformed record")
 
 	// ErrReplaced is returned by [Store.Dump] when the store's contents were
-	// exchanged under it, by [Store.Restore] or the end of a full copy. Begin
-	// again.
+	// exchanged under it, by [Store.Restore], [Store.Repair] or the end of a full
+	// copy. Begin again.
 	ErrReplaced = errors.New("kv: contents were replaced during a dump")
 
 	// ErrDamaged is returned by [Store.Apply], and by what tells the contents of a
@@ -106,6 +106,10 @@ var (
 	// ErrDigest is returned by Commit when the number of keys, their sum or the
 	// position are not those of the sender.
 	ErrDigest = errors.New("kv: contents differ from the sender's")
+
+	// ErrRepair is returned by [Store.Tail], [Store.State] and [Store.Repair] when the end
+	// of a log cannot be exchanged for another one by its keys. It takes a full copy.
+	ErrRepair = errors.New("kv: tail cannot be repaired by its keys")
 
 	// ErrAborted is returned by a loader that was aborted or has committed.
 	ErrAborted = errors.New("kv: loader has ended")

@@ -58,6 +58,7 @@ func (s *Store) visible(behind int64) (int64, error) {
 		if t == nil {
 			return 0, ErrClosed
 		}
+		repairs := t.repairs.Load()
 		// In this order; see reached.
 		end := s.log.End()
 		limit := min(end, s.applying.Load())
@@ -67,8 +68,9 @@ func (s *Store) visible(behind int64) (int64, error) {
 		t.pass()
 		// Contents that are being exchanged hold all locks of the old table until
 		// the new one is in place, and applying was set before. So if the table is
-		// still the same one, end and applying belonged together.
-		if s.table.Load() == t {
+		// still the same one, end and applying belonged together. A repair of the same
+		// table holds them, too.
+		if s.table.Load() == t && t.repairs.Load() == repairs {
 			return limit, nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"math/bits"
+	"sync/atomic"
 )
 
 // tableShards is the number of shards of a table that was not loaded from
@@ -20,6 +21,10 @@ type table struct {
 	shards []shard
 	index  *index // nil when there is none
 	mem    *memory
+
+	// repairs is how often the contents have gone over to another history; see Repair.
+	// It is raised with all shards locked.
+	repairs atomic.Int64
 }
 
 func newTable(seed uint64, shards int) *table {
