@@ -73,5 +73,5 @@
 // header.go and footer.go (the bodies); part.go (their frame in a stream);
 // compression.go and packed.go (compressed blocks); order.go (what may follow
 // what); writer.go; source.go and reader.go (back again); file.go. machine.go holds
-// the two ends of a full sync.
+// the two ends of a full sync, repair.go what takes the place of one.
 package rdb
