@@ -6,6 +6,15 @@ package backlog
 // monotonic time only. What it returns is what the writer gets.
 type Gate func() error
 
+// A PausedError is what a [Gate] returns while it holds writes up for a moment. A store
+// does not hand it to its callers: the writer lets go of every lock, waits until Resume is
+// closed, and tries again.
+type PausedError struct {
+	Resume <-chan struct{} // closed when the gate says something else
+}
+
+func (*PausedError) Error() string { return "backlog: writes are held up" }
+
 // A Settler is called by the writer after its write stands and after it has
 // let go of every lock, with the offset after its records. It may block; that
 // is how a write waits for acknowledgements. What it returns is what the

@@ -21,7 +21,7 @@ func (s *Store) Add(key string, delta int64) (int64, error) {
 		return 0, err
 	}
 	sum, end, err := s.add(key, delta)
-	for try := 0; s.madeRoom(&err, try); try++ {
+	for try := 0; s.again(&err, try); try++ {
 		sum, end, err = s.add(key, delta)
 	}
 	if err != nil {

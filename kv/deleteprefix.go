@@ -23,6 +23,9 @@ func (s *Store) DeletePrefix(prefix string) (int, error) {
 		return 0, err
 	}
 	n, end, err := s.deletePrefix(prefix)
+	for resumed(err) {
+		n, end, err = s.deletePrefix(prefix)
+	}
 	if end == 0 {
 		return 0, s.unchanged(err)
 	}

@@ -243,7 +243,7 @@
 //   - bounded memory: policy.go, ghost.go, evict.go, room.go, stats.go
 //   - the order of the keys: indexkey.go, keyslabs.go, tree.go, treeremove.go, treescan.go,
 //     index.go
-//   - the store: options.go, errors.go, store.go, get.go, stale.go, set.go, write.go, drop.go, counter.go,
+//   - the store: options.go, errors.go, store.go, get.go, stale.go, set.go, write.go, pause.go, drop.go, counter.go,
 //     rename.go, deleteprefix.go, iterate.go, range.go, keyrange.go, scan.go, warm.go
 //   - transactions: tx.go, reads.go, txread.go, txwrite.go, txcut.go,
 //     txiterate.go, commit.go

@@ -31,7 +31,7 @@ func (m *Map[K, V]) renew(ctx context.Context, key K, f *flight[V]) (v V, err er
 		return m.answer(f.key, h)
 	}
 	m.counters.refreshes.Add(1)
-	if m.store.log.Closed() != nil {
+	if m.store.closed() != nil {
 		if m.opts.Forward != nil {
 			m.forward(ctx, key, f.key) // which has it refreshed there
 		}

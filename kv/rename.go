@@ -21,10 +21,13 @@ func (s *Store) transfer(key, to string, remove bool) error {
 		return err
 	}
 	deadline, end, err := s.transferKey(key, to, remove)
-	for try := 0; isShort(err); try++ {
-		if err = s.makeRoom(err, try, s.sparing(key, to)); err == nil {
-			deadline, end, err = s.transferKey(key, to, remove)
+	for try := 0; isShort(err) || resumed(err); try++ {
+		if isShort(err) {
+			if err = s.makeRoom(err, try, s.sparing(key, to)); err != nil {
+				continue
+			}
 		}
+		deadline, end, err = s.transferKey(key, to, remove)
 	}
 	if end == 0 {
 		return s.unchanged(err)

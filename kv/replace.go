@@ -18,6 +18,9 @@ func (s *Store) replace(key string, was, value []byte, deadline int64, may func(
 		return false, err
 	}
 	end, err := s.replaceNow(key, was, value, deadline, may)
+	for resumed(err) {
+		end, err = s.replaceNow(key, was, value, deadline, may)
+	}
 	if err != nil || end == 0 {
 		return false, s.unchanged(err)
 	}

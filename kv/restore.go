@@ -21,7 +21,7 @@ import (
 // takes no writes.
 func (s *Store) Restore(r io.Reader) error {
 	// Asked now, to spare the work, and again at the end.
-	if err := s.log.Closed(); err != nil {
+	if err := s.closed(); err != nil {
 		return err
 	}
 	in, err := rdb.NewReader(r)
@@ -49,7 +49,11 @@ func (s *Store) Restore(r io.Reader) error {
 		return err
 	}
 	l.index()
-	return l.end(s.exchange(l.table, s.newHistory))
+	for {
+		if err := s.exchange(l.table, s.newHistory); !resumed(err) {
+			return l.end(err)
+		}
+	}
 }
 
 // newHistory returns an empty log that begins a new history. The apply lock and all

@@ -225,22 +225,23 @@ func isShort(err error) bool {
 	return ok
 }
 
-// madeRoom reports whether a write that ended with *err should be tried again, since there
-// was too little room, and is enough now. If not, *err is what the caller gets. No lock
-// may be held.
-func (s *Store) madeRoom(err *error, try int) bool {
-	if !isShort(*err) {
-		return false
+// again reports whether a write that ended with *err should be tried again, since there
+// was too little room, and is enough now, or since writes were held up, and go on. If not,
+// *err is what the caller gets. No lock may be held.
+func (s *Store) again(err *error, try int) bool {
+	if isShort(*err) {
+		if *err = s.makeRoom(*err, try, nil); *err == nil {
+			return true
+		}
 	}
-	*err = s.makeRoom(*err, try, nil)
-	return *err == nil
+	return resumed(*err)
 }
 
 // makeRoom makes the room that is short. It returns ErrFull if there is none to be had,
 // and the error of the log's gate.
 func (s *Store) makeRoom(cause error, try int, spare *spared) error {
 	short := cause.(*shortage)
-	if err := s.log.Closed(); err != nil {
+	if err := s.closed(); err != nil {
 		return err
 	}
 	t := s.table.Load()

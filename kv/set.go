@@ -31,7 +31,7 @@ func (s *Store) Set(key string, value []byte, opts ...SetOption) error {
 		return err
 	}
 	end, err := s.set(key, value, deadline, c)
-	for try := 0; s.madeRoom(&err, try); try++ {
+	for try := 0; s.again(&err, try); try++ {
 		end, err = s.set(key, value, deadline, c)
 	}
 	if err != nil || end == 0 {

@@ -188,7 +188,7 @@ func (s *Store) unchanged(err error) error {
 	if s.table.Load() == nil {
 		return ErrClosed
 	}
-	if closed := s.log.Closed(); closed != nil {
+	if closed := s.closed(); closed != nil {
 		return closed
 	}
 	return err

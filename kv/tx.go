@@ -151,10 +151,13 @@ func (tx *Tx) attempt(fn func(*Tx) error) (end int64, err error) {
 		return 0, err
 	}
 	end, err = tx.commit()
-	for try := 0; isShort(err); try++ {
-		if err = tx.store.makeRoom(err, try, tx.sparing()); err == nil {
-			end, err = tx.commit()
+	for try := 0; isShort(err) || resumed(err); try++ {
+		if isShort(err) {
+			if err = tx.store.makeRoom(err, try, tx.sparing()); err != nil {
+				continue
+			}
 		}
+		end, err = tx.commit()
 	}
 	if err == ErrConflict {
 		tx.err = err

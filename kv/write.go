@@ -12,6 +12,9 @@ import (
 // the errors of the log's gate and settler.
 func (s *Store) Delete(key string) (bool, error) {
 	existed, end, err := s.deleteKey(key)
+	for resumed(err) {
+		existed, end, err = s.deleteKey(key)
+	}
 	if end == 0 {
 		return false, s.unchanged(err)
 	}
@@ -46,7 +49,7 @@ func (s *Store) CompareAndSwap(key string, old, new []byte) (bool, error) {
 		return false, err
 	}
 	end, err := s.compareAndSwap(key, old, new)
-	for try := 0; s.madeRoom(&err, try); try++ {
+	for try := 0; s.again(&err, try); try++ {
 		end, err = s.compareAndSwap(key, old, new)
 	}
 	if end == 0 {
@@ -78,7 +81,7 @@ func (s *Store) Expire(key string, d time.Duration) (bool, error) {
 		return false, &InvalidError{Field: "Expire", Value: d}
 	}
 	end, err := s.redate(key, now+ms)
-	for try := 0; s.madeRoom(&err, try); try++ {
+	for try := 0; s.again(&err, try); try++ {
 		end, err = s.redate(key, now+ms)
 	}
 	if end == 0 {
@@ -92,7 +95,7 @@ func (s *Store) Expire(key string, d time.Duration) (bool, error) {
 // [ErrClosed] and the errors of the log's gate and settler.
 func (s *Store) Persist(key string) (bool, error) {
 	end, err := s.redate(key, 0)
-	for try := 0; s.madeRoom(&err, try); try++ {
+	for try := 0; s.again(&err, try); try++ {
 		end, err = s.redate(key, 0)
 	}
 	if end == 0 {
@@ -137,6 +140,9 @@ func (s *Store) redate(key string, deadline int64) (end int64, err error) {
 // errors of the log's gate and settler.
 func (s *Store) Clear() error {
 	end, err := s.clear()
+	for resumed(err) {
+		end, err = s.clear()
+	}
 	if end == 0 {
 		return s.unchanged(err)
 	}
