@@ -160,6 +160,7 @@ func newFrameReader(conn net.Conn, timeout time.Duration) *frameReader {
 // What is read at once, from a stranger and from a peer.
 const (
 	strangerBuffer = 256
+	followerBuffer = 4 << 10 // acks: a thousand followers are not to cost more than they say
 	peerBuffer     = 64 << 10
 )
 
@@ -167,7 +168,11 @@ const (
 func (r *frameReader) trust(timeout time.Duration, takes kindSet) {
 	r.timeout, r.strange, r.takes = timeout, false, takes
 	// What has arrived already is read through the small buffer, and then past it.
-	r.br = bufio.NewReaderSize(r.br, peerBuffer)
+	size := peerBuffer
+	if !takes.has(kindLog) {
+		size = followerBuffer
+	}
+	r.br = bufio.NewReaderSize(r.br, size)
 }
 
 // tlsHandshake is the first byte of what a TLS client sends; the second is 3.

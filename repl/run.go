@@ -112,17 +112,18 @@ func (u *upstream) followTarget(ctx context.Context, t *tenure, jitter *rand.Ran
 
 // Bounds of the pause before the next try.
 const (
-	minReconnect   = 5 * time.Millisecond
-	maxReconnect   = 5 * time.Second
-	reconnectShare = 20 // of the outage so far
+	minReconnect    = 5 * time.Millisecond
+	spreadReconnect = 25 * time.Millisecond // a crowd that has lost its upstream at one instant comes back over this time
+	maxReconnect    = 5 * time.Second
+	reconnectShare  = 20 // of the outage so far
 )
 
 // reconnectDelay returns how long to wait after an outage that has lasted so
 // long. It grows with the outage, so a blip costs milliseconds and a dead
 // master is not hammered; random is in [0, 1), so a crowd does not come at once.
 func reconnectDelay(outage time.Duration, random float64) time.Duration {
-	limit := min(outage/reconnectShare, maxReconnect)
-	return max(minReconnect, time.Duration(random*float64(limit)))
+	limit := max(min(outage/reconnectShare, maxReconnect), spreadReconnect)
+	return minReconnect + time.Duration(random*float64(limit-minReconnect))
 }
 
 // seeds turns a node id into the seed of its jitter, so that a simulation with

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
@@ -84,14 +85,18 @@ func (u *upstream) session(ctx context.Context, to *target) error {
 	} else if s.phase == phaseLoading {
 		u.wasted(since)
 	}
-	if errors.Is(err, ErrCycle) {
-		u.wasted(since) // else all of a ring would come again at once
+	if anyOf(err, ErrCycle, backlog.ErrTrimmed) {
+		u.wasted(since) // else all of a ring would come again at once, and one who is outrun for copy upon copy
 	}
 	u.down(err)
 	if f := o.Events.Disconnected; f != nil {
 		f(l.peer, err)
 	}
 	return err
+}
+
+func anyOf(err error, those ...error) bool {
+	return slices.ContainsFunc(those, func(e error) bool { return errors.Is(err, e) })
 }
 
 // endOf returns why a link whose context has ended is closed. A Run whose own
