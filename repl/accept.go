@@ -203,7 +203,7 @@ func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
 		l.refuse(err)
 		return nil, 0, err
 	}
-	reader, refusal := n.log.Continue(h.lineage, h.end)
+	reader, refusal := n.compare(h)
 	if refusal == backlog.AheadOfFork && n.isBehind(h) {
 		l.refuse(ErrBehind)
 		return nil, 0, ErrBehind
@@ -220,6 +220,25 @@ func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
 	l.settle(n.opts, fromFollower)
 	l.packs, l.w.packs = packs, packs // only the way down is packed
 	return reader, refusal, nil
+}
+
+// compare looks for the follower's end in the log, and at whether it has the same bytes up
+// to there.
+func (n *Node) compare(h *hello) (*backlog.Reader, backlog.Refusal) {
+	reader, refusal := n.log.Continue(h.lineage, h.end)
+	if refusal != backlog.Accepted {
+		return nil, refusal
+	}
+	switch n.log.Confirm(h.end, h.sum) {
+	case backlog.Differs:
+		n.opts.Logger.Warn("other bytes at the same place", "peer", h.name, "at", backlog.Position{History: h.lineage.Current, Offset: h.end})
+		return nil, backlog.OtherBytes
+	case backlog.Unknown:
+		if h.end > 0 {
+			n.count(func(c *Counters) { c.Unconfirmed++ })
+		}
+	}
+	return reader, backlog.Accepted
 }
 
 // isBehind reports whether this node is a replica whose log is the beginning of the

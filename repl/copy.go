@@ -277,7 +277,7 @@ func (f *feed) endCopy(footer *rdb.Footer) error {
 	f.mu.Lock()
 	f.mu.state, f.mu.inLine, f.mu.goal = FollowerStreaming, nil, footer.Position.Offset
 	f.mu.Unlock()
-	if err := f.link.w.write(kindSyncEnd, rdb.AppendFooter(nil, *footer), nil); err != nil {
+	if err := f.link.w.write(kindSyncEnd, f.syncEnd(footer), nil); err != nil {
 		return err
 	}
 	f.account().advance(func(p *Progress) { p.LogBytes += footer.Position.Offset - begin })
@@ -288,6 +288,17 @@ func (f *feed) endCopy(footer *rdb.Footer) error {
 		Bytes: done.Bytes, LogBytes: done.LogBytes, Took: done.Took,
 	})
 	return nil
+}
+
+// syncEnd returns the body of SyncEnd.
+func (f *feed) syncEnd(footer *rdb.Footer) []byte {
+	at := footer.Position.Offset
+	sum, err := f.n.log.Sum(at)
+	if err != nil {
+		sum = backlog.Sum{From: at} // which says nothing
+	}
+	body, _ := sum.AppendBinary(rdb.AppendFooter(nil, *footer))
+	return body
 }
 
 // header asks the machine for the shape of its table, by a dump without shards.

@@ -56,7 +56,11 @@ func (u *upstream) greet(l *link) error {
 		}
 	}
 	if sent == nil {
-		sent = l.w.write(kindHello, u.node.hello().append(nil), nil)
+		h := u.node.hello()
+		if sum, err := u.node.log.Sum(h.end); err == nil {
+			h.sum = sum
+		}
+		sent = l.w.write(kindHello, h.append(nil), nil)
 	}
 	if sent != nil {
 		return refusedEarly(l, sent)

@@ -82,7 +82,7 @@ func every() map[byte][]byte {
 		msgFullSync:  rdb.AppendHeader([]byte{1}, rdb.Header{Position: pos, Lineage: backlog.Lineage{Current: h}, Shards: 8, RecordVersion: 1}),
 		msgSyncStart: syncStartBody(0, pos, ledgerShards), msgSyncBegin: positionBody(0, pos),
 		msgBlock:   rdb.AppendBlock(nil, &rdb.Block{First: true, Last: true}),
-		msgSyncEnd: rdb.AppendFooter(nil, rdb.Footer{Position: pos}),
+		msgSyncEnd: footerBody(rdb.Footer{Position: pos}),
 		msgLog:     logBody(0, record("evil", "x")), msgHeartbeat: beatBody(1<<40, 0, 0), msgAck: ackBody(0, 0, 0, 1),
 		msgPlace: {7, 0, 0, 0},
 	}

@@ -24,6 +24,7 @@ func (w *infoWriter) ember(s *Status) {
 	w.number("ember_sync_full", s.Counters.FullSyncs)
 	w.number("ember_sync_partial", s.Counters.PartialSyncs)
 	w.text("ember_sync_refusals", reasons(s.Counters.Refusals))
+	w.number("ember_sync_unconfirmed", s.Counters.Unconfirmed)
 	w.number("ember_lost_tails", s.Counters.LostTails)
 	w.number("ember_lost_bytes", s.Counters.LostBytes)
 	w.number("ember_handshakes_failed", s.Counters.Handshakes)

@@ -286,9 +286,22 @@ func (s *session) commit(loader rdb.Loader, footer rdb.Footer) error {
 	}
 }
 
+func parseSyncEnd(body []byte) (footer rdb.Footer, sum backlog.Sum, err error) {
+	if len(body) != rdb.FooterBytes+backlog.SumBytes {
+		return footer, sum, fmt.Errorf("%w: SyncEnd of %d bytes", ErrProtocol, len(body))
+	}
+	if footer, err = rdb.ParseFooter(body[:rdb.FooterBytes]); err != nil {
+		return footer, sum, err
+	}
+	if sum, _, err = backlog.CutSum(body[rdb.FooterBytes:], footer.Position.Offset); err != nil {
+		return footer, sum, fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	return footer, sum, nil
+}
+
 // endCopy verifies the copy and puts it in the place of the old state.
 func (s *session) endCopy(body []byte) error {
-	footer, err := rdb.ParseFooter(body)
+	footer, sum, err := parseSyncEnd(body)
 	if err != nil {
 		return linkError("load", s.link.peer, err)
 	}
@@ -303,6 +316,9 @@ func (s *session) endCopy(body []byte) error {
 		return linkError("load", s.link.peer, fmt.Errorf("%w: %w", ErrDiverged, err))
 	}
 	s.up.load = nil
+	if err := s.up.node.log.SetSum(footer.Position.Offset, sum); err != nil {
+		return linkError("load", s.link.peer, err) // the log was replaced meanwhile
+	}
 	s.up.lost(lost)
 	s.link.with.lineage = l.header.Lineage // newer than that of Welcome
 	s.at = s.up.node.log.Position()

@@ -115,12 +115,13 @@ type hello struct {
 	priority               uint16
 	packing                packing
 	heard                  standing
+	sum                    backlog.Sum // of the log up to end; in Welcome it says nothing
 	name, group, announce  string
 	lineage                backlog.Lineage // of the earlier histories the newest maxHelloForks
 }
 
 const (
-	helloFixedBytes = 1 + 1 + 2 + 4 + 4 + 16 + 8 + 2 + 1 + standingBytes
+	helloFixedBytes = 1 + 1 + 2 + 4 + 4 + 16 + 8 + 2 + 1 + standingBytes + backlog.SumBytes
 
 	// maxHelloForks is how many earlier histories go into a Hello, which has to be
 	// small: a log keeps some more.
@@ -137,6 +138,7 @@ func (h *hello) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint16(b, h.priority)
 	b = append(b, byte(h.packing))
 	b = h.heard.append(b)
+	b, _ = h.sum.AppendBinary(b)
 	for _, s := range [...]string{h.name, h.group, h.announce} {
 		b = append(append(b, byte(len(s))), s...)
 	}
@@ -173,7 +175,9 @@ func parseHello(b []byte) (*hello, error) {
 	if h.heard, err = parseStanding(b[39:]); err != nil {
 		return nil, err
 	}
-	b = b[helloFixedBytes:]
+	if h.sum, b, err = backlog.CutSum(b[39+standingBytes:], h.end); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
 	for _, s := range [...]*string{&h.name, &h.group, &h.announce} {
 		if *s, b, err = cutName(b); err != nil {
 			return nil, err

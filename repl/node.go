@@ -212,6 +212,7 @@ func (n *Node) hello() *hello {
 	if h.lineage.Validate(h.end) != nil {
 		h.end = n.log.End()
 	}
+	h.sum = backlog.Sum{From: h.end}
 	h.heard = n.standing() // last: it is never below the lineage's
 	return h
 }

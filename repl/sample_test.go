@@ -43,14 +43,15 @@ var (
 	sampleLineage = backlog.Lineage{Current: sampleHistory, Epoch: sampleEpoch, Earlier: []backlog.Fork{
 		{History: backlog.History{4}, End: 900}, {History: backlog.History{5}, End: 17},
 	}}
-	sampleAt = backlog.Position{History: sampleHistory, Offset: 1000}
+	sampleSum, _ = backlog.Sum{From: 3, Value: 1 << 63}.AppendBinary(nil)
+	sampleAt     = backlog.Position{History: sampleHistory, Offset: 1000}
 )
 
 func sampleHello() *hello {
 	return &hello{
 		versionMin: 1, versionMax: 1, recordVersion: 1, heartbeat: 1500 * time.Millisecond,
 		maxRecord: backlog.MaxRecordBytes, id: NodeID{7, 7}, end: 1000,
-		priority: 100, packing: 0x23, heard: standing{backlog.Epoch{Counter: 4, Node: [16]byte{7}}, true}, name: "node-a", group: "prod", announce: "10.0.0.1:7000", lineage: sampleLineage,
+		priority: 100, packing: 0x23, heard: standing{backlog.Epoch{Counter: 4, Node: [16]byte{7}}, true}, sum: backlog.Sum{From: 3, Value: 7}, name: "node-a", group: "prod", announce: "10.0.0.1:7000", lineage: sampleLineage,
 	}
 }
 
@@ -87,7 +88,7 @@ func samples() []sample {
 		{kindSyncStart, start.append(nil)},
 		{kindSyncBegin, appendPosition([]byte{1}, sampleAt)},
 		{kindBlock, rdb.AppendBlock(nil, block)},
-		{kindSyncEnd, rdb.AppendFooter(nil, rdb.Footer{Position: sampleAt, Keys: 1, Sum: 2})},
+		{kindSyncEnd, append(rdb.AppendFooter(nil, rdb.Footer{Position: sampleAt, Keys: 1, Sum: 2}), sampleSum...)},
 		{kindLog, append(appendLogHead(nil, 1000, 1234), sampleRecord("k", "v")...)},
 		{kindHeartbeat, heartbeat{seq: 4, end: 1000, clock: 1234, heard: standing{sampleEpoch, false}}.append(nil)},
 		{kindAck, ack{echo: 4, received: 1000, applied: 900, heard: standing{sampleEpoch, true}}.append(nil)},
@@ -118,7 +119,8 @@ func parse(k kind, body []byte) (any, error) {
 	case kindBlock:
 		return rdb.ParseBlock(body)
 	case kindSyncEnd:
-		return rdb.ParseFooter(body)
+		f, sum, err := parseSyncEnd(body)
+		return []any{f, sum}, err
 	case kindLog:
 		at, clock, records, err := parseLog(body)
 		return []any{at, clock, records}, err

@@ -52,7 +52,9 @@ func (s *station) reads() error {
 }
 
 // stateOf says what a station thinks of its data.
-func (s *station) stateOf() string { return fmt.Sprintf("%v; %+v", s.reads(), s.node.Status().Upstream) }
+func (s *station) stateOf() string {
+	return fmt.Sprintf("%v; %+v", s.reads(), s.node.Status().Upstream)
+}
 
 func (s *station) becomes(t *testing.T, want error) {
 	t.Helper()

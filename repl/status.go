@@ -53,6 +53,8 @@ type Counters struct {
 	Unproved     int64 `json:"unproved"`      // of those, the ones that failed with ErrAuth
 	Unheard      int64 `json:"unheard"`       // connections closed because too many others were in their handshake
 
+	Unconfirmed int64 `json:"unconfirmed"` // followers that went on from where they stood by their lineage alone, as the running hash up to there was not known at both ends
+
 	LostTails int64 `json:"lost_tails"` // times that a full copy replaced a log that had more than the upstream's
 	LostBytes int64 `json:"lost_bytes"` // of log that were lost so
 

@@ -115,7 +115,7 @@ func TestEveryKindFromAnUpstreamInEveryPhase(t *testing.T) {
 					case msgBlock:
 						body = rdb.AppendBlock(nil, v.theirs.blocks[0])
 					case msgSyncEnd:
-						body = rdb.AppendFooter(nil, v.theirs.footer)
+						body = footerBody(v.theirs.footer)
 					case msgLog:
 						from := v.theirs.header.Position.Offset
 						if at == phaseStreaming {
@@ -212,25 +212,25 @@ func TestUpstreamsThatLie(t *testing.T) {
 			v.theirs.send(p)
 			f := v.theirs.footer
 			f.Position.Offset += 10
-			p.send(msgSyncEnd, rdb.AppendFooter(nil, f))
+			p.send(msgSyncEnd, footerBody(f))
 		}, repl.ErrProtocol, ""},
 		{"end in another history", phaseLoading, func(v *victim, p *peer) {
 			v.theirs.send(p)
 			f := v.theirs.footer
 			f.Position.History = backlog.History{77}
-			p.send(msgSyncEnd, rdb.AppendFooter(nil, f))
+			p.send(msgSyncEnd, footerBody(f))
 		}, repl.ErrProtocol, ""},
 		{"end with a wrong count", phaseLoading, func(v *victim, p *peer) {
 			v.theirs.send(p)
 			f := v.theirs.footer
 			f.Keys++
-			p.send(msgSyncEnd, rdb.AppendFooter(nil, f))
+			p.send(msgSyncEnd, footerBody(f))
 		}, repl.ErrDiverged, "load"},
 		{"end with a wrong sum", phaseLoading, func(v *victim, p *peer) {
 			v.theirs.send(p)
 			f := v.theirs.footer
 			f.Sum ^= 1
-			p.send(msgSyncEnd, rdb.AppendFooter(nil, f))
+			p.send(msgSyncEnd, footerBody(f))
 		}, repl.ErrDiverged, "load"},
 		{"end of a copy that lacks an entry", phaseLoading, func(v *victim, p *peer) {
 			for _, b := range v.theirs.blocks {
@@ -239,7 +239,7 @@ func TestUpstreamsThatLie(t *testing.T) {
 				}
 				p.send(msgBlock, block(b))
 			}
-			p.send(msgSyncEnd, rdb.AppendFooter(nil, v.theirs.footer))
+			p.send(msgSyncEnd, footerBody(v.theirs.footer))
 		}, repl.ErrDiverged, "load"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -307,7 +307,7 @@ func TestCopyThatNeverFitsIsNotHammered(t *testing.T) {
 			theirs.send(p)
 			f := theirs.footer
 			f.Sum++
-			p.send(msgSyncEnd, rdb.AppendFooter(nil, f))
+			p.send(msgSyncEnd, footerBody(f))
 			p.drain()
 		})
 		r := replica(t, b, net, "a", nil)

@@ -141,6 +141,7 @@ type identity struct {
 	heard                  backlog.Epoch
 	name, group, announce  string
 	lineage                backlog.Lineage
+	sum                    backlog.Sum
 }
 
 // someone returns the identity of a node that could be of anybody's group.
@@ -170,6 +171,11 @@ func (i identity) body() []byte {
 	b = le.AppendUint16(b, i.priority)
 	b = append(b, i.packing)
 	b, _ = i.heard.AppendBinary(b)
+	sum := i.sum
+	if sum == (backlog.Sum{}) {
+		sum.From = i.end // which says nothing
+	}
+	b, _ = sum.AppendBinary(b)
 	for _, s := range []string{i.name, i.group, i.announce} {
 		b = append(append(b, byte(len(s))), s...)
 	}
@@ -191,6 +197,11 @@ func beatBody(seq, end, clock int64) []byte {
 
 func ackBody(echo, received, applied int64, loading byte) []byte {
 	return append(append(int64s(echo, received, applied), loading), make([]byte, 24)...)
+}
+
+// footerBody is a SyncEnd without a running hash.
+func footerBody(f rdb.Footer) []byte {
+	return append(rdb.AppendFooter(nil, f), int64s(f.Position.Offset, 0)...)
 }
 
 func logBody(at int64, records []byte) []byte { return append(int64s(at, 1), records...) }
@@ -318,7 +329,7 @@ func (s *source) begin(p *peer) error {
 	return p.send(msgSyncBegin, positionBody(0, s.header.Position))
 }
 
-func (s *source) footerBody() []byte { return rdb.AppendFooter(nil, s.footer) }
+func (s *source) footerBody() []byte { return footerBody(s.footer) }
 
 func (s *source) send(p *peer) {
 	for _, b := range s.blocks {
