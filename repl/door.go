@@ -45,7 +45,7 @@ func (d *door) admit(l *link) (goes *link) {
 	}
 	for i, other := range slices.Backward(d.inside) {
 		if other.from == most {
-			d.inside[i] = g
+			d.inside = append(slices.Delete(d.inside, i, i+1), g)
 			goes = other.link
 			break
 		}

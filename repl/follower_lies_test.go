@@ -71,12 +71,13 @@ func accuse(t testing.TB, at stage) *suspect {
 	return s
 }
 
-// every holds a well-formed body for each kind, and kinds that do not exist.
+// every holds a well-formed body for each kind, and kinds that do not exist: all that a
+// set of kinds has room for, and one beyond.
 func every() map[byte][]byte {
 	h := backlog.History{9, 1}
 	pos := backlog.Position{History: h}
-	return map[byte][]byte{
-		0: {}, 13: {}, 255: {},
+	all := map[byte][]byte{
+		255:      {},
 		msgHello: someone(9).body(), msgWelcome: someone(9).body(), msgRefuse: {6, 'x'},
 		msgContinue:  int64s(0),
 		msgFullSync:  rdb.AppendHeader([]byte{1}, rdb.Header{Position: pos, Lineage: backlog.Lineage{Current: h}, Shards: 8, RecordVersion: 1}),
@@ -84,8 +85,15 @@ func every() map[byte][]byte {
 		msgBlock:   rdb.AppendBlock(nil, &rdb.Block{First: true, Last: true}),
 		msgSyncEnd: footerBody(rdb.Footer{Position: pos}),
 		msgLog:     logBody(0, record("evil", "x")), msgHeartbeat: beatBody(1<<40, 0, 0), msgAck: ackBody(0, 0, 0, 1),
-		msgPlace: {7, 0, 0, 0},
+		msgPlace: {7, 0, 0, 0}, msgChallenge: newHandProof().body, msgProof: make([]byte, 32),
 	}
+	all[msgHistory], _ = backlog.Lineage{Current: h}.AppendBinary(int64s(0))
+	for k := range byte(32) {
+		if all[k] == nil {
+			all[k] = []byte{}
+		}
+	}
+	return all
 }
 
 // TestEveryKindFromAFollowerInEveryStage: the master takes what belongs there and

@@ -99,7 +99,7 @@ func TestEveryKindFromAnUpstreamInEveryPhase(t *testing.T) {
 		phaseDecision:  {msgHeartbeat: true, msgFullSync: true},
 		phaseAgreement: {msgHeartbeat: true, msgSyncBegin: true},
 		phaseLoading:   {msgHeartbeat: true, msgBlock: true, msgLog: true, msgPlace: true},
-		phaseStreaming: {msgHeartbeat: true, msgLog: true},
+		phaseStreaming: {msgHeartbeat: true, msgLog: true, msgHistory: true},
 	}
 	for at := range phases {
 		for kind, body := range every() {
@@ -122,6 +122,11 @@ func TestEveryKindFromAnUpstreamInEveryPhase(t *testing.T) {
 							from = v.at.Offset
 						}
 						body = logBody(from, record("good", "x"))
+					case msgHistory: // which begins here
+						lineage := v.ledger.Log().Lineage()
+						lineage.Earlier = append([]backlog.Fork{{History: lineage.Current, End: v.at.Offset}}, lineage.Earlier...)
+						lineage.Current = backlog.History{99}
+						body, _ = lineage.AppendBinary(int64s(v.at.Offset))
 					}
 					p.send(kind, body)
 				})
