@@ -328,5 +328,8 @@ func (o *Options) check() error {
 			return &OptionError{Field: c.field, Value: c.value, Want: c.want}
 		}
 	}
-	return checkSecrets(o.Secrets)
+	if err := checkSecrets(o.Secrets); err != nil {
+		return err
+	}
+	return faultOf(o.Transport)
 }

@@ -30,10 +30,11 @@ type TLS struct {
 	// Over carries the encrypted bytes; nil means TCP{}.
 	Over Transport
 
-	// Config must not be nil nor be changed afterwards. Where MinVersion is 0
-	// it is TLS 1.3: both ends are this library. Where ServerName is empty it is
-	// the host of the address that is dialed; an address without one, such as a
-	// socket's path, is taken whole, so over Unix it should be set.
+	// Config must not be nil nor be changed afterwards. With ClientCAs and without
+	// ClientAuth it is refused: whoever dials would be let in, and somebody meant otherwise.
+	// Where MinVersion is 0 it is TLS 1.3: both ends are this library. Where
+	// ServerName is empty it is the host of the address that is dialed; an address
+	// without one, such as a socket's path, is taken whole, so over Unix it should be set.
 	Config *tls.Config
 }
 
@@ -91,9 +92,20 @@ func (t TLS) over() Transport {
 	return t.Over
 }
 
+// fault returns what is wrong with t as an option, or nil.
+func (t TLS) fault() error {
+	switch c := t.Config; {
+	case c == nil:
+		return &OptionError{Field: "TLS.Config", Value: nil, Want: "a configuration"}
+	case c.ClientCAs != nil && c.ClientAuth == tls.NoClientCert && c.GetConfigForClient == nil:
+		return &OptionError{Field: "TLS.Config.ClientAuth", Value: c.ClientAuth, Want: "RequireAndVerifyClientCert, since ClientCAs are set"}
+	}
+	return faultOf(t.Over)
+}
+
 func (t TLS) config() (*tls.Config, error) {
-	if t.Config == nil {
-		return nil, errors.New("repl: TLS.Config is nil")
+	if err := t.fault(); err != nil {
+		return nil, err
 	}
 	c := t.Config.Clone()
 	if c.MinVersion == 0 {

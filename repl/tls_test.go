@@ -208,6 +208,19 @@ func TestTLSNeedsConfig(t *testing.T) {
 	if _, err := (repl.TLS{Config: &tls.Config{}}).Listen(anyPort); err == nil || err.Error() != "repl: TLS.Config has no certificate to listen with" {
 		t.Errorf("Listen without a certificate: %v", err)
 	}
+	// A list of authorities that nobody is asked for lets everybody in.
+	unasked := groupTLS(t)
+	unasked.ClientAuth = tls.NoClientCert
+	for _, bad := range []repl.Transport{
+		repl.TLS{}, &repl.TLS{}, repl.TLS{Config: unasked}, repl.TCP{BufferBytes: -1}, repl.TLS{Over: repl.TCP{BufferBytes: -1}, Config: groupTLS(t)},
+	} {
+		if _, err := bad.Listen(anyPort); !errors.Is(err, repl.ErrOption) {
+			t.Errorf("Listen of %T: %v, want ErrOption", bad, err)
+		}
+		if _, err := repl.NewReplica(newLedger(nil), "a", &repl.Options{Transport: bad}); !errors.Is(err, repl.ErrOption) {
+			t.Errorf("NewReplica with %T: %v, want ErrOption", bad, err)
+		}
+	}
 }
 
 func groupTLS(t testing.TB) *tls.Config {

@@ -3,7 +3,6 @@ package repl
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"time"
 )
@@ -47,7 +46,7 @@ type TCP struct {
 // Dial connects to addr, trying its resolved addresses in turn. Errors are those
 // of [net.Dialer.DialContext].
 func (t TCP) Dial(ctx context.Context, addr string) (net.Conn, error) {
-	if err := t.check(); err != nil {
+	if err := t.fault(); err != nil {
 		return nil, err
 	}
 	d := net.Dialer{KeepAliveConfig: t.keepAlive(), KeepAlive: -1}
@@ -62,7 +61,7 @@ func (t TCP) Dial(ctx context.Context, addr string) (net.Conn, error) {
 // [net.Listen]. An empty addr, which that would take for any port of every
 // interface, is refused: it is an address that somebody forgot to set.
 func (t TCP) Listen(addr string) (net.Listener, error) {
-	if err := t.check(); err != nil {
+	if err := t.fault(); err != nil {
 		return nil, err
 	}
 	if addr == "" {
@@ -78,9 +77,19 @@ func (t TCP) Listen(addr string) (net.Listener, error) {
 	return tcpListener{Listener: l, tcp: t}, nil
 }
 
-func (t TCP) check() error {
+// fault returns what is wrong with t as an option, or nil.
+func (t TCP) fault() error {
 	if t.BufferBytes < 0 {
-		return fmt.Errorf("repl: TCP.BufferBytes is %d, must not be negative", t.BufferBytes)
+		return &OptionError{Field: "TCP.BufferBytes", Value: t.BufferBytes, Want: "at least 0"}
+	}
+	return nil
+}
+
+// faultOf returns what is wrong with one of this package's transports, of which that can
+// be known before it dials.
+func faultOf(t Transport) error {
+	if c, ok := t.(interface{ fault() error }); ok {
+		return c.fault()
 	}
 	return nil
 }

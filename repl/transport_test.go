@@ -23,7 +23,7 @@ func TestTransports(t *testing.T) {
 	ca := newAuthority(t, "ours")
 	mutual := ca.group(ca.issue(t, time.Hour))
 	oneSided := ca.group(ca.issue(t, time.Hour))
-	oneSided.ClientAuth = tls.NoClientCert
+	oneSided.ClientAuth, oneSided.ClientCAs = tls.NoClientCert, nil
 	memory := repl.NewMemory()
 	withName := mutual.Clone()
 	withName.ServerName = "localhost"
@@ -49,7 +49,7 @@ func TestTransports(t *testing.T) {
 
 func TestTCPRefusesNegativeBuffer(t *testing.T) {
 	bad := repl.TCP{BufferBytes: -1}
-	const want = "repl: TCP.BufferBytes is -1, must not be negative"
+	const want = "repl: invalid option: TCP.BufferBytes is -1, want at least 0"
 	if _, err := bad.Dial(t.Context(), anyPort); err == nil || err.Error() != want {
 		t.Errorf("Dial: %v", err)
 	}
