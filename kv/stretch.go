@@ -78,32 +78,45 @@ func (b *stretch) search(offset int64) int {
 }
 
 // decodeStretch decodes whole records that begin at offset at, up to stretchItems, and
-// returns what is left of them. It returns a [*RecordError] for a record that is not
-// of this package.
+// returns what is left of them. It returns a [*RecordError] for a first record that is not
+// of this package; it stops before a later one, so that those in front of it are handed out.
 func decodeStretch(history backlog.History, at int64, records []byte) (_ *stretch, rest []byte, err error) {
 	b := &stretch{history: history, start: at}
 	// Most records are larger than this: few stretches grow.
 	b.items = make([]item, 0, min(stretchItems, 1+len(records)/64))
 	rest = records
 	for len(rest) > 0 && len(b.items) < stretchItems {
-		payload, after, err := backlog.CutRecord(rest)
+		after, err := b.add(records, rest)
+		if err != nil && len(rest) == len(records) {
+			return nil, nil, &RecordError{at, err}
+		}
 		if err != nil {
-			return nil, nil, &RecordError{at, err}
+			break
 		}
-		end := len(records) - len(after)
-		first := len(b.items)
-		if b.items, err = appendItems(b.items, payload, end-len(payload)); err != nil {
-			return nil, nil, &RecordError{at, err}
-		}
-		for i := range b.items[first:] {
-			b.items[first+i].end = uint32(end)
-		}
-		at += int64(len(rest) - len(after))
 		rest = after
 	}
 	n := len(records) - len(rest)
 	b.data = records[:n:n]
 	return b, rest, nil
+}
+
+// add adds the items of the first record of rest, which ends where records does, and returns
+// what follows it. On an error it has added nothing.
+func (b *stretch) add(records, rest []byte) (after []byte, err error) {
+	payload, after, err := backlog.CutRecord(rest)
+	if err != nil {
+		return nil, err
+	}
+	first, end := len(b.items), len(records)-len(after)
+	items, err := appendItems(b.items, payload, end-len(payload))
+	if err != nil {
+		return nil, err
+	}
+	for i := range items[first:] {
+		items[first+i].end = uint32(end)
+	}
+	b.items = items
+	return after, nil
 }
 
 // appendItems appends what a record says, whose payload stands at offset at of the
