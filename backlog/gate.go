@@ -1,7 +1,7 @@
 package backlog
 
-// A Gate decides whether a write may enter the log. [Log.Append] calls it under
-// the log's lock, once for each call, so that nothing comes between the
+// A Gate decides whether a write may enter the log. [Log.Append] and [Log.Restart] call it
+// under the log's lock, once for each call, so that nothing comes between the
 // decision and the append. It must not block, nor call the log: atomics and
 // monotonic time only. What it returns is what the writer gets.
 type Gate func() error
@@ -21,8 +21,8 @@ func (*PausedError) Error() string { return "backlog: writes are held up" }
 // writer gets, though the write stands.
 type Settler func(end int64) error
 
-// SetGate installs the gate that every later [Log.Append] has to pass; nil
-// opens the log to all. When SetGate returns, no append that an earlier gate
+// SetGate installs the gate that every later [Log.Append] and [Log.Restart] has to pass;
+// nil opens the log to all. When SetGate returns, nothing that an earlier gate
 // let in is still under way. It is for whoever decides which node writes.
 func (l *Log) SetGate(g Gate) {
 	l.mu.Lock()

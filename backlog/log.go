@@ -243,6 +243,35 @@ func (l *Log) forkLocked(next History, epoch *Epoch) (end int64) {
 func (l *Log) Adopt(other *Log) {
 	taken := other.release()
 	l.mu.Lock()
+	l.adoptLocked(taken)
+	l.mu.Unlock()
+	l.wakeAll()
+}
+
+// Restart begins a new history without any records, one byte behind the end, for a store
+// whose contents are replaced by others. That byte is left out so that no follower that
+// stood at the end is told to go on from there. It returns the gates' error, and has done
+// nothing then: nothing comes between their decision and the new history. Readers get
+// [ErrReset], as from [Log.Adopt].
+func (l *Log) Restart() error {
+	next := NewHistory()
+	l.mu.Lock()
+	if err := l.closedLocked(); err != nil {
+		l.mu.Unlock()
+		return err
+	}
+	h := l.held.Load()
+	end := h.end.Load()
+	lineage := h.lineage.Load().Fork(next, end)
+	taken := newContents(&lineage, end+1)
+	taken.own, l.mu.forkFirst = true, false
+	l.adoptLocked(taken)
+	l.mu.Unlock()
+	l.wakeAll()
+	return nil
+}
+
+func (l *Log) adoptLocked(taken *contents) {
 	old := l.held.Load()
 	if l.max < 0 {
 		taken.empty()
@@ -259,8 +288,6 @@ func (l *Log) Adopt(other *Log) {
 	l.held.Store(taken)
 	// Only now: a reader that finds its chunks gone has to see why.
 	old.empty()
-	l.mu.Unlock()
-	l.wakeAll()
 }
 
 // release takes the contents out of l.

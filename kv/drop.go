@@ -14,5 +14,8 @@ import (
 // returns [ErrClosed].
 func (s *Store) Drop(next rdb.Header) error {
 	s.leave(next)
-	return s.exchange(s.emptyTable(), func() (*backlog.Log, error) { return backlog.NewLog(&s.opts), nil })
+	return s.exchange(s.emptyTable(), func() error {
+		s.log.Adopt(backlog.NewLog(&s.opts))
+		return nil
+	})
 }

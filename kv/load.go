@@ -249,7 +249,10 @@ func (l *loader) Commit(f rdb.Footer) error {
 	}
 	l.index()
 	l.store.reportLostTail(l.log.Lineage(), l.log.End())
-	return l.end(l.store.exchange(l.table, func() (*backlog.Log, error) { return l.log, nil }))
+	return l.end(l.store.exchange(l.table, func() error {
+		l.store.log.Adopt(l.log)
+		return nil
+	}))
 }
 
 // index gives the loaded state its index, if the store has one. It locks nothing that the
@@ -304,23 +307,22 @@ func (l *loader) end(err error) error {
 	return err
 }
 
-// exchange puts another table, and the log that goes with it, in the place of those
-// in use. The log is asked for when nothing can change any more.
-func (s *Store) exchange(t *table, log func() (*backlog.Log, error)) error {
+// exchange puts another table in the place of the one in use. adopt makes the log's
+// contents those that go with it; it is called when nothing is appended any more, and may
+// refuse.
+func (s *Store) exchange(t *table, adopt func() error) error {
 	s.apply.Lock()
 	defer s.apply.Unlock()
 	old := s.lockAll()
 	if old == nil {
 		return ErrClosed
 	}
-	with, err := log()
-	if err != nil {
+	// First the log, as always. Who locks a shard of the old table from now on
+	// sees that it is not the store's any more.
+	if err := adopt(); err != nil {
 		old.unlock()
 		return err
 	}
-	// First the log, as always. Who locks a shard of the old table from now on
-	// sees that it is not the store's any more.
-	s.log.Adopt(with)
 	s.applying.Store(idle) // before the table: see visible
 	s.install(t)
 	s.apply.failed = nil

@@ -3,7 +3,6 @@ package kv
 import (
 	"io"
 
-	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/rdb"
 )
 
@@ -50,25 +49,10 @@ func (s *Store) Restore(r io.Reader) error {
 	}
 	l.index()
 	for {
-		if err := s.exchange(l.table, s.newHistory); !resumed(err) {
+		if err := s.exchange(l.table, s.log.Restart); !resumed(err) {
 			return l.end(err)
 		}
 	}
-}
-
-// newHistory returns an empty log that begins a new history. The apply lock and all
-// shards' must be held.
-func (s *Store) newHistory() (*backlog.Log, error) {
-	if err := s.log.Closed(); err != nil {
-		return nil, err
-	}
-	end := s.log.End()
-	lineage := s.log.Lineage().Fork(backlog.NewHistory(), end)
-	// One byte is left out. A follower that stood exactly at the end would else be
-	// told that it may go on from there, with contents that are not these.
-	l := backlog.NewLogAt(lineage, end+1, &s.opts)
-	l.Claim()
-	return l, nil
 }
 
 var _ rdb.Loader = (*loader)(nil)

@@ -255,7 +255,7 @@ func TestRecordThatFindsNoRoom(t *testing.T) {
 		}
 		break
 	}
-	if err := s.exchange(newSeededTable(tableShards), func() (*backlog.Log, error) { return backlog.NewLog(nil), nil }); err != nil {
+	if err := s.exchange(newSeededTable(tableShards), func() error { s.log.Adopt(backlog.NewLog(nil)); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Apply(s.Position(), clearRecord); err != nil {
