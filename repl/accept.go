@@ -199,6 +199,9 @@ func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
 	if err == nil && n.isFull(h.id) {
 		err = ErrBusy
 	}
+	if err == nil {
+		err = n.rank(l, h)
+	}
 	if err != nil {
 		l.refuse(err)
 		return nil, 0, err
@@ -239,6 +242,22 @@ func (n *Node) compare(h *hello) (*backlog.Reader, backlog.Refusal) {
 		}
 	}
 	return reader, backlog.Accepted
+}
+
+// rank lets the epochs of both ends of l decide whether this one may be the upstream. A
+// master that learns so of a higher one does not remain that.
+func (n *Node) rank(l *link, h *hello) error {
+	if l.related = n.relates(h); !l.related {
+		return nil
+	}
+	err := n.heed(h.heard, l.peer.Name)
+	if err == nil {
+		err = n.outranked(h)
+	}
+	if errors.Is(err, ErrLowerEpoch) && n.isBehind(h) {
+		return ErrBehind
+	}
+	return err
 }
 
 // isBehind reports whether this node is a replica whose log is the beginning of the

@@ -79,6 +79,9 @@ func (u *upstream) greet(l *link) error {
 	if err == nil && h.versionMin != h.versionMax {
 		err = fmt.Errorf("%w: welcome with versions %d to %d", ErrProtocol, h.versionMin, h.versionMax)
 	}
+	if err == nil {
+		err = u.rank(l, h)
+	}
 	if packs := h.packing.named(); err == nil && packs != pack.None {
 		if !u.node.opts.packing().reads(packs) {
 			err = fmt.Errorf("%w: welcome with compression %d, which cannot be read here", ErrProtocol, packs)

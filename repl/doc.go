@@ -47,8 +47,20 @@
 // the upstream. A handle belongs to one tenure; after it, its methods return
 // [ErrRoleChanged], and [Node.Master] or [Node.Replica] gives the next.
 //
+// Each promotion begins a history of a new epoch, above all that the node has heard of. A
+// master that hears of a higher epoch than its own stops to write, with a [*FencedError],
+// and becomes a replica of nobody until [Replica.Follow] says of whom; so of two masters
+// the one of the higher epoch stays, as soon as they hear of each other. But a master that is
+// demoted has given its epoch up: when it is told to follow another master, that one goes on,
+// in an epoch above.
+//
 //   - One change at a time: it holds the token of Node.changing, and fails if its
 //     tenure has ended while it waited.
+//   - gate.check alone decides whether a write is let in; a change of role closes it first
+//     and opens it last.
+//   - A new epoch is in the log before it is in Node.heard: a master that finds one above its
+//     log's has heard of it from somebody else. Promote looks again at its end: what it did
+//     not hear of then finds it a master.
 //   - Demote closes the log's gate before anything else, Promote opens it last: no
 //     write enters a log that follows another, or one without a history of its own.
 //   - Promote takes the turn of its upstream, which the goroutine of Run gives back
@@ -85,7 +97,7 @@
 // and one for the link to its upstream. Close ends them all and waits.
 //
 // Lock order: passes.mu, then copying.mu, then the log's own. Node.mu, acks.mu, feed.mu,
-// upstream.mu, freshness.mu, under which the machine is told whether it may be read, syncRecord.mu, pacer.mu and the lock of the passes' encoders are leaves, but that enlist takes acks.mu under Node.mu. No lock is
+// upstream.mu, freshness.mu, under which the machine is told whether it may be read, syncRecord.mu, pacer.mu, gate.mu and the lock of the passes' encoders are leaves, but that enlist takes acks.mu under Node.mu. No lock is
 // held while a goroutine reads, writes, waits or calls the program.
 //
 // Everything waits on channels, timers and connections only, so whole groups
@@ -100,7 +112,8 @@
 // # Reading order
 //
 // machine.go (what is replicated), options.go, node.go (the seat), tenure.go (its
-// role), master.go and replica.go (the handles), announce.go; then the way down:
+// role), gate.go (who may write), epoch.go (whose turn it is), master.go and replica.go
+// (the handles), announce.go; then the way down:
 // accept.go, door.go, roster.go, feed.go, listen.go, copy.go, pass.go, buffer.go,
 // pace.go, acks.go, settle.go, near.go; and up:
 // upstream.go, freshness.go, run.go, dial.go, session.go, load.go. What a program sees of them:

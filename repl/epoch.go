@@ -19,8 +19,181 @@ func (s standing) above(t standing) bool {
 	return c > 0 || c == 0 && s.over && !t.over
 }
 
-// standing returns the highest epoch that the node has heard of.
-func (n *Node) standing() standing { return standing{epoch: n.log.Lineage().Epoch} }
+// standing returns the highest epoch that the node has heard of, which is never below its
+// log's.
+func (n *Node) standing() standing {
+	s := standing{epoch: n.log.Lineage().Epoch}
+	if h := n.heard.Load(); h != nil && h.above(s) {
+		return *h
+	}
+	return s
+}
+
+// raise takes s down, if it says more than what the node has heard so far.
+func (n *Node) raise(s standing) {
+	for {
+		h := n.heard.Load()
+		if h != nil && !s.above(*h) || n.heard.CompareAndSwap(h, &s) {
+			return
+		}
+	}
+}
+
+// heed takes down what the node called by, which is of the same group, has heard, and acts
+// on it. A master of a lower epoch either begins one above, if nobody writes in that of
+// which it has heard, or stops to write. The error is [ErrBusy] while it cannot do so,
+// because its role is just being changed.
+func (n *Node) heed(s standing, by string) error {
+	if s.above(n.standing()) {
+		n.raise(s)
+	}
+	return n.obey(by)
+}
+
+// obey is heed of what was taken down already.
+func (n *Node) obey(by string) error {
+	for {
+		t, s := n.tenure(), n.standing()
+		if t == nil || t.role != RoleMaster || s.epoch.Compare(n.log.Lineage().Epoch) <= 0 {
+			return nil
+		}
+		if !s.over {
+			n.stepDown(t, &FencedError{Epoch: s.epoch, By: by})
+			return nil
+		}
+		if err := n.outbid(t); err != nil {
+			return err
+		}
+	}
+}
+
+// outbid begins a history of an epoch above one that is over, in the midst of t.
+func (n *Node) outbid(t *tenure) error {
+	select {
+	case n.changing <- struct{}{}:
+	default:
+		return ErrBusy
+	}
+	defer func() { <-n.changing }()
+	if s := n.standing(); t.valid() == nil && s.over {
+		n.beginEpoch()
+		n.opts.Logger.Info("epoch", "epoch", n.log.Lineage().Epoch, "above", s.epoch)
+	}
+	return nil
+}
+
+// beginEpoch begins a history of this node, in an epoch above all that it has heard of.
+func (n *Node) beginEpoch() {
+	own := n.standing().epoch.Next(n.opts.ID)
+	n.log.Begin(backlog.NewHistory(), own) // first: who has heard of it and is not in it steps down
+	n.raise(standing{epoch: own})
+}
+
+// yield takes down that the epoch that this node began is over, when its gate is closed.
+func (n *Node) yield() {
+	if s := n.standing(); s.epoch.Node == n.opts.ID {
+		n.raise(standing{s.epoch, true})
+	}
+}
+
+// stepDown closes the gate, for ever as far as t is concerned, and sees to it that the node
+// becomes a replica of nobody: somebody else may be writing, and whom to follow only the
+// program can tell.
+func (n *Node) stepDown(t *tenure, why *FencedError) {
+	if !t.fenced.CompareAndSwap(false, true) {
+		return
+	}
+	n.gate.change(func(r *causes) {
+		if n.tenure() == t {
+			r.fence = why
+		}
+	})
+	close(t.outranked)
+	n.start(func() { n.abdicate(t, why) }) // whoever has the turn may be waiting for this link
+}
+
+// abdicate makes a master that has stepped down a replica of nobody.
+func (n *Node) abdicate(t *tenure, why *FencedError) {
+	done, err := n.change(n.ctx, t)
+	if err != nil {
+		return
+	}
+	defer done()
+	up := newUpstream(n, "", 0)
+	up.mu.lastErr, up.orphan = why, why
+	up.fresh.complete()
+	next := n.newTenure(RoleReplica, up)
+	if n.succeed(t, next) == nil {
+		n.tell(RoleChange{Role: RoleReplica, Position: n.log.Position(), Err: why})
+	}
+}
+
+// relates reports whether a node that has said h shares a history with this one. Others'
+// epochs are none of this node's.
+func (n *Node) relates(h *hello) bool {
+	lineage, end := n.log.Lineage(), n.log.End()
+	_, ok := lineage.Common(end, h.lineage, h.end)
+	return ok
+}
+
+// outranked returns [ErrLowerEpoch] if the log of a follower that has said h is of a higher
+// epoch than this node's. What that has must not be replaced by what is here.
+func (n *Node) outranked(h *hello) error {
+	if own := n.log.Lineage().Epoch; own.Compare(h.lineage.Epoch) < 0 {
+		return fmt.Errorf("%w: %s, follower is of %s", ErrLowerEpoch, own, h.lineage.Epoch)
+	}
+	return nil
+}
+
+// rank is the follower's half of [Node.rank]: it returns [ErrLowerEpoch] for an upstream
+// whose log is of a lower epoch than this node's, and for one that has not heard of what
+// this node has, though it was told.
+func (u *upstream) rank(l *link, h *hello) error {
+	n := u.node
+	if l.related, l.theirs = n.relates(h), h.heard; !l.related {
+		return nil
+	}
+	if own := n.log.Lineage().Epoch; h.lineage.Epoch.Compare(own) < 0 {
+		return fmt.Errorf("%w: %s there, %s here", ErrLowerEpoch, h.lineage.Epoch, own)
+	}
+	return n.ranks(l)
+}
+
+// ranks takes down what the upstream has told last. It returns [ErrLowerEpoch] if this node
+// has heard of a higher epoch, from whomever and be it just now: what comes from such an
+// upstream is not taken any more.
+func (n *Node) ranks(l *link) error {
+	if !l.related {
+		return nil
+	}
+	if own := n.standing().epoch; l.theirs.epoch.Compare(own) < 0 {
+		return fmt.Errorf("%w: it has heard of %s, this node of %s", ErrLowerEpoch, l.theirs.epoch, own)
+	}
+	return n.heed(l.theirs, l.peer.Name)
+}
+
+// ranks is [Node.ranks] for the session's link, which it refuses.
+func (s *session) ranks() error {
+	err := s.up.node.ranks(s.link)
+	if err != nil {
+		s.link.refuse(err)
+	}
+	return err
+}
+
+// share takes down that this node holds the upstream's state from now on. What it has heard
+// of in another group means nothing in this one.
+func (s *session) share() {
+	n := s.up.node
+	if !s.link.related {
+		n.heard.Store(nil)
+		s.link.related = true
+	}
+	if told := (standing{epoch: n.log.Lineage().Epoch}); told.above(s.link.theirs) {
+		s.link.theirs = told
+	}
+	n.raise(s.link.theirs)
+}
 
 // overBit is beside the counter of a standing on the wire, which has no use for it.
 const overBit = 1 << 63

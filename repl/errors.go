@@ -17,6 +17,10 @@ var (
 	// ErrReadOnly is what a write on a replica gets, as a [*ReadOnlyError].
 	ErrReadOnly = errors.New("repl: READONLY: writes go to the master")
 
+	// ErrFenced is what a write gets, as a [*FencedError], on a master that has heard of
+	// a higher epoch than its own, and so of another master.
+	ErrFenced = errors.New("repl: READONLY: there is a master of a higher epoch")
+
 	// ErrNotAcked is what a write gets, as a [*NotAckedError], when too few
 	// replicas were near enough in time. The write stands.
 	ErrNotAcked = errors.New("repl: too few replicas are near enough")
@@ -82,6 +86,11 @@ var (
 	// be promoted.
 	ErrBehind = errors.New("repl: upstream has not come as far yet")
 
+	// ErrLowerEpoch means that the upstream is of a lower epoch than this node: it has
+	// missed a promotion of which this node knows, and so has what it follows. A replica
+	// keeps what it has, and tries again; a master that hears of it so steps down.
+	ErrLowerEpoch = errors.New("repl: upstream is of a lower epoch")
+
 	// ErrPeerClosed means that the peer said it was being closed.
 	ErrPeerClosed = errors.New("repl: peer is closed")
 
@@ -132,6 +141,21 @@ func (e *ReadOnlyError) Error() string {
 
 // Unwrap returns ErrReadOnly.
 func (e *ReadOnlyError) Unwrap() error { return ErrReadOnly }
+
+// A FencedError is what a write gets on a node that was the master until it heard of a
+// higher epoch, and that follows nobody yet. Unless somebody has told it the contrary,
+// another node takes the writes. It is an [ErrReadOnly], too.
+type FencedError struct {
+	Epoch backlog.Epoch // that it has heard of
+	By    string        // name of the node that has told it
+}
+
+func (e *FencedError) Error() string {
+	return fmt.Sprintf("%v: %s, told by %s; this node follows nobody", ErrFenced, e.Epoch, e.By)
+}
+
+// Unwrap returns ErrFenced and ErrReadOnly.
+func (e *FencedError) Unwrap() []error { return []error{ErrFenced, ErrReadOnly} }
 
 // A NotAckedError is what a write gets when fewer than Options.Ack replicas
 // came within Options.MaxUnacked bytes of it in Options.AckTimeout.

@@ -140,8 +140,9 @@ type Retry struct {
 // A RoleChange says what a node is from now on.
 type RoleChange struct {
 	Role     Role
-	Upstream string           // whom it follows; empty for a master
+	Upstream string           // whom it follows; empty for a master, and for a replica of nobody
 	Position backlog.Position // end of the log
+	Err      error            // why, if the program has not asked for it: a [*FencedError]
 }
 
 func call[T any](f func(T), v T) {

@@ -184,7 +184,9 @@ func TestFollowOneThatHasNotHeardOfThePromotion(t *testing.T) {
 }
 
 // TestLeaveAPromotionBehind: whoever goes back to the side of the old master, to a
-// replica that has all there is, gives up what the other side has written.
+// replica that has all there is, brings the news of the promotion there. It keeps what it
+// has until the old master was promoted above that; only then it gives up what the other
+// side has written.
 func TestLeaveAPromotionBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := repl.NewMemory()
@@ -197,7 +199,12 @@ func TestLeaveAPromotionBehind(t *testing.T) {
 		fill(t, b.ledger, "mistaken", 10)
 		level(t, b, c)
 		c.follow(t, "d")
-		level(t, d, c)
+		time.Sleep(10 * time.Second)
+		if !c.diary.saw(repl.ErrLowerEpoch) || c.Len() != 20 || a.node.Role() != repl.RoleReplica {
+			t.Errorf("before: c has %d keys, a is %s; the link: %v", c.Len(), a.node.Role(), c.diary.last())
+		}
+		a.promote(t)
+		level(t, a, d, c)
 		if n := c.node.Status().Counters.LostTails; c.Len() != 10 || n != 1 {
 			t.Errorf("c has %d keys, lost %d tails; want 10 and one", c.Len(), n)
 		}

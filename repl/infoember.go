@@ -19,6 +19,7 @@ func (w *infoWriter) ember(s *Status) {
 	w.text("ember_position", s.Position.String())
 	w.text("ember_when_down", s.WhenDown.String())
 	w.seconds("ember_max_staleness_seconds", s.MaxStaleness)
+	w.text("ember_epoch", s.Epoch.String())
 	w.number("ember_histories", int64(1+len(s.Lineage.Earlier)))
 	w.seconds("ember_window_seconds", s.Window.Age)
 	w.number("ember_sync_full", s.Counters.FullSyncs)

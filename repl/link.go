@@ -26,6 +26,12 @@ type link struct {
 	with *hello          // what the peer said of itself
 	told backlog.History // the newest that a follower was told of
 
+	// related says that both ends share a history, so that epochs mean the same at both,
+	// and theirs is what a follower's upstream has told last. Each belongs to the goroutine
+	// that reads.
+	related bool
+	theirs  standing
+
 	packs pack.Algorithm // how the frames from the upstream are packed; agreed in the handshake
 
 	secret int  // which of this node's secrets the peer has proved to know, from 1; 0 for none

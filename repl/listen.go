@@ -68,6 +68,9 @@ func (f *feed) acked(body []byte) error {
 	reached := err == nil && !a.loading && !f.mu.reached && a.applied >= f.mu.goal
 	f.mu.reached = f.mu.reached || reached
 	f.mu.Unlock()
+	if err == nil {
+		err = f.heard(a)
+	}
 	if err != nil || a.loading {
 		return err
 	}
@@ -78,4 +81,18 @@ func (f *feed) acked(body []byte) error {
 	f.online.Store(true)
 	f.n.acks.update(f, a.applied, asOf)
 	return nil
+}
+
+// heard takes down the highest epoch that the follower has heard of, if it is of this
+// node's group: the same log has been applied at both ends, if nothing was in common
+// before.
+func (f *feed) heard(a ack) error {
+	f.link.related = f.link.related || !a.loading
+	if !f.link.related {
+		return nil
+	}
+	if err := f.n.heed(a.heard, f.link.peer.Name); err != ErrBusy {
+		return err
+	}
+	return nil // the next ack says it again
 }

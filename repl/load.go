@@ -321,6 +321,7 @@ func (s *session) endCopy(body []byte) error {
 	}
 	s.up.lost(lost)
 	s.link.with.lineage = l.header.Lineage // newer than that of Welcome
+	s.share()
 	s.at = s.up.node.log.Position()
 	s.goal = s.at.Offset
 	l.sync.advance(func(p *Progress) { *p = l.progress })

@@ -31,7 +31,9 @@ func NewMaster(m Machine, opts *Options) (*Master, error) {
 	if closed := n.log.Closed(); closed != nil && !errors.Is(closed, ErrNotEnoughReplicas) {
 		// It has followed. What is written from now on is not in the history of
 		// the node that it followed, which may be writing there still.
-		n.log.Fork(backlog.NewHistory())
+		n.beginEpoch()
+	} else if n.log.Lineage().Epoch.IsZero() {
+		n.log.Raise(n.standing().epoch.Next(n.opts.ID))
 	}
 	t := n.newTenure(RoleMaster, nil)
 	n.begin(t)

@@ -225,6 +225,7 @@ var refusals = [...]error{
 	12: backlog.ErrReset,
 	13: ErrForked,
 	14: ErrBehind,
+	16: ErrLowerEpoch,
 }
 
 // appendRefuse encodes the reason for which a link is closed. An error that has

@@ -44,12 +44,16 @@ type Node struct {
 	release func() // gives the log back
 	opts    *Options
 	acks    *acks
+	gate    *gate
 	passes  *passes
 
 	// seat is the present tenure. It is stored by whoever has put a token into
 	// changing, which is a lock that a context can end the wait for.
 	seat     atomic.Pointer[tenure]
 	changing chan struct{}
+
+	// heard is the highest epoch that the node was told of or has begun.
+	heard atomic.Pointer[standing]
 
 	// leaving is closed when Close begins: feeds say so, as their last word.
 	leaving chan struct{}
@@ -97,6 +101,10 @@ func newNode(m Machine, opts *Options) (*Node, error) {
 	n.secrets.Store(&o.Secrets)
 	n.acks = newAcks(n)
 	n.passes = newPasses(n)
+	n.gate = &gate{log: log}
+	if o.MinReplicas > 0 {
+		n.gate.near = &n.acks.nearness
+	}
 	n.mu.news = make(chan struct{})
 	n.mu.door.room = o.MaxHandshakes
 	n.mu.accepted = make(map[*link]struct{})

@@ -22,14 +22,28 @@ type member struct {
 	node  *repl.Node
 	diary *diary
 
-	mu    sync.Mutex
-	roles []string
+	mu      sync.Mutex
+	roles   []string
+	reasons []error // of changes that nobody has asked for
+}
+
+// errs returns why the role was changed when nobody has asked for it.
+func (m *member) errs() []error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.reasons)
 }
 
 // newMember makes a node at addr, a master if upstream is empty.
 func newMember(t testing.TB, net repl.Transport, addr, upstream string, change ...func(*repl.Options)) *member {
 	t.Helper()
-	m := &member{ledger: newLedger(nil)}
+	return newMemberOf(t, net, addr, upstream, newLedger(nil), change...)
+}
+
+// newMemberOf is newMember of a ledger that holds something already.
+func newMemberOf(t testing.TB, net repl.Transport, addr, upstream string, l *ledger, change ...func(*repl.Options)) *member {
+	t.Helper()
+	m := &member{ledger: l}
 	o := repl.Options{Name: addr, Transport: net}
 	for _, c := range change {
 		c(&o)
@@ -39,6 +53,9 @@ func newMember(t testing.TB, net repl.Transport, addr, upstream string, change .
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.roles = append(m.roles, c.Role.String()+" "+c.Upstream)
+		if c.Err != nil {
+			m.reasons = append(m.reasons, c.Err)
+		}
 	}
 	if upstream == "" {
 		m.node = master(t, m.ledger, net, addr, &o).Node()

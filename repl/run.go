@@ -43,10 +43,13 @@ func (u *upstream) target() *target {
 	return u.mu.target
 }
 
-// gate refuses writes in the name of the node that takes them.
-func (u *upstream) gate() func() error {
-	refusal := &ReadOnlyError{Master: u.target().addr}
-	return func() error { return refusal }
+// readOnly returns what a write gets here, in the name of the node that takes them.
+func (u *upstream) readOnly() error {
+	to := u.target()
+	if to.addr == "" {
+		return u.orphan
+	}
+	return &ReadOnlyError{Master: to.addr}
 }
 
 // run follows the target until ctx or t ends. One call at a time has the turn.
@@ -90,6 +93,9 @@ func (u *upstream) followTarget(ctx context.Context, t *tenure, jitter *rand.Ran
 	defer cancel(nil)
 	defer context.AfterFunc(t.ctx, func() { cancel(t.valid()) })()
 	defer context.AfterFunc(to.gone, func() { cancel(ErrRepointed) })()
+	if to.addr == "" {
+		<-ctx.Done() // nobody to follow, until the program says whom
+	}
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := u.session(ctx, to)

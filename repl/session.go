@@ -156,6 +156,11 @@ func (s *session) lastWord(err error) error {
 
 // handle does what a message says, if its kind belongs into the phase.
 func (s *session) handle(k kind, body []byte) error {
+	if k == kindLog || k == kindBlock || k == kindSyncEnd {
+		if err := s.ranks(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case k == kindHeartbeat:
 		return s.heartbeat(body)
@@ -200,6 +205,10 @@ func (s *session) heartbeat(body []byte) error {
 		return err
 	}
 	s.up.freshen(func() { s.up.fresh.beat(&h, s.at.Offset) })
+	s.link.theirs = h.heard
+	if err := s.ranks(); err != nil {
+		return err
+	}
 	if s.phase == phaseStreaming {
 		s.up.working()
 	}
@@ -264,6 +273,9 @@ func (s *session) learn(body []byte) error {
 		return fmt.Errorf("%w: history with %d bytes too many", ErrProtocol, len(rest))
 	}
 	s.link.with.lineage = lineage
+	if told := (standing{epoch: lineage.Epoch}); told.above(s.link.theirs) {
+		s.link.theirs = told // before the log is of that epoch
+	}
 	return s.extend()
 }
 

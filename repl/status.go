@@ -23,6 +23,7 @@ type Status struct {
 	Role     Role             `json:"role"`
 	Position backlog.Position `json:"position"` // end of the log
 	Lineage  backlog.Lineage  `json:"lineage"`
+	Epoch    backlog.Epoch    `json:"epoch"` // the highest that the node has heard of; that of Lineage, or above it
 	Window   backlog.Window   `json:"window"`
 
 	Secrets      int           `json:"secrets"`     // how many there are; 0 for a node that asks for no proof
@@ -177,7 +178,7 @@ func (n *Node) Status() Status {
 		Secrets:  len(n.presentSecrets()),
 		WhenDown: n.opts.WhenDown, MaxStaleness: n.opts.MaxStaleness,
 		Announce: n.announced(), Priority: max(n.opts.Priority, 0),
-		Position: n.log.Position(), Lineage: n.log.Lineage(), Window: n.log.Window(),
+		Position: n.log.Position(), Lineage: n.log.Lineage(), Epoch: n.standing().epoch, Window: n.log.Window(),
 	}
 	n.mu.Lock()
 	s.Counters = n.mu.counters

@@ -2,8 +2,7 @@ package repl
 
 import (
 	"context"
-
-	"github.com/emberkv/ember/backlog"
+	"sync/atomic"
 )
 
 // A tenure is a node's time in one role. It never changes: a change of role, or
@@ -13,13 +12,16 @@ type tenure struct {
 	role Role
 	up   *upstream // nil for a master
 
+	fenced    atomic.Bool   // a higher epoch has ended a master's writing
+	outranked chan struct{} // closed then
+
 	ctx  context.Context // ends with the tenure, for ErrRoleChanged or ErrClosed
 	end  context.CancelCauseFunc
 	over chan struct{} // closed when the next tenure has begun
 }
 
 func (n *Node) newTenure(role Role, up *upstream) *tenure {
-	t := &tenure{role: role, up: up, over: make(chan struct{})}
+	t := &tenure{role: role, up: up, over: make(chan struct{}), outranked: make(chan struct{})}
 	t.ctx, t.end = context.WithCancelCause(n.ctx)
 	return t
 }
@@ -28,10 +30,12 @@ func (n *Node) newTenure(role Role, up *upstream) *tenure {
 // makes t the present tenure.
 func (n *Node) begin(t *tenure) {
 	if t.role == RoleReplica {
-		n.log.SetGate(t.up.gate()) // first: what is written from here on is refused
+		// First: what is written from here on is refused.
+		n.gate.change(func(r *causes) { r.role, r.fence = t.up.readOnly(), nil })
 		n.log.SetSettler(nil)
 		n.setFollower(true)
 		n.seat.Store(t)
+		n.yield()
 		t.up.fresh.begin()
 		return
 	}
@@ -46,11 +50,12 @@ func (n *Node) begin(t *tenure) {
 	if n.opts.Ack > 0 {
 		n.log.SetSettler(func(end int64) error { return n.acks.settle(t, end) })
 	}
-	gate := backlog.Gate(nil)
-	if n.opts.MinReplicas > 0 {
-		gate = n.acks.tooFew
-	}
-	n.log.SetGate(gate) // last: the first write finds all in its place
+	// Last: the first write finds all in its place.
+	n.gate.change(func(r *causes) {
+		if r.role = nil; !t.fenced.Load() {
+			r.fence = nil
+		}
+	})
 }
 
 func (n *Node) setFollower(follower bool) {
@@ -92,12 +97,13 @@ func (n *Node) promote(ctx context.Context, from *tenure) (*tenure, error) {
 	// back from here, so ctx has no say; a link takes no longer than one message.
 	from.up.turn <- struct{}{}
 
-	n.log.Fork(backlog.NewHistory())
+	n.beginEpoch()
 	next := n.newTenure(RoleMaster, nil)
 	if err := n.succeed(from, next); err != nil {
 		return nil, err
 	}
 	n.tell(RoleChange{Role: RoleMaster, Position: n.log.Position()})
+	n.obey(n.opts.Name) // of what was heard since its epoch began
 	return next, nil
 }
 
@@ -133,7 +139,7 @@ func (n *Node) follow(t *tenure, addr string, allow Allow) error {
 	if !t.up.retarget(addr, allow) {
 		return nil
 	}
-	n.log.SetGate(t.up.gate())
+	n.gate.change(func(r *causes) { r.role = t.up.readOnly() })
 	n.tell(RoleChange{Role: RoleReplica, Upstream: addr, Position: n.log.Position()})
 	return nil
 }

@@ -15,6 +15,10 @@ import (
 type upstream struct {
 	node *Node
 
+	// orphan is why the node follows nobody, as long as it was not told whom: what
+	// its writers get.
+	orphan error
+
 	// turn holds one token: Run's while it runs, and then that of the promotion
 	// which ends the tenure.
 	turn chan struct{}

@@ -1,0 +1,92 @@
+package repl
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/emberkv/ember/backlog"
+)
+
+// A gate decides whether a write enters the log: check is the one place that does. The
+// log asks it under its own lock, so there is no moment between the decision and the
+// append; therefore it loads atomics, compares moments of the monotonic clock, and
+// nothing else. In this order:
+//
+//	role     the node takes writes at all, or names who does     (ReadOnlyError)
+//	fence    no higher epoch is known                            (FencedError)
+//	pause    the writing is not just being handed over           (backlog.PausedError: the writer waits)
+//	near     enough replicas are near: Options.MinReplicas       (ErrNotEnoughReplicas)
+//
+// The first three change seldom, and shut is the outcome of all of them. What depends on
+// the time of each write comes behind it.
+type gate struct {
+	log  *backlog.Log
+	shut atomic.Pointer[refusal] // nil while none of the causes holds; stored under mu
+	near *nearness               // nil when any number of replicas will do
+
+	mu struct {
+		sync.Mutex
+		causes
+	}
+}
+
+// A refusal is an error, made before it is needed: the gate must not allocate.
+type refusal struct{ err error }
+
+// causes are why no write is let in, nil for those that do not hold.
+type causes struct {
+	role  error
+	fence error
+	pause *backlog.PausedError
+}
+
+func (r *causes) first() *refusal {
+	switch {
+	case r.role != nil:
+		return &refusal{r.role}
+	case r.fence != nil:
+		return &refusal{r.fence}
+	case r.pause != nil:
+		return &refusal{r.pause}
+	}
+	return nil
+}
+
+// check is the [backlog.Gate].
+func (g *gate) check() error {
+	if r := g.shut.Load(); r != nil {
+		return r.err
+	}
+	if g.near != nil {
+		return g.near.tooFew()
+	}
+	return nil
+}
+
+// change lets f change the causes. When it returns, no write that they would not have
+// let in is under way.
+func (g *gate) change(f func(r *causes)) {
+	g.mu.Lock()
+	f(&g.mu.causes)
+	g.shut.Store(g.mu.first())
+	g.mu.Unlock()
+	g.log.SetGate(g.check) // waits for the append that is under way
+}
+
+// fenced returns why the node has stopped to write, if it did because of a higher epoch.
+func (g *gate) fenced() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.mu.fence
+}
+
+// pause holds writers up until the function that it returns is called, which lets them
+// ask again.
+func (g *gate) pause() (resume func()) {
+	over := make(chan struct{})
+	g.change(func(r *causes) { r.pause = &backlog.PausedError{Resume: over} })
+	return func() {
+		g.change(func(r *causes) { r.pause = nil })
+		close(over) // last: who wakes finds the gate as it is now
+	}
+}
