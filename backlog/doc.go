@@ -59,8 +59,8 @@
 //
 // # Journals
 //
-// A store that is kept on disk has a journal, which is one more reader. [Log.Hold] keeps
-// what is not on disk yet from being given up, [Log.Share] keeps it from followers, and
+// A store that is kept on disk has a journal, which is one more reader. [Reader.Hold] keeps
+// what is not on disk yet from being given up, [Reader.Share] keeps it from followers, and
 // [Log.SetStoreGate] refuses writes when the disk does. [Log.Origin] tells what a journal
 // has to remember beside the records.
 //

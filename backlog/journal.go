@@ -10,29 +10,37 @@ const (
 // Hold keeps what the log holds from offset on, however large that is, until the next
 // call moves the offset on, or Release. It is how a journal that a disk holds up does not
 // lose its place: whoever calls it bounds what is appended meanwhile. Only what lies below
-// the offset is given up, when the window is passed.
-func (l *Log) Hold(offset int64) {
+// the offset is given up, when the window is passed. It does nothing for a reader that is
+// Outdated.
+func (r *Reader) Hold(offset int64) {
+	l := r.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.mu.hold = offset
+	if l.held.Load() == r.held {
+		l.mu.hold = offset
+	}
 }
 
 // Release ends a Hold.
-func (l *Log) Release() { l.Hold(noHold) }
-
-// Share bounds the readers that are bound ([Reader.Bind]) by offset, which must lie between
-// two records, until the next call moves it on. A journal calls it, so that nobody is given
-// records that this node would not know any more if it were killed now. A log of
-// which it was never called shares all.
-func (l *Log) Share(offset int64) {
+func (l *Log) Release() {
 	l.mu.Lock()
-	l.shared.Store(offset)
+	defer l.mu.Unlock()
+	l.mu.hold = noHold
+}
+
+// Share bounds the readers of the log that are bound ([Reader.Bind]) by offset, which must
+// lie between two records, until the next call moves it on. A journal calls it, so that
+// nobody is given records that this node would not know any more if it were killed now. A
+// log of which it was never called shares all. It does nothing for a reader that is Outdated.
+func (r *Reader) Share(offset int64) {
+	l := r.log
+	l.mu.Lock()
+	if l.held.Load() == r.held {
+		l.shared.Store(offset)
+	}
 	l.mu.Unlock()
 	l.wake()
 }
-
-// ShareAll ends the bound of Share.
-func (l *Log) ShareAll() { l.Share(unbounded) }
 
 // Shared returns the offset up to which the log shares its records.
 func (l *Log) Shared() int64 { return min(l.End(), l.shared.Load()) }

@@ -22,7 +22,11 @@ func TestHoldOutlastsTheWindow(t *testing.T) {
 	l := backlog.NewLog(&backlog.Options{MaxBytes: 64 << 10})
 	fill(t, l, 10, 999)
 	held := l.End()
-	l.Hold(held)
+	journal, err := l.NewReader(held)
+	if err != nil {
+		t.Fatal(err)
+	}
+	journal.Hold(held)
 	fill(t, l, 1000, 999)
 	r, err := l.NewReader(held)
 	if err != nil {
@@ -41,11 +45,11 @@ func TestHoldOutlastsTheWindow(t *testing.T) {
 func TestBoundReadersGoAsFarAsTheLogShares(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := backlog.NewLog(nil)
-		l.Share(0)
 		bound, _ := l.NewReader(0)
 		bound.Bind()
 		defer bound.Close()
 		free, _ := l.NewReader(0)
+		free.Share(0)
 		fill(t, l, 2, 9)
 		if b, err := free.Next(l.End()); err != nil || len(b) != 20 {
 			t.Errorf("a free reader got %d bytes, %v", len(b), err)
@@ -61,13 +65,10 @@ func TestBoundReadersGoAsFarAsTheLogShares(t *testing.T) {
 			t.Error("woken for what is not shared")
 		default:
 		}
-		l.Share(20)
+		free.Share(20)
 		<-ready
 		if b, err := bound.Next(l.End()); err != nil || len(b) != 20 || l.Shared() != 20 {
 			t.Errorf("a bound reader got %d bytes, %v, of %d", len(b), err, l.Shared())
-		}
-		if l.ShareAll(); l.Shared() != l.End() {
-			t.Errorf("shares %d of %d", l.Shared(), l.End())
 		}
 	})
 }
@@ -76,8 +77,10 @@ func TestAdoptSharesNothing(t *testing.T) {
 	l, other := backlog.NewLog(nil), backlog.NewLog(nil)
 	fill(t, l, 1, 9)
 	fill(t, other, 5, 9)
-	l.Share(l.End())
-	if l.Adopt(other); l.Shared() != 0 {
+	r, _ := l.NewReader(l.End())
+	r.Share(l.End())
+	l.Adopt(other)
+	if r.Share(5); l.Shared() != 0 {
 		t.Errorf("shares %d of what no journal has", l.Shared())
 	}
 }

@@ -238,7 +238,7 @@ func (l *Log) forkLocked(next History, epoch *Epoch) (end int64) {
 // Adopt replaces the contents, offsets and lineage of l by those of other, as a
 // node does when a full copy is complete. Readers of either get [ErrReset]; l
 // keeps its window, its gates and its settler. The log other is left empty where
-// it ended. A log with a [Log.Hold] holds from the new end on, and one with a [Log.Share]
+// it ended. A log with a [Reader.Hold] holds from the new end on, and one with a [Reader.Share]
 // shares nothing, until the next calls.
 func (l *Log) Adopt(other *Log) {
 	taken := other.release()

@@ -48,7 +48,7 @@ func (l *Log) readerOf(h *contents, offset int64) (*Reader, error) {
 	return &Reader{log: l, held: h, at: offset, c: c, lineage: h.lineage.Load(), ready: make(chan struct{}, 1)}, nil
 }
 
-// Bind makes the reader go no further than the log shares (see [Log.Share]), as is due
+// Bind makes the reader go no further than the log shares (see [Reader.Share]), as is due
 // for one whose records leave the process. It must be called before Ready.
 func (r *Reader) Bind() { r.bound = true }
 

@@ -23,6 +23,9 @@ const warmAhead = 16
 // [ErrDamaged] until a full copy was loaded. Calls are made one after the other,
 // and held up to be so.
 func (s *Store) Apply(at backlog.Position, records []byte) error {
+	if s.journal != nil {
+		s.journal.awaitDisk() // before the lock, which the journal needs
+	}
 	s.apply.Lock()
 	defer s.apply.Unlock()
 	t := s.table.Load()

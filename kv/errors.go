@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/emberkv/ember/backlog"
 )
 
 // Errors of single operations. Nothing has changed when one is returned. A write
@@ -114,6 +116,61 @@ var (
 	// ErrAborted is returned by a loader that was aborted or has committed.
 	ErrAborted = errors.New("kv: loader has ended")
 )
+
+// Errors of a store that is kept on disk.
+var (
+	// ErrLocked is returned by [Open] for a folder that another store, in this process or in
+	// another, is kept in.
+	ErrLocked = errors.New("kv: folder is in use")
+
+	// ErrCorrupt is returned by [Open], inside a [*CorruptError], for files that are damaged
+	// where a crash does not damage them. They are left as they are. Bring a copy of
+	// the folder, begin with an empty one as a replica, or set Durability.Repair.
+	ErrCorrupt = errors.New("kv: files are damaged")
+
+	// ErrDisk is what a write returns, and has changed nothing, while the journal cannot be
+	// written, with the reason. Reads and replication go on; writes are taken again
+	// when the disk takes what there is.
+	ErrDisk = errors.New("kv: journal cannot be written")
+
+	// ErrDiskSlow is returned inside a [*NotDurableError] when the disk has not kept up
+	// within Durability.DiskTimeout; and, inside an ErrDisk, to those who come after, until it
+	// has.
+	ErrDiskSlow = errors.New("kv: disk is too slow")
+
+	// ErrInMemory is returned by [Store.Durable] and [Store.Save] of a store that no folder
+	// keeps.
+	ErrInMemory = errors.New("kv: store is in memory only")
+)
+
+// A CorruptError says where a file is damaged. It is an [ErrCorrupt].
+type CorruptError struct {
+	File   string
+	Offset int64 // in the file
+	Err    error // what is wrong there
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("%v: %s, at byte %d: %v", ErrCorrupt, e.File, e.Offset, e.Err)
+}
+
+// Unwrap returns ErrCorrupt and e.Err.
+func (e *CorruptError) Unwrap() []error { return []error{ErrCorrupt, e.Err} }
+
+// A NotDurableError is returned by a write that stands, here and perhaps on others, but is
+// not on disk as Durability.Fsync promises. It will be, unless the process ends before.
+// [Store.Durable] waits for it.
+type NotDurableError struct {
+	Position backlog.Position // after the write
+	Err      error            // wraps ErrDisk, ErrDiskSlow or ErrClosed
+}
+
+func (e *NotDurableError) Error() string {
+	return fmt.Sprintf("kv: write up to %s is not durable: %v", e.Position, e.Err)
+}
+
+// Unwrap returns e.Err.
+func (e *NotDurableError) Unwrap() error { return e.Err }
 
 // An InvalidError is returned for an argument that makes no sense. Nothing has
 // changed.

@@ -233,6 +233,14 @@ func (x *expirer) restart() {
 	}
 }
 
+// startAfter looks for the earliest deadline, and acts on none before delay has passed.
+func (x *expirer) startAfter(delay time.Duration) {
+	next := x.earliest()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.armLocked(next, delay)
+}
+
 // pause returns when no batch is under way that began before following was set.
 func (x *expirer) pause() {
 	x.batch.Lock()

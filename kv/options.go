@@ -6,7 +6,7 @@ import (
 )
 
 // Options configure a [Store]. The zero value, and a nil pointer, are the
-// defaults. Every value is valid, so that [New] cannot fail.
+// defaults. Every value is valid for [New], so that it cannot fail.
 type Options struct {
 	// LogBytes bounds the records that the store's log holds, in bytes: what a
 	// follower may miss and still go on without a full copy. 0 means
@@ -49,6 +49,9 @@ type Options struct {
 
 	// Eviction is what happens at MaxBytes.
 	Eviction Eviction
+
+	// Durability is how [Open] keeps the store on disk.
+	Durability
 
 	// OnLostTail is called when the store, as a follower, is about to take over a
 	// state without changes that it had logged: once the state is complete and

@@ -36,6 +36,9 @@ type Store struct {
 	eviction              Eviction
 	onLostTail            func(LostTail)
 
+	journal   *journal // nil for a store in memory
+	recovered Recovered
+
 	clock     clock
 	following atomic.Bool
 	waiters   waiters
@@ -126,9 +129,14 @@ func (s *Store) Len() int {
 // Close ends the store. It ends the loads of its maps, as [Map.Close] does, waits for
 // writes and expiry that are under way, wakes all who wait, and lets go of the contents.
 // Afterwards every method returns [ErrClosed], or nothing. Values that were read before,
-// and snapshots that were taken, stay valid. Close may be called again, and returns nil.
+// and snapshots that were taken, stay valid. Of a store of [Open] it writes and syncs what is
+// not on disk yet, waits for a Save that is under way to end, and returns why not all of it is
+// on disk, if it is not; else nil. Close may be called again, and returns the same.
 func (s *Store) Close() error {
 	s.enders.end()
+	if j := s.journal; j != nil {
+		j.notice()
+	}
 	s.apply.Lock()
 	if t := s.lockAll(); t != nil {
 		s.install(nil)
@@ -138,6 +146,9 @@ func (s *Store) Close() error {
 	s.expirer.close()
 	s.waiters.wake()
 	s.watching.close()
+	if s.journal != nil {
+		return s.journal.close()
+	}
 	return nil
 }
 
@@ -178,6 +189,11 @@ func (s *Store) lockAll() *table {
 // settle ends a write whose records end at offset end, outside of all locks.
 func (s *Store) settle(end int64) error {
 	s.waiters.wake()
+	if s.journal != nil {
+		if err := s.journal.settle(end); err != nil {
+			return err
+		}
+	}
 	return s.log.Settle(end)
 }
 

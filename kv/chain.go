@@ -1,0 +1,285 @@
+package kv
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
+)
+
+// A link is a segment of the journal, in the order in which they were begun.
+type link struct {
+	storedFile
+	header rdb.SegmentHeader
+	ok     bool // the header could be read
+}
+
+// A bad place is where a segment has no frame, and should.
+type badPlace struct {
+	at  int64 // in the file
+	err error
+}
+
+// headers reads the headers of all segments.
+func (r *recovery) headers(files []storedFile) (chain []link, err error) {
+	for _, f := range files {
+		l := link{storedFile: f}
+		sr, file, err := r.openSegment(f)
+		if err == nil {
+			l.header, l.ok = sr.Header(), true
+			file.Close()
+		} else if !isDamage(err) {
+			return nil, err
+		}
+		chain = append(chain, l)
+	}
+	return chain, nil
+}
+
+func (r *recovery) openSegment(f storedFile) (*rdb.SegmentReader, io.ReadCloser, error) {
+	path := r.folder.join(f.name)
+	file, err := r.folder.fs.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	sr, err := rdb.NewSegmentReader(file, f.Segment)
+	if err != nil {
+		file.Close()
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return sr, file, nil
+}
+
+// isDamage reports whether an error is about the bytes that were read, and not about
+// reading, nor about bytes that a newer version has written.
+func isDamage(err error) bool {
+	return (errors.Is(err, rdb.ErrFormat) || errors.Is(err, rdb.ErrChecksum)) && !errors.Is(err, rdb.ErrVersion)
+}
+
+// replay applies the journal behind the snapshot, and fills the log's window with what it
+// has before.
+func (r *recovery) replay(files []storedFile) error {
+	chain, err := r.headers(files)
+	if err != nil {
+		return err
+	}
+	needed := -1 // the last that begins at or before the snapshot
+	for i, l := range chain {
+		if l.ok && l.header.Base <= r.from.Offset {
+			needed = i
+		}
+	}
+	first := r.window(chain, needed)
+	err = r.walk(chain, first)
+	var c *CorruptError
+	if errors.As(err, &c) && first < needed && r.log.End() < r.from.Offset {
+		err = r.walk(chain, needed) // the damage is in what only the window would be filled from
+		errors.As(err, &c)
+	}
+	if err == nil || c == nil || !r.repair {
+		return err
+	}
+	r.report.Repaired = c
+	if r.log.End() < r.from.Offset {
+		r.log = backlog.NewLogAt(r.origin.Lineage, r.from.Offset, &r.store.opts)
+		r.origin.Own = true
+	}
+	return nil
+}
+
+// window returns from which segment on to read so that the log's window is filled.
+func (r *recovery) window(chain []link, needed int) int {
+	bytes := r.store.opts.MaxBytes
+	if bytes == 0 {
+		bytes = backlog.DefaultMaxBytes
+	}
+	for i := len(chain) - 1; i >= 0; i-- {
+		if !chain[i].ok {
+			return needed
+		}
+		if bytes -= chain[i].size; bytes <= 0 {
+			return min(i, needed)
+		}
+	}
+	return min(0, needed)
+}
+
+// walk follows the journal from the segment first on to its end, which is a torn tail or a
+// CorruptError.
+func (r *recovery) walk(chain []link, first int) error {
+	if first < 0 {
+		r.log = backlog.NewLogAt(r.origin.Lineage, r.from.Offset, &r.store.opts)
+		return r.end(chain, -1, nil)
+	}
+	h := chain[first].header
+	r.log, r.origin = backlog.NewLogAt(h.Origin.Lineage, h.Base, &r.store.opts), h.Origin
+	if err := r.log.SetSum(h.Base, h.Sum); err != nil {
+		return err
+	}
+	p := newReplayer(r.table)
+	defer p.stop()
+	for i := first; ; {
+		bad, err := r.follow(chain[i], p)
+		if err != nil {
+			return err
+		}
+		next := r.successor(chain, i)
+		if next < 0 {
+			if err := p.stop(); err != nil {
+				return err
+			}
+			return r.end(chain, i, bad)
+		}
+		if r.log.End() > chain[next].header.Base {
+			if err := r.syncFile(chain[i]); err != nil {
+				return err
+			}
+		}
+		i = next
+	}
+}
+
+// successor returns the next segment that goes on from where the log ends, or before; -1 if
+// there is none.
+func (r *recovery) successor(chain []link, i int) int {
+	for k := i + 1; k < len(chain); k++ {
+		if chain[k].ok && chain[k].header.Base <= r.log.End() {
+			return k
+		}
+	}
+	return -1
+}
+
+// follow takes what a segment has behind the log's end. It returns where that ends, if not
+// with the file.
+func (r *recovery) follow(l link, p *replayer) (*badPlace, error) {
+	sr, file, err := r.openSegment(l.storedFile)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if l.header.Base == r.log.End() {
+		if err := r.extend(l.header.Origin); err != nil {
+			return nil, &CorruptError{File: r.folder.join(l.name), Err: err}
+		}
+	}
+	for {
+		at := sr.At()
+		f, err := sr.Next()
+		if err == io.EOF {
+			return nil, nil
+		}
+		if err == nil {
+			err = r.take(f, p)
+		}
+		if err != nil && !isDamage(err) {
+			return nil, fmt.Errorf("%s: %w", r.folder.join(l.name), err)
+		}
+		if err != nil {
+			return &badPlace{at, err}, nil
+		}
+	}
+}
+
+// take takes what a frame has behind the log's end.
+func (r *recovery) take(f rdb.Frame, p *replayer) error {
+	end := r.log.End()
+	switch {
+	case f.Kind == rdb.FrameLineage && f.Offset == end:
+		o, err := rdb.ParseOrigin(f.Body, f.Offset)
+		if err != nil {
+			return err
+		}
+		return r.extend(o)
+	case f.Kind != rdb.FrameRecords || f.Offset+int64(len(f.Body)) <= end:
+		return nil
+	}
+	body := f.Body[max(end-f.Offset, 0):]
+	if err := r.log.AppendAt(r.log.Position(), body); err != nil {
+		return err
+	}
+	if behind := max(r.from.Offset-end, 0); behind < int64(len(body)) {
+		r.report.Journal += int64(len(body)) - behind
+		return p.add(end+behind, body[behind:])
+	}
+	return nil
+}
+
+// extend goes over to another history.
+func (r *recovery) extend(o rdb.Origin) error {
+	if err := r.log.Extend(o.Lineage); err != nil {
+		return fmt.Errorf("%w: %w", rdb.ErrFormat, err)
+	}
+	r.origin = o
+	return nil
+}
+
+// end decides what it means that the journal ends here, in segment i.
+func (r *recovery) end(chain []link, i int, bad *badPlace) error {
+	end := r.log.End()
+	c := &CorruptError{File: r.folder.path, Err: errors.New("a part of the journal is missing")}
+	mark := int64(-1)
+	if end < r.from.Offset {
+		mark = r.from.Offset // no snapshot is put in its place before the journal is synced up to it
+	}
+	if i >= 0 {
+		c.File, c.Offset = r.folder.join(chain[i].name), chain[i].size
+	}
+	if bad != nil {
+		c.Offset, c.Err = bad.at, bad.err
+		m, err := r.marks(chain[i], bad.at, end, end)
+		if err != nil {
+			return err
+		}
+		mark = max(mark, m)
+		r.report.Torn += chain[i].size - bad.at
+	}
+	for _, l := range chain[i+1:] {
+		m, err := l.header.Synced, error(nil)
+		if !l.ok {
+			m, err = r.marks(l, 0, end, backlog.MaxOffset/2)
+		}
+		if err != nil {
+			return err
+		}
+		mark = max(mark, m)
+		r.report.Torn += l.size
+		r.useless = append(r.useless, l.name)
+	}
+	if mark > end {
+		c.Err = fmt.Errorf("the journal ends at offset %d, and was synced up to %d: %w", end, mark, c.Err)
+		return c
+	}
+	if i >= 0 && !r.stopped {
+		return r.syncFile(chain[i])
+	}
+	return nil
+}
+
+// marks returns the highest offset up to which frames behind the place at say that the
+// journal was synced.
+func (r *recovery) marks(l link, at, low, high int64) (int64, error) {
+	file, err := r.folder.fs.Open(r.folder.join(l.name))
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	b, err := io.ReadAll(io.NewSectionReader(file, at, max(l.size-at, 0)))
+	if err != nil {
+		return 0, err
+	}
+	return l.HighestMark(b, at, low, high), nil
+}
+
+// syncFile makes what was read durable: the process that wrote it may have ended before it
+// could, and what follows will say that it is.
+func (r *recovery) syncFile(l link) error {
+	file, err := r.folder.fs.Open(r.folder.join(l.name))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return file.Sync()
+}

@@ -1,0 +1,161 @@
+package kv
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
+)
+
+// A Fsync says when what the journal has written is synced to the disk.
+type Fsync uint8
+
+const (
+	// FsyncEverySecond syncs a second after something was written, at the latest. A process
+	// that is killed loses nothing that others have seen; a machine that loses power
+	// loses a second or so.
+	FsyncEverySecond Fsync = iota
+
+	// FsyncAlways lets a write return when it is synced. Writes that come together share a
+	// sync.
+	FsyncAlways
+
+	// FsyncNever leaves it to the operating system, but for [Store.Durable], [Store.Save] and
+	// Close.
+	FsyncNever
+)
+
+var fsyncs = [...]string{FsyncEverySecond: "everysec", FsyncAlways: "always", FsyncNever: "never"}
+
+// String returns "everysec", "always" or "never", which are Redis' words.
+func (f Fsync) String() string {
+	if int(f) < len(fsyncs) {
+		return fsyncs[f]
+	}
+	return fmt.Sprintf("Fsync(%d)", uint8(f))
+}
+
+// MarshalText returns what String returns.
+func (f Fsync) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// UnmarshalText reads what String returns, or returns an [*InvalidError].
+func (f *Fsync) UnmarshalText(text []byte) error {
+	for i, word := range fsyncs {
+		if string(text) == word {
+			*f = Fsync(i)
+			return nil
+		}
+	}
+	return &InvalidError{Field: "Fsync", Value: string(text)}
+}
+
+// A SavePoint asks for a snapshot when so much time has passed since the last one, and there
+// were so many records.
+type SavePoint struct {
+	After   time.Duration
+	Records int64
+}
+
+// DefaultSavePoints are those of a store whose Options have none, and Redis'.
+func DefaultSavePoints() []SavePoint {
+	return []SavePoint{{time.Hour, 1}, {5 * time.Minute, 100}, {time.Minute, 10_000}}
+}
+
+// Defaults and fixed bounds of a store that is kept on disk.
+const (
+	DefaultSegmentBytes = 64 << 20
+	DefaultKeepBytes    = 256 << 20
+	DefaultKeepAge      = 24 * time.Hour
+	DefaultMaxUnsynced  = 32 << 20
+	DefaultDiskTimeout  = 10 * time.Second
+
+	minSegmentBytes = 4 << 10
+	keepSnapshots   = 2 // the newest, and one to go back to if that should be damaged
+)
+
+// Durability is how [Open] keeps a store on disk. [New] ignores it.
+type Durability struct {
+	// Fsync says when the journal is synced.
+	Fsync Fsync
+
+	// SegmentBytes is the size at which the journal begins a new file. 0 means
+	// DefaultSegmentBytes. What is less than 4 KiB means that.
+	SegmentBytes int64
+
+	// KeepBytes and KeepAge bound the files of the journal that no snapshot needs any more,
+	// in bytes together, and in age: from them the log's window is filled again after
+	// a restart. 0 means DefaultKeepBytes and DefaultKeepAge. With a negative one, none is
+	// kept.
+	KeepBytes int64
+	KeepAge   time.Duration
+
+	// SavePoints say when the store saves itself. Nil means DefaultSavePoints, an empty
+	// slice never.
+	SavePoints []SavePoint
+
+	// SaveCompression compresses snapshots.
+	SaveCompression rdb.Compression
+
+	// MaxUnsynced is how many bytes of the log may wait for the disk. A writer that finds more
+	// waits, after its write, for DiskTimeout at most. 0 means DefaultMaxUnsynced. What is
+	// written meanwhile stays in memory, beyond LogBytes if need be.
+	MaxUnsynced int64
+
+	// DiskTimeout bounds how long a writer waits for the disk. 0 means DefaultDiskTimeout.
+	DiskTimeout time.Duration
+
+	// Repair lets Open go on, without what follows, when the journal is damaged where it
+	// was known to be on disk. [Store.Recovered] says what was given up. Without it Open
+	// returns [ErrCorrupt] then.
+	Repair bool
+
+	// OnSave is called from the goroutine that saves, as a snapshot gets on, some fifty times
+	// a second at most, and when it is done or has failed.
+	OnSave func(SaveProgress)
+}
+
+// A SaveProgress says how far a snapshot is.
+type SaveProgress struct {
+	Position backlog.Position // that it stands for
+	Bytes    int64            // written so far
+	Total    int64            // about how many it will be; more than Bytes if it is compressed
+	Done     bool
+	Err      error // why it failed
+}
+
+// normalize returns d with its defaults, or an *InvalidError.
+func (d Durability) normalize() (Durability, error) {
+	if int(d.Fsync) >= len(fsyncs) {
+		return d, &InvalidError{Field: "Fsync", Value: d.Fsync}
+	}
+	if d.SaveCompression < rdb.Off || d.SaveCompression > rdb.Zstd {
+		return d, &InvalidError{Field: "SaveCompression", Value: d.SaveCompression}
+	}
+	for name, n := range map[string]int64{"SegmentBytes": d.SegmentBytes, "MaxUnsynced": d.MaxUnsynced, "DiskTimeout": int64(d.DiskTimeout)} {
+		if n < 0 {
+			return d, &InvalidError{Field: name, Value: n}
+		}
+	}
+	for _, p := range d.SavePoints {
+		if p.After <= 0 || p.Records < 0 {
+			return d, &InvalidError{Field: "SavePoints", Value: p}
+		}
+	}
+	d.SegmentBytes = max(orDefault(d.SegmentBytes, DefaultSegmentBytes), minSegmentBytes)
+	d.KeepBytes, d.KeepAge = orDefault(d.KeepBytes, DefaultKeepBytes), orDefault(d.KeepAge, DefaultKeepAge)
+	d.MaxUnsynced = orDefault(d.MaxUnsynced, DefaultMaxUnsynced)
+	d.DiskTimeout = orDefault(d.DiskTimeout, DefaultDiskTimeout)
+	if d.SavePoints == nil {
+		d.SavePoints = DefaultSavePoints()
+	}
+	return d, nil
+}
+
+// orDefault returns n, or what 0 stands for.
+func orDefault[T int64 | time.Duration](n, standsFor T) T {
+	if n == 0 {
+		return standsFor
+	}
+	return n
+}

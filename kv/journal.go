@@ -1,0 +1,319 @@
+package kv
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
+)
+
+const (
+	// syncEvery is how old something written gets before it is synced, under
+	// FsyncEverySecond.
+	syncEvery = time.Second
+
+	// gatherFor is how long the journal lets records gather before it writes again, unless
+	// somebody waits for the disk: a write costs as much for one record as for hundreds.
+	// It is also what followers of a store on disk are behind the more.
+	gatherFor = time.Millisecond
+
+	// batchBytes is about how much is written at once.
+	batchBytes = 1 << 20
+
+	// retryFirst and retryMost are the pauses between attempts to write a journal that
+	// failed.
+	retryFirst = 50 * time.Millisecond
+	retryMost  = time.Second
+)
+
+// A journal writes the store's log to files. It is one more reader of the log, on a
+// goroutine of its own, run: everything that is not said to be anybody's is that
+// goroutine's.
+//
+// It holds the log back from being trimmed past what is on disk, and bounds what
+// followers are given by what is written, or synced under FsyncAlways.
+type journal struct {
+	store  *Store
+	folder *folder
+	opts   Durability
+
+	gen     uint64
+	reader  *backlog.Reader
+	file    *journalFile // nil while none can be written
+	written int64        // up to which offset of the log
+	onDisk  int64        // likewise, synced
+	origin  []byte       // as last written to file
+	frames  []byte       // room for what is written next
+	wrote   time.Time
+
+	retryAt time.Time
+	pause   time.Duration
+	wanted  bool       // a sync is, now
+	sync    *syncing   // in the background; nil if none is
+	base    *firstSave // the snapshot that this generation begins with; nil when it is there
+
+	// For others. While there is no snapshot that the generation begins with, nothing is
+	// synced, whatever is on disk.
+	seq     atomic.Uint64         // of the last file
+	held    atomic.Int64          // onDisk
+	synced  atomic.Int64          // up to which offset the store would come back
+	shared  atomic.Int64          // written, as far as it counts
+	resets  atomic.Int64          // how often the log was replaced
+	refused atomic.Pointer[error] // why the log's gate is closed
+	broken  atomic.Pointer[error] // why nothing can be written
+	records atomic.Int64          // written since Open
+
+	mu struct {
+		sync.Mutex
+		changed chan struct{} // closed when any of the above changes; nil when nobody waits
+		err     error         // of the end
+	}
+
+	requests chan struct{} // somebody wants a sync
+	captures chan *capture // from those who save
+	saving   chan struct{} // holds a token while somebody saves
+	lastSave atomic.Int64  // Unix nanoseconds
+	savedAt  atomic.Int64  // records at the last save
+
+	ctx    context.Context // ends when the journal is to end
+	cancel context.CancelFunc
+	done   chan struct{}
+	wg     sync.WaitGroup
+}
+
+// A syncing is a sync in the background.
+type syncing struct {
+	file *journalFile
+	upTo int64
+	done chan error // has room for one
+}
+
+func newJournal(s *Store, f *folder, opts Durability) *journal {
+	j := &journal{
+		store: s, folder: f, opts: opts,
+		requests: make(chan struct{}, 1), captures: make(chan *capture), saving: make(chan struct{}, 1),
+		done: make(chan struct{}),
+	}
+	j.ctx, j.cancel = context.WithCancel(context.Background())
+	return j
+}
+
+// begin starts the journal at the log's end, which is on disk up to there, in a new file.
+func (j *journal) begin() error {
+	log := j.store.log
+	end := log.End()
+	r, err := log.NewReader(end)
+	if err != nil {
+		return err
+	}
+	j.reader, j.written, j.onDisk = r, end, end
+	if j.file, err = j.create(end); err != nil {
+		return err
+	}
+	j.publish()
+	log.SetStoreGate(j.gate)
+	j.lastSave.Store(time.Now().UnixNano())
+	go j.run()
+	j.wg.Go(j.schedule)
+	return nil
+}
+
+// run is the journal's goroutine.
+func (j *journal) run() {
+	defer close(j.done)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		j.step()
+		if !j.wait(timer) {
+			break
+		}
+	}
+	err := j.finish()
+	j.reader.Close()
+	j.mu.Lock()
+	j.mu.err = err
+	j.mu.Unlock()
+	j.tell()
+}
+
+// step writes what there is, and syncs what is due.
+func (j *journal) step() {
+	if j.file == nil {
+		if time.Now().Before(j.retryAt) {
+			return
+		}
+		if err := j.reopen(); err != nil {
+			j.cope(err)
+			return
+		}
+	}
+	err := j.write()
+	if err == nil {
+		err = j.syncIfDue()
+	}
+	if err != nil {
+		j.cope(err)
+	}
+}
+
+// cope does what an error asks for: the log was replaced, or the disk fails.
+func (j *journal) cope(err error) {
+	if errors.Is(err, backlog.ErrReset) || errors.Is(err, backlog.ErrTrimmed) {
+		if err = j.reset(); err == nil {
+			return
+		}
+	}
+	j.fail(err)
+}
+
+// wait blocks until there is something to do. It returns false when the journal is to end.
+func (j *journal) wait(timer *time.Timer) bool {
+	var ready <-chan struct{}
+	var synced chan error
+	if j.file != nil {
+		ready = j.reader.Ready()
+	}
+	if j.sync != nil {
+		synced = j.sync.done
+	}
+	timer.Reset(j.untilDue())
+	select {
+	case <-ready:
+		return j.gatherSome(timer)
+	case <-timer.C:
+	case <-j.requests:
+		j.wanted = true
+	case err := <-synced:
+		j.endSync(err)
+	case <-j.base.ready():
+		j.endBase()
+	case c := <-j.captures:
+		j.capture(c)
+	case <-j.ctx.Done():
+		return false
+	}
+	return true
+}
+
+// gatherSome waits until the last write is gatherFor ago, unless there is a hurry.
+func (j *journal) gatherSome(timer *time.Timer) bool {
+	left := gatherFor - time.Since(j.wrote)
+	if j.opts.Fsync == FsyncAlways || j.wanted || left <= 0 {
+		return true
+	}
+	timer.Reset(left)
+	select {
+	case <-timer.C:
+	case <-j.requests:
+		j.wanted = true
+	case <-j.ctx.Done():
+		return false
+	}
+	return true
+}
+
+// untilDue returns how long nothing is due.
+func (j *journal) untilDue() time.Duration {
+	switch {
+	case j.file == nil:
+		return max(time.Until(j.retryAt), 0)
+	case j.opts.Fsync == FsyncEverySecond && j.sync == nil && j.written > j.onDisk:
+		return max(time.Until(j.file.unsynced.Add(syncEvery)), 0)
+	}
+	return time.Hour
+}
+
+// finish brings what the log has to the disk, and says that all of it is there.
+func (j *journal) finish() error {
+	defer j.folder.close()
+	j.wg.Wait() // those who save have noticed
+	if j.sync != nil {
+		j.endSync(<-j.sync.done)
+	}
+	err := j.finishWriting()
+	if j.file != nil {
+		if cerr := j.file.out.Close(); err == nil {
+			err = cerr
+		}
+	}
+	if err != nil {
+		return err
+	}
+	lineage, _ := j.store.log.Origin()
+	return j.folder.writeStop(rdb.Stop{Generation: j.gen, Position: backlog.Position{History: lineage.Current, Offset: j.synced.Load()}})
+}
+
+func (j *journal) finishWriting() error {
+	if j.file == nil {
+		if err := j.reopen(); err != nil {
+			return err
+		}
+	}
+	if err := j.write(); err != nil {
+		return err
+	}
+	if err := j.syncNow(); err != nil {
+		return err
+	}
+	if j.base == nil {
+		return nil
+	}
+	<-j.base.done
+	return j.endBase()
+}
+
+// close ends the journal after the last write of its store, and returns why not all of it
+// is on disk.
+func (j *journal) close() error {
+	j.cancel()
+	<-j.done
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.mu.err
+}
+
+// notice returns when the journal knows of every log that has been adopted, so that it
+// does not find out when the store has no contents any more.
+func (j *journal) notice() {
+	if c, err := j.captured(context.Background()); err == nil && c.snap != nil {
+		c.snap.Close()
+	}
+}
+
+// tell wakes all who wait for the journal.
+func (j *journal) tell() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.mu.changed != nil {
+		close(j.mu.changed)
+		j.mu.changed = nil
+	}
+}
+
+// watch returns a channel that is closed at the next change.
+func (j *journal) watch() <-chan struct{} {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.mu.changed == nil {
+		j.mu.changed = make(chan struct{})
+	}
+	return j.mu.changed
+}
+
+// ask asks for a sync.
+func (j *journal) ask() {
+	select {
+	case j.requests <- struct{}{}:
+	default:
+	}
+}
+
+// next returns the name of another file.
+func (j *journal) next(gen uint64) rdb.Segment {
+	return rdb.Segment{Generation: gen, Sequence: j.seq.Add(1)}
+}

@@ -1,0 +1,121 @@
+package kv
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/disk"
+)
+
+// openGrace is how long a store that was opened deletes no key whose deadline has passed: it
+// may be about to follow another one, and what it logs would keep it from going on where
+// it stands.
+const openGrace = time.Second
+
+// Open returns the store that is kept in the folder dir, which it creates if need be: the
+// store of [New], as it was, at the position at which it was, with its history. From now on
+// its log is written to the folder as well, as Options.Durability says. Close it: a store
+// that was closed goes on at its very position. One that was not, because the process or the
+// machine ended, is restored up to where its journal reaches; and if it was the one that
+// wrote, it begins a new history there, since it may have told others of more.
+//
+// A folder in which a store was that followed another one is opened as a follower's, which
+// deletes no keys by itself; see [Store.SetFollower], which package repl calls. Its first
+// write, if there is one, begins a new history.
+//
+// Open takes as long as it takes to load the contents. It returns an [*InvalidError] for
+// Options that make no sense, [ErrLocked], a [*CorruptError], [rdb.ErrVersion] for
+// files of a newer version, or what the file system returned.
+func Open(dir string, opts *Options) (*Store, error) { return openOn(disk.System{}, dir, opts) }
+
+func openOn(fs disk.FS, dir string, opts *Options) (*Store, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	d, err := opts.Durability.normalize()
+	if err != nil {
+		return nil, err
+	}
+	if opts.LogBytes < 0 {
+		return nil, &InvalidError{Field: "LogBytes", Value: opts.LogBytes} // a journal reads the log
+	}
+	f, err := openFolder(fs, dir)
+	if err != nil {
+		return nil, err
+	}
+	s := New(opts)
+	if err := s.open(f, d); err != nil {
+		s.journal = nil // it has not begun
+		s.Close()
+		f.close()
+		return nil, fmt.Errorf("kv: open %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+// open restores what is in the folder, and begins to write there.
+func (s *Store) open(f *folder, d Durability) error {
+	began := time.Now()
+	r := &recovery{store: s, folder: f, repair: d.Repair}
+	if err := r.run(); err != nil {
+		return err
+	}
+	s.journal = newJournal(s, f, d)
+	s.journal.gen = r.gen
+	s.journal.seq.Store(r.seq)
+	if r.fresh {
+		if err := s.journal.writeFirst(); err != nil {
+			return err
+		}
+	}
+	// The marker goes before anything can be appended.
+	if err := f.removeStop(); err != nil {
+		return err
+	}
+	if err := s.journal.begin(); err != nil {
+		return err
+	}
+	f.remove(r.useless...)
+	s.expirer.startAfter(openGrace)
+	r.report.Took = time.Since(began)
+	s.recovered = r.report
+	return nil
+}
+
+// writeFirst writes the snapshot of a store that begins, so that a folder without one is
+// never anything but empty.
+func (j *journal) writeFirst() error {
+	snap, err := j.store.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer snap.Close()
+	return j.writeSnapshot(j.ctx, snap, j.next(j.gen), func() error { return nil })
+}
+
+// Recovered says what [Open] has found.
+type Recovered struct {
+	Position backlog.Position // at which the store goes on
+	Snapshot backlog.Position // that it was loaded from
+	Journal  int64            // bytes of log behind it
+
+	// Clean says that the store was closed. Forked, that it was not, and has begun a new
+	// history.
+	Clean, Forked bool
+
+	// Torn is how many bytes of files behind the position were not taken, because a crash had
+	// left them unfinished.
+	Torn int64
+
+	// Damaged are the files that were passed by: snapshots, in whose place an older one
+	// was loaded with more of the journal. Repaired says that the journal was damaged, and
+	// what lay behind was given up, because Durability.Repair was set; the cause is in it.
+	Damaged  []string
+	Repaired error
+
+	Took time.Duration
+}
+
+// Recovered returns what Open has found; the zero value for a store of [New].
+func (s *Store) Recovered() Recovered { return s.recovered }

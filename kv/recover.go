@@ -1,0 +1,195 @@
+package kv
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/rdb"
+)
+
+// A recovery restores a store from its folder. The steps are numbered in part 9 of
+// rdb/FORMAT.md.
+type recovery struct {
+	store  *Store
+	folder *folder
+	repair bool
+
+	gen     uint64 // that the store goes on in
+	seq     uint64 // the highest of all files
+	fresh   bool   // there was nothing
+	useless []string
+	report  Recovered
+
+	stop    rdb.Stop
+	stopped bool // there is a marker
+
+	table  *table
+	log    *backlog.Log
+	origin rdb.Origin
+	from   backlog.Position // that of the snapshot
+}
+
+func (r *recovery) run() error {
+	files, err := r.folder.list()
+	if err != nil {
+		return err
+	}
+	if r.stop, r.stopped, err = r.folder.stop(); err != nil {
+		return err
+	}
+	r.useless = files.temps
+	for _, f := range append(files.snapshots, files.segments...) {
+		r.gen, r.seq = max(r.gen, f.Generation), max(r.seq, f.Sequence)
+	}
+	if len(files.snapshots) == 0 {
+		return r.begin(files)
+	}
+	gen := files.snapshots[len(files.snapshots)-1].Generation
+	snapshots, segments := r.ofGeneration(files.snapshots, gen), r.ofGeneration(files.segments, gen)
+	if gen != r.gen {
+		// A later one has no snapshot: its files are no part of anything. Its number is
+		// not used again, so that what should be left of them stays so.
+		for _, f := range files.segments {
+			if f.Generation > gen {
+				r.useless = append(r.useless, f.name)
+			}
+		}
+	}
+	r.gen = gen
+	if err := r.loadNewest(snapshots); err != nil {
+		return err
+	}
+	if err := r.replay(segments); err != nil {
+		return err
+	}
+	return r.conclude()
+}
+
+// ofGeneration returns the files of one generation. Those of others are useless.
+func (r *recovery) ofGeneration(files []storedFile, gen uint64) (of []storedFile) {
+	for _, f := range files {
+		switch {
+		case f.Generation == gen:
+			of = append(of, f)
+		case f.Generation < gen:
+			r.useless = append(r.useless, f.name)
+		}
+	}
+	return of
+}
+
+// begin is for a folder without a snapshot, which must be empty: the first thing that a
+// store writes is a snapshot.
+func (r *recovery) begin(files stored) error {
+	switch {
+	case len(files.segments) > 0:
+		return &CorruptError{File: r.folder.join(files.segments[0].name), Err: errors.New("a journal without a snapshot")}
+	case r.stopped:
+		return &CorruptError{File: r.folder.join(stopName), Err: errors.New("a marker without a snapshot")}
+	}
+	r.gen, r.fresh = 1, true
+	r.report.Position = r.store.log.Position()
+	r.report.Snapshot = r.report.Position
+	r.report.Clean = true
+	return nil
+}
+
+// loadNewest loads the newest snapshot that is good.
+func (r *recovery) loadNewest(snapshots []storedFile) error {
+	var first error
+	for i := len(snapshots) - 1; i >= 0; i-- {
+		path := r.folder.join(snapshots[i].name)
+		err := r.load(path)
+		if err == nil {
+			return nil
+		}
+		var at *rdb.ReadError
+		damaged := errors.Is(err, rdb.ErrFormat) || errors.Is(err, rdb.ErrChecksum) || errors.Is(err, ErrBlock) || errors.Is(err, ErrDigest)
+		if !damaged || errors.Is(err, rdb.ErrVersion) {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		c := &CorruptError{File: path, Err: err}
+		if errors.As(err, &at) {
+			c.Offset, c.Err = at.Offset, at.Err
+		}
+		if first == nil {
+			first = c
+		}
+		r.report.Damaged = append(r.report.Damaged, path)
+	}
+	return first
+}
+
+// load loads a snapshot into a table of its own.
+func (r *recovery) load(path string) error {
+	file, err := r.folder.fs.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	in, err := rdb.NewReader(file)
+	if err != nil {
+		return err
+	}
+	l, err := r.store.load(in.Header())
+	if err != nil {
+		return err
+	}
+	defer l.Abort()
+	for {
+		b, err := in.Next()
+		if err == io.EOF {
+			break
+		}
+		if err == nil {
+			err = l.Block(b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := l.verify(in.Footer()); err != nil {
+		return err
+	}
+	h := in.Header()
+	r.table, r.from, r.report.Snapshot = l.table, h.Position, h.Position
+	r.origin = rdb.Origin{Lineage: h.Lineage, Own: true} // unless a segment knows better
+	return nil
+}
+
+// conclude puts the state that was found into the store's hands.
+func (r *recovery) conclude() error {
+	s, end := r.store, r.log.Position()
+	if r.stopped && r.stop.Generation == r.gen {
+		clean := r.stop.Position == end
+		if !clean && r.report.Repaired == nil {
+			err := fmt.Errorf("the store was closed at %s, its files end at %s", r.stop.Position, end)
+			c := &CorruptError{File: r.folder.path, Err: err}
+			if !r.repair {
+				return c
+			}
+			r.report.Repaired = c
+		}
+		r.report.Clean = clean
+	}
+	switch {
+	case !r.origin.Own:
+		// Others write this history. As long as this store follows them, so be it.
+		r.log.ForkFirst()
+		s.following.Store(true)
+	case r.report.Clean:
+		r.log.Claim()
+	default:
+		r.log.Fork(backlog.NewHistory())
+		r.report.Forked = true
+	}
+	r.report.Position = r.log.Position()
+	s.log = r.log
+	if s.ordered {
+		r.table.setIndex(r.table.buildIndex())
+	}
+	s.table.Store(r.table)
+	return nil
+}
