@@ -190,6 +190,6 @@ func (r *recovery) conclude() error {
 	if s.ordered {
 		r.table.setIndex(r.table.buildIndex())
 	}
-	s.table.Store(r.table)
+	s.install(r.table)
 	return nil
 }
