@@ -263,8 +263,12 @@ func TestExpiryWaitsForTheGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, nil)
 		set(t, s, "k", "v", kv.TTL(time.Second))
-		s.Log().SetGate(func() error { return errors.New("no lease") })
+		asked := 0
+		s.Log().SetGate(func() error { asked++; return errors.New("no lease") })
 		time.Sleep(time.Hour)
+		if asked < 1800 || asked > 3700 {
+			t.Errorf("the gate was asked %d times in an hour, want about once a second", asked)
+		}
 		wantValue(t, s, "k", "")
 		if d := digest(t, s); d.Keys != 1 {
 			t.Errorf("%d keys are kept, want 1", d.Keys)

@@ -166,6 +166,7 @@ func TestMapOnlyForwards(t *testing.T) {
 		if l := wantLoadError(t, m, "k", nil); !errors.As(l, &invalid) {
 			t.Errorf("%v, want an InvalidError: there is no loader", l)
 		}
+		s.SetFollower(true)
 		s.Log().SetGate(func() error { return mine })
 		wantLoadError(t, m, "k", nil) // answered, and not kept there
 		answer = mine

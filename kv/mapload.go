@@ -110,7 +110,7 @@ func (m *Map[K, V]) load(ctx context.Context, key K, f *flight[V]) (v V, err err
 	if err != ErrNotFound {
 		return v, err
 	}
-	if m.opts.Forward != nil && m.store.closed() != nil {
+	if m.opts.Forward != nil && m.store.isElsewhere() {
 		v, done, err := m.forward(ctx, key, f.key)
 		if done || m.opts.Load == nil {
 			return v, err

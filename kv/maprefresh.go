@@ -5,7 +5,7 @@ import "context"
 // refresh begins to load a value anew, in the background, if this node can do so, nobody
 // else does, and there is room.
 func (m *Map[K, V]) refresh(key K, k string) {
-	if m.store.log.Closed() != nil && m.opts.Forward == nil {
+	if m.store.log.Closed() != nil && (m.opts.Forward == nil || !m.store.following.Load()) {
 		m.rest()
 		return
 	}
@@ -32,7 +32,7 @@ func (m *Map[K, V]) renew(ctx context.Context, key K, f *flight[V]) (v V, err er
 	}
 	m.counters.refreshes.Add(1)
 	if m.store.closed() != nil {
-		if m.opts.Forward != nil {
+		if m.opts.Forward != nil && m.store.following.Load() {
 			m.forward(ctx, key, f.key) // which has it refreshed there
 		}
 		if h, err = m.lookUp(f.key); err != nil {

@@ -26,3 +26,8 @@ func (s *Store) closed() error {
 		}
 	}
 }
+
+// isElsewhere reports whether another node takes the writes, which this one follows. One
+// that follows none and takes no writes either, because it lacks replicas or room on its
+// disk, would only ask itself. It may wait; no lock may be held.
+func (s *Store) isElsewhere() bool { return s.closed() != nil && s.following.Load() }
