@@ -11,20 +11,25 @@ import (
 )
 
 // benchPair returns a master and its synced replica on a network in memory.
-func benchPair(b *testing.B) (*repl.Master, *ledger) {
+func benchPair(b *testing.B, opts *repl.Options) (*repl.Master, *ledger) {
 	b.Helper()
 	net, top, below := repl.NewMemory(), newLedger(nil), newLedger(nil)
-	m := master(b, top, net, "a", nil)
-	synced(b, m, top, replica(b, below, net, "a", nil))
+	m := master(b, top, net, "a", opts)
+	synced(b, m, top, replica(b, below, net, "a", opts))
 	return m, top
 }
 
 // BenchmarkStream writes 16 MiB of records at a time and waits until the replica
 // has applied them. The ledger's own work is in the figure.
 func BenchmarkStream(b *testing.B) {
-	for _, size := range []int{100, 10_000} {
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			m, top := benchPair(b)
+	for _, c := range []struct {
+		name string
+		size int
+		opts *repl.Options
+	}{{"100", 100, nil}, {"10000", 10_000, nil}, {"100/sealed", 100, guarded(keyA)}, {"10000/sealed", 10_000, guarded(keyA)}} {
+		b.Run(c.name, func(b *testing.B) {
+			size := c.size
+			m, top := benchPair(b, c.opts)
 			value, n := strings.Repeat("x", size), (16<<20)/size
 			begin := top.Log().End()
 			top.put("key0", value)
@@ -45,7 +50,7 @@ func BenchmarkStream(b *testing.B) {
 // BenchmarkWriteToAck is one write, its way to the replica, its effect there, and
 // the way of the ack back.
 func BenchmarkWriteToAck(b *testing.B) {
-	m, top := benchPair(b)
+	m, top := benchPair(b, nil)
 	value := strings.Repeat("x", 100)
 	b.ReportAllocs()
 	for b.Loop() {

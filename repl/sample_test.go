@@ -22,6 +22,7 @@ func (t *tape) Write(p []byte) (int, error)      { return t.to.Write(p) }
 func (t *tape) SetReadDeadline(time.Time) error  { return nil }
 func (t *tape) SetWriteDeadline(time.Time) error { return nil }
 func (t *tape) Close() error                     { return nil }
+func (t *tape) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 9), Port: 9} }
 
 // player returns a reader of a link whose handshake is over.
 func player(from io.Reader) *frameReader {
