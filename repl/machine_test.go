@@ -26,6 +26,7 @@ type ledger struct {
 	onDump   func(shard int) // called before each shard is captured
 	onEntry  func()          // called before each entry is encoded
 	onCommit func()          // called before a copy is put to use
+	onApply  func()          // called before records are applied
 	dumped   int             // shards that were captured
 	blocks   int             // taken in by loaders
 	clock    int64
@@ -95,6 +96,12 @@ func (l *ledger) state() map[string]string {
 }
 
 func (l *ledger) Apply(at backlog.Position, records []byte) error {
+	l.mu.Lock()
+	hook := l.onApply
+	l.mu.Unlock()
+	if hook != nil {
+		hook()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.fail != nil {

@@ -209,6 +209,10 @@ func TestDemoteUnderWrites(t *testing.T) {
 		for w := range 4 {
 			wg.Go(func() {
 				for i := 0; ; i++ {
+					if i == 1000 {
+						t.Error("a demoted master takes writes still")
+						return
+					}
 					end, err := a.put(fmt.Sprint(w, "-", i), "v")
 					if err != nil {
 						var ro *repl.ReadOnlyError

@@ -10,6 +10,7 @@ import (
 
 	"github.com/emberkv/ember/kv"
 	"github.com/emberkv/ember/repl"
+	"github.com/emberkv/ember/repl/repltest"
 )
 
 // Replicate a store within one process: set on one node, get on another.
@@ -191,6 +192,47 @@ func TestDropFirst(t *testing.T) {
 		}
 		if before != 0 || s[1].Len() != 8 {
 			t.Errorf("%d keys when the copy began and %d after, want 0 and 8", before, s[1].Len())
+		}
+	})
+}
+
+// TestStoreServesUntilTheSwap: a store that takes a full copy over a slow link answers
+// with what it had, to the last moment, and from then on with what it has been sent.
+func TestStoreServesUntilTheSwap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := repltest.New(t, repltest.Topology[*kv.Store]{
+			Seats:   repltest.Star("a", "b"),
+			Machine: func(string) *kv.Store { return kv.New(&kv.Options{LogBytes: 4 << 10}) },
+		}, 1)
+		a, b := g.Member("a"), g.Member("b")
+		write := func(value byte) {
+			for i := range 100 {
+				if err := a.Machine().Set(fmt.Sprint("k", i), bytes.Repeat([]byte{value}, 200)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		write('1')
+		g.WaitEqual()
+		b.Kill()
+		write('2')
+		g.Network.Link("a", "b").SetBandwidth(5000)
+		b.Restart("a")
+		seen := make(map[byte]int)
+		for value := byte('1'); value == '1' || b.Node().Status().Upstream.State != repl.LinkStreaming; {
+			value = 0
+			for i := range 100 {
+				v, err := b.Machine().Get(fmt.Sprint("k", i))
+				if err != nil || value != 0 && v[0] != value {
+					t.Fatalf("key %d of 100 is %.1q, %v; the one before %q", i, v, err, value)
+				}
+				value = v[0]
+			}
+			seen[value]++
+			time.Sleep(10 * time.Millisecond)
+		}
+		if seen['1'] < 100 || seen['2'] == 0 {
+			t.Errorf("seen the old values %d times, the new ones %d times", seen['1'], seen['2'])
 		}
 	})
 }

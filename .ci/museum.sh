@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# The museum of bugs: each patch in .ci/museum puts a bug back that somebody has made in
+# software like this, and names tests that must fail of it. Shows that they do, in a copy
+# of the tree, one bug at a time. A test that passes with the bug in place tests nothing.
+#
+#	.ci/museum.sh [name...]        all of them, or those
+#
+# A patch begins with lines of what the bug is and what catches it:
+#
+#	Bug: An ack is sent before the records are applied.
+#	Caught by: ./repl TestWait|TestAck
+#
+# One that does not apply any more fails the run, too: make it anew, or take it out with
+# the code that it was about.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+patches=()
+if [ $# -gt 0 ]; then
+	for name in "$@"; do patches+=(".ci/museum/$name.patch"); done
+else
+	patches=(.ci/museum/*.patch)
+fi
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' f; do
+	[ ! -e "$f" ] || printf '%s\0' "$f"
+done | xargs -0 cp --parents -t "$scratch"
+
+# catchers prints the package and the tests of each line of a patch that names some.
+catchers() { sed -n '/^---/q; s/^Caught by: //p' "$1"; }
+
+# tests runs those of one package, as cheaply as it goes: most of the time is building.
+tests() {
+	(cd "$scratch" && go test -vet=off -ldflags=-w -timeout 120s -failfast -run "^($2)\$" "$1" 2>&1)
+}
+
+echo "without bugs:"
+for p in "${patches[@]}"; do catchers "$p"; done | sort | awk '
+	{ all[$1] = all[$1] (all[$1] ? "|" : "") $2 }
+	END { for (p in all) print p, all[p] }' | sort | while read -r package names; do
+	tests "$package" "$names" || { echo "these tests fail without any bug"; exit 1; }
+done
+
+failed=0
+for p in "${patches[@]}"; do
+	name=$(basename "$p" .patch)
+	if ! patch -s -f -p1 -F2 -d "$scratch" <"$p" >/dev/null 2>&1; then
+		printf '%-28s DOES NOT APPLY\n' "$name"
+		failed=1
+		git ls-files -z | xargs -0 cp --parents -t "$scratch" # half of it may have
+		continue
+	fi
+	while read -r package names; do
+		begun=$SECONDS
+		output=$(tests "$package" "$names") && result=MISSED || result=caught
+		if [ $result = caught ] && ! grep -q -e '^ *--- FAIL' -e '^panic: ' -e '^fatal error: ' <<<"$output"; then
+			result="BROKEN: $(tail -n 3 <<<"$output")" # it does not even compile
+		fi
+		[ "$result" = caught ] || failed=1
+		printf '%-28s %-8s %3ss  %s %s\n' "$name" "$result" $((SECONDS - begun)) "$package" "$names"
+	done < <(catchers "$p")
+	patch -s -f -R -p1 -F2 -d "$scratch" <"$p" >/dev/null
+done
+echo "${#patches[@]} bugs"
+exit $failed
