@@ -3,13 +3,14 @@ package sim_test
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/kv"
 	"github.com/emberkv/ember/repl/repltest"
 )
 
-// A ledger holds what was said and seen, and finds what does not go together. P1 to P5
+// A ledger holds what was said and seen, and finds what does not go together. P1 to P6
 // are the promises of package ember.
 //
 //   - P1, P3: sums. A store's digest belongs to its position, whoever has it; and
@@ -18,12 +19,16 @@ import (
 //   - P4: promises. What Wait said that n nodes have, one of them takes over, if the
 //     best of those who can be asked is promoted.
 //   - P5: acked. What a master has acknowledged is, when all is quiet, in what all have,
-//     or was handed out as lost by the store that had it.
+//     or was handed out as lost by the store that had it. Where writes need a replica
+//     that is near, what is lost was written within Options.MaxLag.
+//   - P6: epochs. In one epoch one member writes.
 type ledger struct {
-	strict bool // nothing but a writer changes anything
-	sums   map[backlog.Position]uint64
-	seen   map[string]backlog.Position
-	acked  map[string][]backlog.Position // by the member that said so, since the last account
+	strict   bool // nothing but a writer changes anything
+	sums     map[backlog.Position]uint64
+	seen     map[string]backlog.Position
+	acked    map[string][]ack // by the member that said so, since the last account
+	replaced bool             // somebody's store, since the last account
+	epochs   map[backlog.Epoch]string
 
 	mu struct {
 		sync.Mutex
@@ -33,6 +38,12 @@ type ledger struct {
 		masters      int // so far
 		waits        int // that were told what they wanted to hear
 	}
+}
+
+// An ack is a write that a master has acknowledged, and when.
+type ack struct {
+	pos backlog.Position
+	at  time.Duration
 }
 
 // A promise is what Wait has returned.
@@ -50,7 +61,8 @@ type lost struct {
 func (l *ledger) init(strict bool) {
 	l.strict = strict
 	l.sums, l.seen = make(map[backlog.Position]uint64), make(map[string]backlog.Position)
-	l.acked, l.mu.lost = make(map[string][]backlog.Position), make(map[string][]lost)
+	l.acked, l.mu.lost = make(map[string][]ack), make(map[string][]lost)
+	l.epochs = make(map[backlog.Epoch]string)
 }
 
 // report takes down that a store has lost a tail.
@@ -65,8 +77,13 @@ func (l *ledger) report(name string, tail kv.LostTail) {
 }
 
 // wrote takes down that a member has acknowledged a write.
-func (l *ledger) wrote(t *testing.T, m *repltest.Member[*kv.Store]) {
-	l.acked[m.Name()] = append(l.acked[m.Name()], l.mark(t, m))
+func (l *ledger) wrote(w *world, m *repltest.Member[*kv.Store]) {
+	l.acked[m.Name()] = append(l.acked[m.Name()], ack{l.mark(w.t, m), w.elapsed()})
+	epoch := m.Machine().Log().Lineage().Epoch
+	if who, known := l.epochs[epoch]; known && !epoch.IsZero() && who != m.Name() {
+		w.t.Fatalf("P6: %s writes in epoch %s, as %s did\n%s", m.Name(), epoch, who, w.group)
+	}
+	l.epochs[epoch] = m.Name()
 }
 
 // mark takes down where a writer's store is, and what it has there.
@@ -151,6 +168,7 @@ func (l *ledger) replace(name string) {
 		l.mu.promises[i].have--
 	}
 	delete(l.seen, name)
+	l.replaced = true
 	delete(l.acked, name) // it can be handed out by nobody; P5 says so
 }
 
@@ -175,17 +193,26 @@ func (l *ledger) account(w *world) {
 	defer l.mu.Unlock()
 	now := w.member(w.master).Machine()
 	for name, acked := range l.acked {
-		for _, pos := range acked {
-			if covers(now, pos) {
+		first, last := time.Duration(0), time.Duration(0)
+		for _, a := range acked {
+			if covers(now, a.pos) {
 				continue
 			}
 			w.tally.lost++
-			if !reported(l.mu.lost[name], pos) {
+			if last = a.at; first == 0 {
+				first = a.at
+			}
+			if !reported(l.mu.lost[name], a.pos) {
 				w.t.Fatalf("P5: %s has acknowledged %s, nobody has it, and it was not told of: %v\n%s",
-					name, pos, l.mu.lost[name], w.group)
+					name, a.pos, l.mu.lost[name], w.group)
 			}
 		}
+		if w.near && !l.replaced && last-first > maxLag {
+			w.t.Fatalf("P5: the writes of %v on %s are lost, though a replica had to be within %v\n%s",
+				last-first, name, maxLag, w.group)
+		}
 	}
+	l.replaced = false
 	clear(l.acked)
 	clear(l.mu.lost)
 }

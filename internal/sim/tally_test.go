@@ -13,6 +13,7 @@ import (
 // nothing.
 type tally struct {
 	writes          int // acknowledged
+	refused         int // writes, while too few replicas were near
 	looks           int // at all nodes
 	faults          int
 	kinds           map[string]int
@@ -92,6 +93,6 @@ func (c *tally) check(t *testing.T, waits int, lasted time.Duration) {
 }
 
 func (c *tally) String() string {
-	return fmt.Sprintf("%d writes, %d lost and told of, %d full copies, %d partial resyncs, healed %d times in %v at most; %d faults %v; %d changes of role %v",
-		c.writes, c.lost, c.fulls.Load(), c.partials.Load(), c.settled, c.slowest, c.faults, c.kinds, c.changes(), c.roles)
+	return fmt.Sprintf("%d writes, %d refused, %d lost and told of, %d full copies, %d partial resyncs, healed %d times in %v at most; %d faults %v; %d changes of role %v",
+		c.writes, c.refused, c.lost, c.fulls.Load(), c.partials.Load(), c.settled, c.slowest, c.faults, c.kinds, c.changes(), c.roles)
 }

@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -27,6 +28,8 @@ type world struct {
 	ttls   bool   // some keys have deadlines
 	calm   bool   // no fault has happened in this episode so far
 	window int64  // bytes of each store's log
+	near   bool   // a write needs a replica that is near
+	guard  []repl.Secret
 
 	ledger ledger
 	tally  tally
@@ -35,6 +38,7 @@ type world struct {
 const (
 	someKeys  = 300
 	heartbeat = 2 * time.Second
+	maxLag    = 10 * time.Second
 	waitLimit = 2 * time.Second // of the writers who wait for replicas
 )
 
@@ -46,14 +50,22 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w.ttls = rng.IntN(2) == 0
 	w.ledger.init(!w.ttls)
 	compression := rdb.Compression(rng.IntN(3))
+	w.near = rng.IntN(4) == 0
+	if rng.IntN(4) == 0 {
+		w.guard = []repl.Secret{repl.NewSecret()}
+	}
 	w.group = repltest.New(t, repltest.Topology[*kv.Store]{
 		Seats:   repltest.Tree(1+rng.IntN(len(w.names)-1), w.names...),
 		Machine: w.store,
 		Options: func(string) *repl.Options {
-			return &repl.Options{Compression: compression, Liveness: repl.Liveness{Heartbeat: heartbeat}, Events: repl.Events{
-				FullSync:    func(s repl.FullSync) { w.tally.sync(s.Peer, &w.tally.fulls) },
-				PartialSync: func(s repl.PartialSync) { w.tally.sync(s.Peer, &w.tally.partials) },
-			}}
+			o := &repl.Options{Compression: compression}
+			o.Secrets, o.Heartbeat = w.guard, heartbeat
+			o.Events.FullSync = func(s repl.FullSync) { w.tally.sync(s.Peer, &w.tally.fulls) }
+			o.Events.PartialSync = func(s repl.PartialSync) { w.tally.sync(s.Peer, &w.tally.partials) }
+			if w.near {
+				o.MinReplicas, o.MaxLag = 1, maxLag
+			}
+			return o
 		},
 		State: func(s *kv.Store) any {
 			d, err := s.Digest()
@@ -124,8 +136,12 @@ func (w *world) sleep(d time.Duration) {
 
 // write lets the writers write for a while.
 func (w *world) write(d time.Duration) {
+	pause := 560 * time.Millisecond
+	if w.near { // then some are refused
+		pause = 300 * time.Millisecond
+	}
 	for end := w.elapsed() + d; w.elapsed() < end; {
-		w.sleep(w.between(20*time.Millisecond, 560*time.Millisecond))
+		w.sleep(w.between(20*time.Millisecond, pause))
 		w.writeOn(w.master)
 		if w.aside != "" && w.rng.IntN(3) == 0 {
 			w.writeOn(w.aside)
@@ -140,11 +156,20 @@ func (w *world) write(d time.Duration) {
 // acknowledged. Now and then somebody waits for replicas.
 func (w *world) writeOn(name string) {
 	m := w.member(name)
-	if err := w.change(m.Machine()); err != nil {
+	switch err := w.change(m.Machine()); {
+	case err == nil:
+	case errors.Is(err, repl.ErrNotEnoughReplicas) && w.near:
+		w.tally.refused++
+		return
+	case errors.Is(err, repl.ErrReadOnly) && name == w.aside:
+		w.say("%s has heard that there is another master", name)
+		w.aside = ""
+		return
+	default:
 		w.t.Fatalf("write on %s: %v\n%s", name, err, w.group)
 	}
 	w.tally.writes++
-	w.ledger.wrote(w.t, m)
+	w.ledger.wrote(w, m)
 	if name == w.master && w.rng.IntN(8) == 0 {
 		w.wait(m)
 	}
