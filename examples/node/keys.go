@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,12 +14,11 @@ const keysPath = "/keys/"
 
 // Bounds of what a request may ask for.
 const (
-	maxValueBytes = 32 << 20 // a body is held whole before it is set
-	defaultLimit  = 1000     // of keys that are listed
-	maxLimit      = 100_000
-	maxListBytes  = 16 << 20 // of listed keys, escaped; the list is held whole before it is sent
-	minTTL        = time.Millisecond
-	maxTTL        = 100 * 365 * 24 * time.Hour
+	defaultLimit = 1000 // of keys that are listed
+	maxLimit     = 100_000
+	maxListBytes = 16 << 20 // of listed keys, escaped; the list is held whole before it is sent
+	minTTL       = time.Millisecond
+	maxTTL       = 100 * 365 * 24 * time.Hour
 )
 
 // keyOf returns the key that a request's path names.
@@ -67,24 +64,12 @@ func (s *server) put(r *http.Request) (answer, error) {
 		}
 		opts = append(opts, kv.TTL(ttl))
 	}
-	value, err := body(r)
+	value, release, err := s.bodies.take(r)
+	defer release()
 	if err != nil {
 		return answer{}, err
 	}
 	return done, s.store.Set(key, value, opts...)
-}
-
-// body reads what comes with a request, up to maxValueBytes. What does not come whole
-// is not taken.
-func body(r *http.Request) ([]byte, error) {
-	if r.ContentLength > maxValueBytes {
-		return nil, &http.MaxBytesError{Limit: maxValueBytes}
-	}
-	value, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxValueBytes))
-	if tooLarge := (*http.MaxBytesError)(nil); err != nil && !errors.As(err, &tooLarge) {
-		return nil, refuse(http.StatusBadRequest, "body: %v", err)
-	}
-	return value, err
 }
 
 func (s *server) delete(r *http.Request) (answer, error) {

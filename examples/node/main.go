@@ -48,8 +48,8 @@
 // An error is a status and a line of text: 400 for what makes no sense, or asks for a list
 // of more than 16 MiB, 403 for a write on a replica, and for one that a page of another
 // site has made a browser send, 409 for a position or a call that does not fit what this
-// node is now, 413 and 414 for what is too large to take, 503 when the node is closing,
-// and 504 for a position that does not come within 5 seconds. A path that is not well
+// node is now, 413 and 414 for what is too large to take, 503 when the node is closing
+// or all requests together hold 128 MiB of bodies, and 504 for a position that does not come within 5 seconds. A path that is not well
 // escaped never gets here: package net/http answers it with a 400 of its own.
 //
 // There is no authentication and no encryption. Keep it on loopback, or in a network of
@@ -61,7 +61,7 @@
 // # Reading order
 //
 // flags.go; node.go is how a service embeds Ember, events.go what it says of its links;
-// server.go, keys.go and group.go are the API, answer.go is what an error becomes.
+// server.go, keys.go, bodies.go and group.go are the API, answer.go is what an error becomes.
 package main
 
 import (

@@ -20,12 +20,13 @@ const positionHeader = "Ember-Position"
 // positionTimeout is how long a GET waits for the position that it was sent.
 const positionTimeout = 5 * time.Second
 
-// A server is the HTTP API. It keeps nothing of its own.
+// A server is the HTTP API. It keeps nothing of its own but the count of what requests hold.
 type server struct {
 	store  *kv.Store
 	node   *repl.Node
 	routes map[string]methods
 	sites  http.CrossOriginProtection
+	bodies bodies
 }
 
 // methods are what can be done with a path.
