@@ -29,6 +29,7 @@ type config struct {
 	allowEmpty   bool
 	allowForeign bool
 	compress     rdb.Compression
+	secrets      fileList
 }
 
 // parseFlags reads the arguments. It returns flag.ErrHelp when the help was asked for,
@@ -46,6 +47,7 @@ func parseFlags(args []string, help io.Writer) (config, error) {
 	f.TextVar(&c.compress, "compress", rdb.None, "`algorithm` for links, if the other end agrees: s2, zstd or none; off refuses what others want, too")
 	f.BoolVar(&c.allowEmpty, "allow-empty", false, "let an upstream that came back empty wipe this node")
 	f.BoolVar(&c.allowForeign, "allow-foreign", false, "let an upstream of another history replace this node's data")
+	f.Var(&c.secrets, "secret", "`file` with secrets of the group, one a line, the newest first; may be repeated; read again at SIGHUP")
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(help, "usage: node [flags]")
 		f.SetOutput(help)

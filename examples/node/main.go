@@ -52,15 +52,26 @@
 // or all requests together hold 128 MiB of bodies, and 504 for a position that does not come within 5 seconds. A path that is not well
 // escaped never gets here: package net/http answers it with a 400 of its own.
 //
-// There is no authentication and no encryption. Keep it on loopback, or in a network of
-// friends.
+// # Who may connect
+//
+// With -secret FILE a node has links only to nodes that know one of the secrets in the file, one a
+// line, and the links are encrypted; without, to whoever can connect. They are in a file and
+// not among the flags because everybody on a machine can read those. SIGHUP reads it again,
+// and no link ends: a group changes its secret by a file with the new one and the old one on every
+// node, a SIGHUP to each, and then the same with the new one alone.
+//
+//	openssl rand -hex 32 >secret
+//	go run ./examples/node -name a -secret secret
+//
+// The HTTP API has no authentication and no encryption. Keep it on loopback, or in a network
+// of friends.
 //
 // SIGTERM and SIGINT let a master's replicas have what they lack, close everything and
 // exit with 0. Wrong flags exit with 2, an address that cannot be had with 1.
 //
 // # Reading order
 //
-// flags.go; node.go is how a service embeds Ember, events.go what it says of its links;
+// flags.go, secrets.go; node.go is how a service embeds Ember, events.go what it says of its links;
 // server.go, keys.go, bodies.go and group.go are the API, answer.go is what an error becomes.
 package main
 

@@ -34,6 +34,7 @@ type node struct {
 	replListener net.Listener
 	httpListener net.Listener
 	httpServer   *http.Server
+	secrets      fileList
 	cancel       context.CancelFunc // ends requests that wait
 }
 
@@ -54,6 +55,11 @@ func (n *node) open(ctx context.Context, c config) (err error) {
 			return fmt.Errorf("-follow: %w", err)
 		}
 	}
+	n.secrets = c.secrets
+	secrets, err := n.secrets.read()
+	if err != nil {
+		return fmt.Errorf("-secret: %w", err)
+	}
 	if n.httpListener, err = net.Listen("tcp", c.httpAddr); err != nil {
 		return fmt.Errorf("-http: %w", err)
 	}
@@ -70,6 +76,7 @@ func (n *node) open(ctx context.Context, c config) (err error) {
 		Events:      events(n.log),
 		Liveness:    repl.Liveness{Heartbeat: c.heartbeat},
 		Compression: c.compress,
+		Security:    repl.Security{Secrets: secrets},
 		Copying:     repl.Copying{AllowEmpty: c.allowEmpty, AllowForeign: c.allowForeign},
 	})
 	if err != nil {
@@ -140,6 +147,11 @@ func (n *node) serve(ctx context.Context) error {
 	wg.Go(func() { failed <- n.httpServer.Serve(n.httpListener) })
 	wg.Go(func() { failed <- n.repl.Serve(n.replListener) })
 	wg.Go(func() { failed <- n.repl.Run(ctx) }) // follows as long as this node is a replica
+	rereading, stop := context.WithCancel(ctx)
+	defer stop()
+	if len(n.secrets) > 0 { // else a SIGHUP ends the process, as it ends others
+		wg.Go(func() { n.rereadSecrets(rereading, n.secrets) })
+	}
 	var err error
 	select {
 	case <-ctx.Done():
@@ -148,6 +160,7 @@ func (n *node) serve(ctx context.Context) error {
 			err = nil // that was Run
 		}
 	}
+	stop()
 	n.close()
 	wg.Wait()
 	return err
