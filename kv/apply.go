@@ -37,12 +37,16 @@ func (s *Store) Apply(at backlog.Position, records []byte) error {
 	case at != here:
 		return fmt.Errorf("%w: records at %s, log ends at %s", backlog.ErrPosition, at, here)
 	}
+	apply := t.applyAll
+	if s.local != nil {
+		apply = s.beneath(t, apply)
+	}
 	begun := false
 	ops, err := carryOut(s.apply.ops, at.Offset, records, t.seed, func() error {
 		s.applying.Store(at.Offset)
 		begun = true
 		return s.log.AppendAt(at, records)
-	}, t.applyAll)
+	}, apply)
 	s.apply.ops = ops
 	if err != nil && begun && s.log.End() != at.Offset {
 		// The log has more than the table. What was logged last is never waited

@@ -20,6 +20,11 @@ func (s *Store) Add(key string, delta int64) (int64, error) {
 	if err := checkKey(key); err != nil {
 		return 0, err
 	}
+	if s.takesLocally() {
+		if sum, taken, err := s.addLocally(key, delta); taken {
+			return sum, err
+		}
+	}
 	sum, end, err := s.add(key, delta)
 	for try := 0; s.again(&err, try); try++ {
 		sum, end, err = s.add(key, delta)

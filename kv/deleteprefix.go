@@ -12,13 +12,16 @@ import (
 // DeletePrefix removes all keys that begin with prefix, at once and as one record, and
 // returns how many they were. It removes at most [Options.MaxTxKeys], and returns
 // [ErrTooLarge] when there are more, or when their names take more than a record holds;
-// then none was removed. It also returns [ErrClosed] and the errors of the log's gate
+// then none was removed. It also returns [ErrNotLocal], [ErrClosed] and the errors of the log's gate
 // and settler.
 //
 // With [Options.Ordered] writers wait while it finds the keys and removes them, a
 // microsecond or two for each. Without, it looks at all keys before; then writers wait while
 // it looks again at those shards, one in 128, in which others have written meanwhile.
 func (s *Store) DeletePrefix(prefix string) (int, error) {
+	if s.takesLocally() {
+		return 0, ErrNotLocal
+	}
 	if err := s.unchanged(nil); err != nil {
 		return 0, err
 	}

@@ -143,6 +143,33 @@
 // memory frees some four times as much, until the bound is reached. While a full copy is
 // being loaded there are two states, each of which may have MaxBytes.
 //
+// # Local writes
+//
+// A store that follows another takes no writes. With [Options.WritableReplica] it takes its
+// own, as Redis' writable replicas do: for results that are computed from what is
+// replicated, say, and that only this node needs. They lie over what is replicated, beside
+// the log:
+//
+//   - Every way to read shows them: Get, Append, Has, TTL, Len, Min, Max, All, Range,
+//     Prefix, Backward, View, Update and those of a [Map]. A loop shows those of when it
+//     began.
+//   - Position, Wait, Digest, Snapshot, Dump, Watch and the store's own followers know
+//     nothing of them. [Stats] has their number and what they take.
+//   - The last write wins. A record of the key that comes with the log, of whatever kind, an
+//     expiry too, ends what was written to it here; so does a DeletePrefix for all keys with
+//     the prefix, and a Clear for all.
+//   - Deadlines end a key here. What it lay over does not come back.
+//   - All end with the next full copy, and with the process.
+//   - When the store is promoted they become ordinary writes, at once, before any other: what
+//     could be read here stays, and all who follow get it. (Redis keeps them, too, but its
+//     other replicas do not get to know of them.)
+//
+// [Store.Clear] and [Store.DeletePrefix] are none of them ([ErrNotLocal]), and what a Map
+// has loaded is not kept. [Options.MaxLocalBytes] bounds what they take.
+//
+// While there are local writes a Get looks at them first, in a tree under a lock for
+// readers, which takes some hundred nanoseconds; while there are none, nothing.
+//
 // # Order
 //
 // With [Options.Ordered] a store keeps its keys in the order of their bytes as well:
@@ -220,6 +247,7 @@
 //
 //   - cuts.mu, and then a cut's own
 //   - Store.apply, held while logged records are ahead of the table
+//   - locals.mu
 //   - expirer.batch
 //   - the locks of a table's shards, several in index order; one shard of a table that
 //     is being loaded
@@ -229,7 +257,7 @@
 //   - expirer.mu, waiters.mu, watching.mu, hub.mu, Snapshot.mu, flights.mu, enders.mu, under
 //     which no other is taken
 //
-// Reads take none of them, but for those of a transaction, which take one shard's at a
+// Reads take none of them, but for locals.mu while there are local writes, for those of a transaction, which take one shard's at a
 // time, and iterations by the index, which take that for a chunk of keys. The functions of
 // transactions, the bodies of loops, codecs and loaders run without any.
 //
@@ -245,6 +273,7 @@
 //     index.go
 //   - the store: options.go, errors.go, store.go, get.go, stale.go, set.go, write.go, pause.go, drop.go, counter.go,
 //     rename.go, deleteprefix.go, iterate.go, range.go, keyrange.go, scan.go, warm.go
+//   - local writes: local.go, localread.go, localwrite.go
 //   - transactions: tx.go, reads.go, txread.go, txwrite.go, txcut.go,
 //     txiterate.go, commit.go
 //   - the log: record.go, parts.go, apply.go, wait.go, digest.go, clock.go, expire.go

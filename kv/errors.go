@@ -75,6 +75,11 @@ var (
 	// It passes; ask another node, or the master, meanwhile. See [Store.SetStale].
 	ErrStale = errors.New("kv: STALE: data may be older than allowed")
 
+	// ErrNotLocal is returned by [Store.Clear] and [Store.DeletePrefix] on a replica that
+	// takes local writes (Options.WritableReplica): those would have to hide any number of
+	// keys that are replicated. Delete them one by one.
+	ErrNotLocal = errors.New("kv: not among the writes that a replica takes")
+
 	// ErrRecord is returned by [Store.Apply], and by a loader, inside a
 	// [*RecordError], for bytes that are no record of this package.
 	ErrRecord = errors.New("kv: malformed record")

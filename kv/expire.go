@@ -266,8 +266,16 @@ func (x *expirer) close() {
 // that follows deletes no key by itself, and takes its clock from SetClock. When
 // it returns, no expiry is under way that would not have been begun now.
 //
-// It neither opens nor closes the store for writes; that is the log's gate.
+// It neither opens nor closes the store for writes; that is the log's gate. But under
+// [Options.WritableReplica] a store that follows takes local writes, and one that ceases to
+// makes them ordinary ones.
 func (s *Store) SetFollower(following bool) {
+	if s.local != nil {
+		if !following {
+			s.publishLocals()
+		}
+		s.local.taking.Store(following)
+	}
 	s.following.Store(following)
 	if following {
 		s.expirer.pause()

@@ -38,11 +38,10 @@ func (s *Store) Has(key string) (bool, error) {
 // TTL returns how long a key has left, to the millisecond, or [NoTTL] if it has
 // no deadline. It returns [ErrNotFound], [ErrStale] or [ErrClosed].
 func (s *Store) TTL(key string) (time.Duration, error) {
-	t, err := s.readable()
+	e, ok, err := s.lookUp(key)
 	if err != nil {
 		return 0, err
 	}
-	e, ok := t.find(key)
 	if !ok {
 		return 0, ErrNotFound
 	}
@@ -59,10 +58,7 @@ func (s *Store) TTL(key string) (time.Duration, error) {
 func (s *Store) get(key string) (entry, error) {
 	t := s.reads.Load()
 	if t == nil {
-		var err error
-		if t, err = s.readable(); err != nil {
-			return entry{}, err
-		}
+		return s.getSlowly(key)
 	}
 	h := hash.String(t.seed, key)
 	sh := t.shard(h)

@@ -14,14 +14,19 @@ import "iter"
 // Close there is nothing to see, nor while reads are refused ([ErrStale]).
 func (s *Store) All() iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
-		t, err := s.readable()
-		if err != nil {
+		s.localView().over(s.clock.reached, s.all)(yield)
+	}
+}
+
+// all is All without the local writes.
+func (s *Store) all(yield func(string, []byte) bool) {
+	t, err := s.readable()
+	if err != nil {
+		return
+	}
+	for i := range t.shards {
+		if s.stale.Load() || !s.visit(&t.shards[i], yield) {
 			return
-		}
-		for i := range t.shards {
-			if s.stale.Load() || !s.visit(&t.shards[i], yield) {
-				return
-			}
 		}
 	}
 }

@@ -313,6 +313,10 @@ func (l *loader) end(err error) error {
 func (s *Store) exchange(t *table, adopt func() error) error {
 	s.apply.Lock()
 	defer s.apply.Unlock()
+	if s.local != nil {
+		s.local.mu.Lock()
+		defer s.local.mu.Unlock()
+	}
 	old := s.lockAll()
 	if old == nil {
 		return ErrClosed
@@ -325,6 +329,9 @@ func (s *Store) exchange(t *table, adopt func() error) error {
 	}
 	s.applying.Store(idle) // before the table: see visible
 	s.install(t)
+	if s.local != nil {
+		s.setLocked(nil) // local writes end with the contents that they were over
+	}
 	s.apply.failed = nil
 	old.unlock()
 	s.expirer.restart()

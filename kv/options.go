@@ -53,6 +53,17 @@ type Options struct {
 	// Durability is how [Open] keeps the store on disk.
 	Durability
 
+	// WritableReplica lets a store that follows another take writes, which go nowhere: not
+	// into the log, nor to the store's own followers. The package's documentation says
+	// what becomes of them. It costs nothing while it is off, or the store takes writes of
+	// the other kind.
+	WritableReplica bool
+
+	// MaxLocalBytes bounds the writes that WritableReplica lets in: keys, values and 128
+	// bytes for each. One that would pass it returns [ErrFull]. 0 and negative mean
+	// [DefaultMaxLocalBytes]. It is no part of MaxBytes.
+	MaxLocalBytes int64
+
 	// OnLostTail is called when the store, as a follower, is about to take over a
 	// state without changes that it had logged: once the state is complete and
 	// verified, or, with DropFirst of package repl, before the old one is dropped. It

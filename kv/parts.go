@@ -101,6 +101,13 @@ func cutString(b []byte) (s, rest []byte, ok bool) {
 	return b[:n], b[n:], true
 }
 
+// prefix returns the prefix of a removal of all keys with it.
+func (op *operation) prefix() string {
+	payload, _, _ := backlog.CutRecord(op.record)
+	prefix, _, _ := cutString(payload[1:])
+	return string(prefix)
+}
+
 // prefixKeys returns an iterator over the keys that a removal of a prefix names, which
 // was decoded without error. Each key is valid until the next one.
 func (op *operation) prefixKeys() iter.Seq[[]byte] {

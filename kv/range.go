@@ -39,7 +39,13 @@ func (s *Store) Max() (key string, value []byte, err error) { return s.end(true)
 
 func (s *Store) iterate(r keyRange) iter.Seq2[string, []byte] {
 	if s.ordered {
-		return func(yield func(string, []byte) bool) { s.scan(r, yield) }
+		return func(yield func(string, []byte) bool) {
+			if v := s.localView(); v != nil {
+				v.merge(r, s.clock.reached, func(y func(string, []byte) bool) { s.scan(r, y) })(yield)
+				return
+			}
+			s.scan(r, yield)
+		}
 	}
 	return func(yield func(string, []byte) bool) {
 		for _, key := range r.sorted(s.All()) {
@@ -53,10 +59,10 @@ func (s *Store) iterate(r keyRange) iter.Seq2[string, []byte] {
 func (s *Store) end(backward bool) (key string, value []byte, err error) {
 	if s.ordered {
 		err = ErrNotFound
-		s.scan(keyRange{backward: backward}, func(k string, v []byte) bool {
+		for k, v := range s.iterate(keyRange{backward: backward}) {
 			key, value, err = k, v, nil
-			return false
-		})
+			break
+		}
 	} else {
 		key, value, err = extremeOf(s.All(), backward)
 	}

@@ -20,6 +20,11 @@ func (s *Store) transfer(key, to string, remove bool) error {
 	if err := checkKey(to); err != nil {
 		return err
 	}
+	if s.takesLocally() {
+		if taken, err := s.transferLocally(key, to, remove); taken {
+			return err
+		}
+	}
 	deadline, end, err := s.transferKey(key, to, remove)
 	for try := 0; isShort(err) || resumed(err); try++ {
 		if isShort(err) {

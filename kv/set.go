@@ -30,6 +30,11 @@ func (s *Store) Set(key string, value []byte, opts ...SetOption) error {
 	if err != nil {
 		return err
 	}
+	if s.takesLocally() {
+		if taken, err := s.setLocally(key, value, deadline, c); taken {
+			return err
+		}
+	}
 	end, err := s.set(key, value, deadline, c)
 	for try := 0; s.again(&err, try); try++ {
 		end, err = s.set(key, value, deadline, c)

@@ -39,7 +39,7 @@ func (s *Store) readable() (*table, error) {
 // routeLocked chooses the way of those who read single keys: straight to the table, if
 // nothing is in the way. So they look at one pointer and nothing else.
 func (s *Store) routeLocked() {
-	if s.stale.Load() {
+	if s.stale.Load() || s.local != nil && s.local.view.Load() != nil {
 		s.reads.Store(nil)
 		return
 	}

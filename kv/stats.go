@@ -11,7 +11,7 @@ import (
 // [New]. Sizes are bytes of memory as they were allocated. What callers hold is not
 // counted: values that were read, and iterations.
 type Stats struct {
-	Keys int64 `json:"keys"` // as Store.Len counts them
+	Keys int64 `json:"keys"` // as Store.ReplicatedLen counts them
 
 	Bytes    int64 `json:"bytes"`     // all of the parts below
 	MaxBytes int64 `json:"max_bytes"` // Options.MaxBytes, 0 for no bound
@@ -23,6 +23,11 @@ type Stats struct {
 	DeadlineBytes int64 `json:"deadline_bytes"` // the order of the deadlines; an estimate
 	RetainedBytes int64 `json:"retained_bytes"` // what open snapshots alone still need
 	LogBytes      int64 `json:"log_bytes"`      // the log's window
+
+	// LocalKeys are the keys that local writes have set or removed (see
+	// Options.WritableReplica), and LocalBytes what those take. They are not in Bytes.
+	LocalKeys  int64 `json:"local_keys"`
+	LocalBytes int64 `json:"local_bytes"`
 
 	// Evictions and Expiries count the keys that this store has removed, not those
 	// that it was told by another to remove.
@@ -44,6 +49,9 @@ func (s *Store) Stats() Stats {
 		Expiries:  s.counts.expiries.Load(),
 	}
 	st.Hits, st.Misses = s.counts.lookups.sum()
+	if v := s.localView(); v != nil {
+		st.LocalKeys, st.LocalBytes = int64(v.tree.Len()), v.bytes
+	}
 	t := s.lockAll()
 	if t == nil {
 		return st

@@ -29,7 +29,8 @@ type Store struct {
 	table   atomic.Pointer[table] // nil when closed
 	reads   atomic.Pointer[table] // the same for reads of single keys; nil sends them by readable
 	stale   atomic.Bool           // see SetStale
-	routing sync.Mutex            // while any of these three changes
+	local   *locals               // nil unless Options.WritableReplica
+	routing sync.Mutex            // while any of these changes
 
 	maxRetries, maxTxKeys int
 	maxBytes              int64
@@ -82,6 +83,7 @@ func New(opts *Options) *Store {
 		s.counts.lookups.stripes = new([lookupStripes]lookupStripe)
 	}
 	s.log = backlog.NewLog(&s.opts)
+	s.local = newLocals(opts)
 	s.install(s.emptyTable())
 	s.applying.Store(idle)
 	s.expirer.init(s)
@@ -109,9 +111,21 @@ func (s *Store) Position() backlog.Position { return s.log.Position() }
 
 // Len returns the number of keys. It does not count those whose deadline has
 // passed, whether or not they have been deleted already. It counts shard after
-// shard: writes that happen meanwhile may or may not be in it. After Close it
-// returns 0.
+// shard: writes that happen meanwhile may or may not be in it; where there are local
+// writes, it looks at each of them. After Close it returns 0.
 func (s *Store) Len() int {
+	n := s.ReplicatedLen()
+	if v := s.localView(); v != nil {
+		if t := s.table.Load(); t != nil {
+			n += s.localLen(t, v)
+		}
+	}
+	return n
+}
+
+// ReplicatedLen is [Store.Len] without local writes: what the next full copy of another
+// state would take away for good. Package repl asks for it.
+func (s *Store) ReplicatedLen() int {
 	t := s.table.Load()
 	if t == nil {
 		return 0

@@ -38,6 +38,7 @@ type Tx struct {
 
 	// Of one attempt.
 	table     *table
+	local     *localView
 	err       error // what every call returns
 	unwinding bool  // an iteration ends the function
 	seen      reads
@@ -66,7 +67,7 @@ func (s *Store) Update(fn func(*Tx) error) error {
 	if fn == nil {
 		return &InvalidError{Field: "function", Value: nil}
 	}
-	if err := s.unchanged(nil); err != nil {
+	if err := s.unchanged(nil); err != nil && !s.takesLocally() {
 		return err
 	}
 	first := new(struct { // one allocation for what most of them need
@@ -86,6 +87,8 @@ func (s *Store) Update(fn func(*Tx) error) error {
 			return fmt.Errorf("%w, %d times", ErrConflict, retries+1)
 		case err != nil:
 			return err
+		case end == localEnd:
+			return nil
 		case end == 0:
 			return s.unchanged(nil)
 		}
@@ -131,6 +134,7 @@ func (s *Store) View(fn func(*Tx) error) error {
 func (tx *Tx) begin() (err error) {
 	tx.closeCut()
 	tx.err, tx.unwinding, tx.moment = nil, false, 0
+	tx.local = tx.store.localView() // first; see lookUp
 	tx.table, err = tx.store.readable()
 	tx.seen.reset()
 	clear(tx.writes)
@@ -150,6 +154,14 @@ func (tx *Tx) attempt(fn func(*Tx) error) (end int64, err error) {
 	if err != nil || tx.err != nil {
 		return 0, err
 	}
+	if tx.store.takesLocally() {
+		if taken, err := tx.commitLocally(); taken {
+			if err == ErrConflict {
+				tx.err = err
+			}
+			return localEnd, err
+		}
+	}
 	end, err = tx.commit()
 	for try := 0; isShort(err) || resumed(err); try++ {
 		if isShort(err) {
@@ -164,6 +176,9 @@ func (tx *Tx) attempt(fn func(*Tx) error) (end int64, err error) {
 	}
 	return end, err
 }
+
+// localEnd is the end, in place of the log's, of what was not logged.
+const localEnd = -1
 
 // unwound is what an iteration panics with that has no other way to say ErrConflict.
 type unwound struct{ tx *Tx }

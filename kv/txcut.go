@@ -26,7 +26,7 @@ func (tx *Tx) takeCut() error {
 	if err != nil {
 		return tx.fail(err)
 	}
-	if n.now < tx.moment || !tx.seen.standIn(n, tx.table) {
+	if n.now < tx.moment || tx.store.localView() != tx.local || !tx.seen.standIn(n, tx.table) {
 		n.Close()
 		return ErrConflict
 	}

@@ -49,7 +49,7 @@ func (tx *Tx) iterate(r keyRange) iter.Seq2[string, []byte] {
 // merge yields what the cut has of a range, with the transaction's own writes between.
 func (tx *Tx) merge(r keyRange, yield func(string, []byte) bool) {
 	own := tx.own(r)
-	for key, value := range tx.cut.iterate(r) {
+	for key, value := range tx.local.merge(r, tx.passed, tx.cut.iterate(r)) {
 		for len(own) > 0 && r.before(own[0].key, key) {
 			if !tx.yield(&own[0], yield) {
 				return
@@ -80,7 +80,7 @@ func (tx *Tx) loose(yield func(string, []byte) bool) {
 			return
 		}
 	}
-	for key, value := range tx.cut.All() {
+	for key, value := range tx.local.over(tx.passed, tx.cut.All()) {
 		if _, written := slices.BinarySearchFunc(own, key, func(w txWrite, key string) int { return cmp.Compare(w.key, key) }); written {
 			continue
 		}

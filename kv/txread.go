@@ -69,6 +69,18 @@ func (tx *Tx) read(key string) (e entry, ok bool, err error) {
 	if w := tx.written(key); w != nil {
 		return entry{value: w.value, deadline: w.deadline}, !w.gone && !tx.passed(w.deadline), nil
 	}
+	if own, local := tx.local.get(key); local {
+		ok = own.shows(tx.passed)
+		if ok && own.deadline != 0 {
+			tx.seen.until = min(tx.seen.until, own.deadline)
+		}
+		if tx.cut == nil {
+			if err := tx.check(); err != nil {
+				return entry{}, false, tx.fail(err)
+			}
+		}
+		return own.entry(), ok, nil
+	}
 	t := tx.table
 	h := hash.String(t.seed, key)
 	n := t.number(h)
@@ -92,6 +104,17 @@ func (tx *Tx) read(key string) (e entry, ok bool, err error) {
 // check returns ErrConflict unless everything that was read is so still, at one and the
 // same moment, and ErrClosed after Close.
 func (tx *Tx) check() error {
+	err := tx.checkTable()
+	// The local writes last: until those are taken away that were written over, nobody
+	// gets to look at them.
+	if err == nil && tx.store.localView() != tx.local {
+		err = ErrConflict
+	}
+	return err
+}
+
+// checkTable is check without the local writes.
+func (tx *Tx) checkTable() error {
 	switch now := tx.store.table.Load(); {
 	case now == nil:
 		return ErrClosed

@@ -11,6 +11,11 @@ import (
 // Delete removes a key and reports whether it existed. It returns [ErrClosed] and
 // the errors of the log's gate and settler.
 func (s *Store) Delete(key string) (bool, error) {
+	if s.takesLocally() {
+		if existed, taken, err := s.deleteLocally(key); taken {
+			return existed, err
+		}
+	}
 	existed, end, err := s.deleteKey(key)
 	for resumed(err) {
 		existed, end, err = s.deleteKey(key)
@@ -48,6 +53,11 @@ func (s *Store) CompareAndSwap(key string, old, new []byte) (bool, error) {
 	if err := checkValue(new); err != nil {
 		return false, err
 	}
+	if s.takesLocally() {
+		if swapped, taken, err := s.swapLocally(key, old, new); taken {
+			return swapped, err
+		}
+	}
 	end, err := s.compareAndSwap(key, old, new)
 	for try := 0; s.again(&err, try); try++ {
 		end, err = s.compareAndSwap(key, old, new)
@@ -80,6 +90,11 @@ func (s *Store) Expire(key string, d time.Duration) (bool, error) {
 	if ms <= 0 || ms > math.MaxInt64-now {
 		return false, &InvalidError{Field: "Expire", Value: d}
 	}
+	if s.takesLocally() {
+		if changed, taken, err := s.redateLocally(key, now+ms); taken {
+			return changed, err
+		}
+	}
 	end, err := s.redate(key, now+ms)
 	for try := 0; s.again(&err, try); try++ {
 		end, err = s.redate(key, now+ms)
@@ -94,6 +109,11 @@ func (s *Store) Expire(key string, d time.Duration) (bool, error) {
 // Persist removes a key's deadline and reports whether it had one. It returns
 // [ErrClosed] and the errors of the log's gate and settler.
 func (s *Store) Persist(key string) (bool, error) {
+	if s.takesLocally() {
+		if changed, taken, err := s.redateLocally(key, 0); taken {
+			return changed, err
+		}
+	}
 	end, err := s.redate(key, 0)
 	for try := 0; s.again(&err, try); try++ {
 		end, err = s.redate(key, 0)
@@ -136,9 +156,12 @@ func (s *Store) redate(key string, deadline int64) (end int64, err error) {
 }
 
 // Clear removes all keys at once, as one record. It waits for the writes that are
-// under way, and holds up others for microseconds. It returns [ErrClosed] and the
+// under way, and holds up others for microseconds. It returns [ErrNotLocal], [ErrClosed] and the
 // errors of the log's gate and settler.
 func (s *Store) Clear() error {
+	if s.takesLocally() {
+		return ErrNotLocal
+	}
 	end, err := s.clear()
 	for resumed(err) {
 		end, err = s.clear()

@@ -10,7 +10,8 @@ import (
 // A Machine is what is replicated: a state, and the log of the changes to it.
 // *kv.Store is one. Package repl knows nothing of what the records mean.
 //
-// A machine may also implement [Clocked], [Counted], [Dropped] and [Dated]. It has one [Node] at
+// A machine may also implement [Clocked], [Counted], [Dropped], [Dated] and
+// [Layered]. It has one [Node] at
 // a time, which the program sees to: a second one would open or close it for writes behind
 // the back of the first. Close that before.
 type Machine interface {
@@ -69,7 +70,17 @@ type Dated interface {
 	SetStale(stale bool)
 }
 
+// Layered is implemented by a machine that shows more than what is replicated: that does
+// not count when data are to be given up for a full copy.
+type Layered interface {
+	// ReplicatedLen is Len, of Counted, without the rest.
+	ReplicatedLen() int
+}
+
 func isEmpty(m Machine) bool {
+	if l, ok := m.(Layered); ok {
+		return l.ReplicatedLen() == 0
+	}
 	if c, ok := m.(Counted); ok {
 		return c.Len() == 0
 	}
