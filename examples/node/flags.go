@@ -25,6 +25,7 @@ type config struct {
 	name      string
 	backlog   int64 // bytes
 	heartbeat time.Duration
+	safety    repl.Safety
 
 	allowEmpty   bool
 	allowForeign bool
@@ -44,6 +45,9 @@ func parseFlags(args []string, help io.Writer) (config, error) {
 	f.StringVar(&c.name, "name", "", "name shown to the other nodes")
 	f.Int64Var(&c.backlog, "backlog", backlog.DefaultMaxBytes, "`bytes` of log kept for followers that come back")
 	f.DurationVar(&c.heartbeat, "heartbeat", repl.DefaultHeartbeat, "how often an idle link is proved alive; a third of what makes it dead")
+	f.IntVar(&c.safety.Ack, "ack", 0, "`number` of replicas that must have a write before it is answered; 0 for none")
+	f.IntVar(&c.safety.MinReplicas, "min-replicas", 0, "`number` of replicas without which a master takes no writes; 0 for none")
+	f.DurationVar(&c.safety.MaxLag, "max-lag", 0, "how long ago a replica that counts for -min-replicas may have been level; 0 is 10s, or two heartbeats")
 	f.TextVar(&c.compress, "compress", rdb.None, "`algorithm` for links, if the other end agrees: s2, zstd or none; off refuses what others want, too")
 	f.BoolVar(&c.allowEmpty, "allow-empty", false, "let an upstream that came back empty wipe this node")
 	f.BoolVar(&c.allowForeign, "allow-foreign", false, "let an upstream of another history replace this node's data")

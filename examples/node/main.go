@@ -14,6 +14,10 @@
 // does not give them up for a master that came back empty, or is another group's, unless
 // it is told to, once by allow= or for ever by -allow-empty and -allow-foreign.
 //
+// With -min-replicas a master that is cut off from its replicas stops to take writes: within
+// -max-lag, so that what is lost when another is promoted is no more than was written in
+// that time. With -ack each write waits for so many replicas to have it, a second at most.
+//
 // A node keeps nothing on disk: started again it is empty, and takes a full copy if it
 // follows. One that was the master is started with -follow, once another is promoted.
 //
@@ -48,8 +52,8 @@
 // An error is a status and a line of text: 400 for what makes no sense, or asks for a list
 // of more than 16 MiB, 403 for a write on a replica, and for one that a page of another
 // site has made a browser send, 409 for a position or a call that does not fit what this
-// node is now, 413 and 414 for what is too large to take, 503 when the node is closing
-// or all requests together hold 128 MiB of bodies, and 504 for a position that does not come within 5 seconds. A path that is not well
+// node is now, 413 and 414 for what is too large to take, 503 when the node is closing, lacks replicas,
+// or all requests together hold 128 MiB of bodies, and 504 for a position that does not come within 5 seconds, or a write that stands and that too few replicas have. A path that is not well
 // escaped never gets here: package net/http answers it with a 400 of its own.
 //
 // # Who may connect

@@ -75,6 +75,7 @@ func (n *node) open(ctx context.Context, c config) (err error) {
 		Announce:    n.replListener.Addr().String(), // known before Serve is called
 		Events:      events(n.log),
 		Liveness:    repl.Liveness{Heartbeat: c.heartbeat},
+		Safety:      c.safety,
 		Compression: c.compress,
 		Security:    repl.Security{Secrets: secrets},
 		Copying:     repl.Copying{AllowEmpty: c.allowEmpty, AllowForeign: c.allowForeign},
