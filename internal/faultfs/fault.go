@@ -1,6 +1,9 @@
 package faultfs
 
-import "syscall"
+import (
+	"syscall"
+	"time"
+)
 
 // An Op is a kind of operation.
 type Op int
@@ -33,6 +36,7 @@ type plan struct {
 	room    int // bytes that may still be written; negative for no bound
 	bounded bool
 
+	delays  [ops]time.Duration
 	fails   [ops]error
 	ignores [ops]bool
 }
@@ -81,6 +85,23 @@ func (f *FS) Ignore(op Op) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.mu.plan.ignores[op] = true
+}
+
+// Delay lets all operations of a kind take so long. Writes and syncs can be delayed.
+func (f *FS) Delay(op Op, d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.plan.delays[op] = d
+}
+
+// sleep waits as long as an operation takes.
+func (f *FS) sleep(op Op) {
+	f.mu.Lock()
+	d := f.mu.plan.delays[op]
+	f.mu.Unlock()
+	if d > 0 {
+		time.Sleep(d)
+	}
 }
 
 // SetRoom bounds the bytes that can be written from now on: what does not fit fails with

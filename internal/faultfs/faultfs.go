@@ -45,6 +45,8 @@ type FS struct {
 		plan    plan
 		crashed bool
 		open    int // files
+
+		recording *Recording // nil when there is none
 	}
 }
 
@@ -99,6 +101,7 @@ func (f *FS) Create(dir, pattern string) (disk.File, error) {
 	f.mu.names[path] = n
 	f.mu.pending = append(f.mu.pending, change{added: path, file: n})
 	f.mu.open++
+	f.noteLocked(event{op: Create, path: path, inode: n})
 	return &file{fs: f, inode: n, name: path}, nil
 }
 
@@ -116,6 +119,7 @@ func (f *FS) Rename(from, to string) error {
 	delete(f.mu.names, from)
 	f.mu.names[to] = n
 	f.mu.pending = append(f.mu.pending, change{removed: from, added: to, file: n})
+	f.noteLocked(event{op: Rename, path: from, to: to})
 	return nil
 }
 
@@ -131,6 +135,7 @@ func (f *FS) Remove(path string) error {
 	}
 	delete(f.mu.names, path)
 	f.mu.pending = append(f.mu.pending, change{removed: path})
+	f.noteLocked(event{op: Remove, path: path})
 	return nil
 }
 
@@ -144,9 +149,14 @@ func (f *FS) SyncDir(string) error {
 	if f.mu.plan.ignores[SyncDir] {
 		return nil
 	}
+	f.syncNamesLocked()
+	f.noteLocked(event{op: SyncDir})
+	return nil
+}
+
+func (f *FS) syncNamesLocked() {
 	f.mu.durable = maps.Clone(f.mu.names)
 	f.mu.pending = nil
-	return nil
 }
 
 // MakeDir implements [disk.FS]. Every folder is there.

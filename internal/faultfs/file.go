@@ -19,6 +19,7 @@ func (h *file) Name() string { return h.name }
 // Write appends b: files are written from front to back, and by one writer.
 func (h *file) Write(b []byte) (int, error) {
 	f := h.fs
+	f.sleep(Write)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if h.closed {
@@ -26,11 +27,15 @@ func (h *file) Write(b []byte) (int, error) {
 	}
 	n, err := f.writeLocked(len(b))
 	h.inode.data = append(h.inode.data, b[:n]...)
+	if n > 0 {
+		f.noteLocked(event{op: Write, inode: h.inode, data: b[:n]})
+	}
 	return n, err
 }
 
 func (h *file) Sync() error {
 	f := h.fs
+	f.sleep(Sync)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if h.closed {
@@ -45,6 +50,7 @@ func (h *file) Sync() error {
 	}
 	if !f.mu.plan.ignores[Sync] {
 		n.durable = len(n.data)
+		f.noteLocked(event{op: Sync, inode: n})
 	}
 	return nil
 }

@@ -1,0 +1,183 @@
+package kv_test
+
+import (
+	"errors"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/faultfs"
+	"github.com/emberkv/ember/kv"
+)
+
+// TestFullDisk: the write that does not fit stands and says so, others are refused, reads go
+// on; and when there is room all is on disk and writes are taken again.
+func TestFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := faultfs.New()
+		s := mustOpen(t, fs, always())
+		setSome(t, s, 0, 10)
+		fs.SetRoom(10)
+		var late *kv.NotDurableError
+		err := s.Set(diskKey(10), []byte("value 10"))
+		if !errors.As(err, &late) || !errors.Is(err, kv.ErrDisk) || !errors.Is(err, syscall.ENOSPC) || late.Position != s.Position() {
+			t.Fatalf("a full disk: %v", err)
+		}
+		if err := s.Set("other", nil); !errors.Is(err, kv.ErrDisk) || errors.As(err, &late) {
+			t.Fatalf("the next write: %v", err)
+		}
+		wantSome(t, s, 11)
+		time.Sleep(time.Minute) // all attempts to go on fail
+		if err := s.Set("other", nil); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("a minute later: %v", err)
+		}
+		fs.SetRoom(-1)
+		if err := s.Durable(t.Context(), late.Position); err != nil {
+			t.Fatal(err)
+		}
+		setSome(t, s, 11, 20)
+		after := mustOpen(t, fs.Crashed(faultfs.Nothing()), nil)
+		wantSome(t, after, 20)
+		mustClose(t, after)
+		mustClose(t, s)
+	})
+}
+
+// TestFailedSyncIsFinal: what a failed sync was for is written to another file, and what
+// the old one has is not believed.
+func TestFailedSyncIsFinal(t *testing.T) {
+	for _, policy := range []kv.Fsync{kv.FsyncAlways, kv.FsyncEverySecond, kv.FsyncNever} {
+		synctest.Test(t, func(t *testing.T) {
+			fs, opts := faultfs.New(), always()
+			opts.Fsync = policy
+			s := mustOpen(t, fs, opts)
+			setSome(t, s, 0, 10)
+			fs.Fail(faultfs.Sync, syscall.EIO)
+			err := s.Set(diskKey(10), []byte("value 10"))
+			if policy == kv.FsyncAlways != errors.Is(err, kv.ErrDisk) {
+				t.Errorf("%v: %v", policy, err)
+			}
+			go func() {
+				time.Sleep(10 * time.Second)
+				fs.Fail(faultfs.Sync, nil)
+			}()
+			if err := s.Durable(t.Context(), s.Position()); err != nil {
+				t.Fatal(err)
+			}
+			after := mustOpen(t, fs.Crashed(faultfs.Nothing()), opts)
+			wantSome(t, after, 11)
+			mustClose(t, after)
+			mustClose(t, s)
+		})
+	}
+}
+
+// TestSlowDiskHoldsUpWriters, until it is too slow.
+func TestSlowDiskHoldsUpWriters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs, opts := faultfs.New(), always()
+		opts.Fsync, opts.MaxUnsynced, opts.DiskTimeout = kv.FsyncEverySecond, 10_000, 5*time.Second
+		s := mustOpen(t, fs, opts)
+		fs.Delay(faultfs.Sync, 2*time.Second)
+		began := time.Now()
+		value := make([]byte, 1000)
+		for range 100 {
+			if err := s.Set("k", value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := time.Since(began); d < 10*time.Second {
+			t.Errorf("100 kB took %v, with 10 kB allowed behind syncs of 2 s", d)
+		}
+		fs.Delay(faultfs.Sync, time.Minute)
+		var err error
+		for range 100 {
+			if err = s.Set("k", value); err != nil {
+				break
+			}
+		}
+		var late *kv.NotDurableError
+		if !errors.Is(err, kv.ErrDiskSlow) || !errors.As(err, &late) {
+			t.Fatalf("behind a sync of a minute: %v", err)
+		}
+		if err := s.Set("k", value); !errors.Is(err, kv.ErrDiskSlow) || errors.As(err, &late) {
+			t.Errorf("the next write: %v", err)
+		}
+		fs.Delay(faultfs.Sync, 0)
+		if err := s.Durable(t.Context(), s.Position()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Set("k", value); err != nil {
+			t.Errorf("when the disk is back: %v", err)
+		}
+		mustClose(t, s)
+	})
+}
+
+// TestFollowersGetWhatIsWritten: a reader for others goes no further than the journal.
+func TestFollowersGetWhatIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs, opts := faultfs.New(), always()
+		opts.Fsync = kv.FsyncEverySecond
+		s := mustOpen(t, fs, opts)
+		defer s.Close()
+		r, refused := s.Log().Continue(s.Log().Lineage(), 0)
+		if refused != backlog.Accepted {
+			t.Fatal(refused)
+		}
+		r.Bind()
+		defer r.Close()
+		fs.Delay(faultfs.Write, 5*time.Second)
+		setSome(t, s, 0, 10)
+		began := time.Now()
+		for got := 0; got < int(s.Log().End()); {
+			if err := r.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			b, err := r.Next(s.Log().End())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += len(b)
+			if written := s.Log().Shared(); r.Offset() > written {
+				t.Fatalf("was given offset %d, %d is written", r.Offset(), written)
+			}
+		}
+		if time.Since(began) < 5*time.Second {
+			t.Error("was given what was not written")
+		}
+	})
+}
+
+// TestNewContents on a store that is kept: the folder holds the old state or the new one.
+func TestNewContents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := kv.New(nil)
+		setSome(t, source, 0, 100)
+		fs, opts := faultfs.New(), always()
+		s := mustOpen(t, fs, opts)
+		setSome(t, s, 0, 10)
+		fs.Delay(faultfs.Sync, time.Second)
+		fullCopy(t, source, s)
+		for _, keep := range []faultfs.Keep{faultfs.Nothing(), faultfs.Everything()} {
+			after := mustOpen(t, fs.Crashed(keep), opts)
+			wantSome(t, after, 10)
+			mustClose(t, after)
+		}
+		if err := s.Durable(t.Context(), source.Position()); err != nil {
+			t.Fatal(err)
+		}
+		fs.Delay(faultfs.Sync, 0)
+		for _, keep := range []faultfs.Keep{faultfs.Nothing(), faultfs.Everything()} {
+			after := mustOpen(t, fs.Crashed(keep), opts)
+			wantSome(t, after, 100)
+			if after.Position() != source.Position() {
+				t.Errorf("a follower was at %s, goes on at %s", source.Position(), after.Position())
+			}
+			mustClose(t, after)
+		}
+		mustClose(t, s)
+	})
+}
