@@ -21,7 +21,7 @@ func newKeyList(n int) keyList {
 	return keyList(b.String())
 }
 
-func (l keyList) key(i int) string { return string(l[16*i : 16*i+16]) }
+func (l keyList) key(i int) string { i %= len(l) / 16; return string(l[16*i : 16*i+16]) }
 
 // benchTx runs transactions over n keys each.
 func benchTx(b *testing.B, n int, call func(func(*kv.Tx) error) error, op func(tx *kv.Tx, key string) error) {
@@ -65,6 +65,9 @@ func BenchmarkUpdate(b *testing.B) {
 		benchTx(b, 4, benchStore.Update, func(tx *kv.Tx, key string) error { return tx.Set(key, benchValue) })
 	})
 	b.Run("64 keys", func(b *testing.B) { benchTx(b, 64, benchStore.Update, readAndSet) })
+	b.Run("10000 keys, blind", func(b *testing.B) {
+		benchTx(b, 10_000, benchStore.Update, func(tx *kv.Tx, key string) error { return tx.Set(key, benchValue) })
+	})
 }
 
 func BenchmarkView(b *testing.B) {

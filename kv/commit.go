@@ -37,12 +37,13 @@ func (tx *Tx) commit() (end int64, err error) {
 	if len(ops) > max(1, len(tx.seen.keys)) {
 		t.warmAll(ops) // what was read has been fetched for that
 	}
+	b := newBatch(t, ops) // before others have to wait: it sorts, and takes 300 bytes a key
 	t.lockSome(&set)
 	defer t.unlockSome(&set)
 	if err := tx.checkLocked(); err != nil {
 		return 0, err
 	}
-	return s.commit(t, ops)
+	return s.commit(b)
 }
 
 // operations returns what was written, as what is done to the table, in the room of dst
@@ -104,10 +105,10 @@ func checkRecord(n, bytes int) error {
 	return nil
 }
 
-// commit logs operations on different keys, as one record, and shows them at once.
-// Their shards must be locked. It returns 0 for the log's end when they change nothing.
-func (s *Store) commit(t *table, ops []operation) (end int64, err error) {
-	b := newBatch(t, ops)
+// commit logs what a batch does, as one record, and shows it at once. Its shards must be
+// locked. It returns 0 for the log's end when the batch changes nothing.
+func (s *Store) commit(b *batch) (end int64, err error) {
+	t := b.table
 	acquired, err := s.admitBatch(b)
 	if err != nil {
 		return 0, err

@@ -75,7 +75,7 @@ func (s *Store) transferKey(key, to string, remove bool) (deadline, end int64, e
 			return 0, 0, err
 		}
 	}
-	end, err = s.commit(t, ops)
+	end, err = s.commit(newBatch(t, ops))
 	return at.deadline, end, err
 }
 
