@@ -250,9 +250,12 @@ func TestHerdInGroups(t *testing.T) {
 		h := newHerd(t, members)
 		slowly(h.ledger, 400*time.Millisecond)
 		var o repl.Options
-		o.MaxSyncs = groupOf
+		o.MaxSyncs, o.MaxHandshakes = groupOf, 8
 		h.serve(t, o)
 		time.Sleep(2100 * time.Millisecond)
+		if p := h.gate.peak; p > 9 || p < 8 { // one more is being turned away
+			t.Errorf("%d connections in their handshake at once, want 8", p)
+		}
 		places := make(map[int]int)
 		for _, r := range h.replicas {
 			if p := r.Status().Upstream.Progress.Place; p > 0 {

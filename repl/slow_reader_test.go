@@ -199,3 +199,51 @@ func pairNear(t testing.TB, net *repltest.Network, o *repl.Options) (m *repl.Mas
 	}, func() string { return "closed still" })
 	return m, r, a, b
 }
+
+// TestDrippingPeers: a peer that sends a byte a second is as dead as one that is silent,
+// at both ends of a link.
+func TestDrippingPeers(t *testing.T) {
+	drip := func(p *peer, frame []byte) error {
+		for i := range frame {
+			if _, err := p.Write(frame[i : i+1]); err != nil {
+				return err
+			}
+			time.Sleep(time.Second)
+		}
+		return nil
+	}
+	synctest.Test(t, func(t *testing.T) {
+		net, a := repl.NewMemory(), newLedger(nil)
+		var o repl.Options
+		d := keep(&o)
+		fill(t, a, "k", 5)
+		master(t, a, net, "a", &o)
+		p := follow(t, net, "a", someone(9).at(a))
+		p.await(msgContinue)
+		begun := time.Now()
+		end := a.Log().End()
+		if err := drip(p, p.frame(msgAck, 0, ackBody(1, end, end, 0))); err == nil {
+			t.Error("a follower has sent an ack a byte a second")
+		}
+		if took := time.Since(begun); took > 5*time.Second || !errors.Is(d.last(), repl.ErrTimeout) {
+			t.Errorf("the follower was cut off after %v, for %v", took, d.last())
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		net, b := repl.NewMemory(), newLedger(nil)
+		ended := make(chan error, 10)
+		upstream(t, net, "a", func(n int, p *peer) {
+			p.welcome(someone(8).at(b))
+			p.send(msgContinue, int64s(b.Log().End()))
+			ended <- drip(p, p.frame(msgHeartbeat, 0, beatBody(1, b.Log().End(), 0)))
+		})
+		var o repl.Options
+		d := keep(&o)
+		r := replica(t, b, net, "a", &o)
+		time.Sleep(6 * time.Second)
+		if len(ended) == 0 || <-ended == nil || !d.saw(repl.ErrTimeout) {
+			t.Errorf("an upstream has sent a heartbeat a byte a second; a link ended with %v", d.last())
+		}
+		r.Close()
+	})
+}
