@@ -57,18 +57,23 @@
 //     TestForkOfTheMaster, TestMiddleOfAChain, TestFiveNodesReshuffled, TestFlapping). A
 //     node never follows itself, however others are pointed (repl: TestCycle,
 //     TestEveryShapeOfFollowing).
-//   - P4 Wait. When Master.Wait returns n, n replicas had applied the position
-//     (repl: TestWaitCountsNodesThatApplied, TestWaitCountsWhatIsApplied, TestLateAck,
-//     TestAcksThatLie).
+//   - P4 Wait. When Master.Wait returns n, n replicas had applied the position; with
+//     Options.Ack every write has waited so when it returns. They are counted by node, by
+//     the newest link of each (repl: TestWaitCountsNodesThatApplied, TestWaitCountsWhatIsApplied,
+//     TestLateAck, TestWaitWhileReplicasComeAndGo, TestAcksThatLie, TestAck).
 //   - P5 Nothing is lost in silence. What only an old master had when it comes back as
 //     a follower is counted, and handed to the program before it is dropped
-//     (kv: TestLostTail; repl: TestLostTailIsCounted). That it is bounded at a failover
-//     is not promised yet.
+//     (kv: TestLostTail; repl: TestLostTailIsCounted). With Options.MinReplicas, whenever a
+//     write is let in, so many replicas have applied all that was written MaxLag before:
+//     a failover to the one of them that has most loses no more (repl: TestLossIsBounded,
+//     TestFrozenReplicas, TestGateOneWay, TestStoreWithoutReplicas).
 //   - P8 Bounded resources. A follower costs its upstream one chunk of the log and
-//     a few frames, however slow it is. No length that a peer sends is believed
+//     a few frames, however slow it is, and no writer waits for it. Those who need
+//     copies share passes over the state, at most MaxSyncs at once, within SyncRate
+//     bytes a second; of those who connect MaxHandshakes are heard at once. No length that a peer sends is believed
 //     before the bytes are there; before the handshake is over a peer can make a
-//     node hold 1 KiB, for 5 seconds (repl: TestSlowReader, TestLengthsThatLie,
-//     TestStrangerHoldsLittle, TestSilentStrangers; kv: TestSmallRecordsAreNotMultiplied).
+//     node hold 1 KiB, for 5 seconds (repl: TestSlowReader, TestWritersDoNotWaitForTheSlow,
+//     TestHerd, TestHerdCostsLittle, TestSyncRate, TestLengthsThatLie, TestStrangerHoldsLittle, TestSilentStrangers; kv: TestSmallRecordsAreNotMultiplied).
 //   - P9 Healing. When a network heals, all nodes converge without help, within three
 //     times Options.Timeout for each link from the master down, and what it takes to send
 //     what is lacking (repl: TestSwizzle, TestHalfOpen, TestCopyOverSlowLink;

@@ -77,6 +77,20 @@
 // overwritten from a history that it does not know ([ErrEmptyMaster],
 // [ErrForeign]).
 //
+// # What a write needs of the replicas
+//
+// Nothing, unless Options.Safety says otherwise. There are two questions, before a write
+// and after it. MinReplicas asks before: are enough replicas near, as far as is known? If
+// not the write is refused by the log's gate and has changed nothing, be it a Set, a
+// transaction, or the delete of a key whose time is over, which is tried again once a
+// second. Ack asks after: do enough replicas have this write? Until they do the writer
+// waits, outside of all locks; if that takes too long it is told so, and the write stands.
+//
+// Both go by what replicas have applied, and count those that follow this node itself.
+// MinReplicas costs a write a look at the clock, and bounds what can be lost by a time;
+// Ack costs a round trip, which all who wait share, and says of each write that so many
+// have it.
+//
 // # Who may connect
 //
 // Whoever can, unless Options.Secrets or the certificates of a [TLS] transport say otherwise.

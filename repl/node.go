@@ -155,9 +155,10 @@ func (n *Node) isLeaving() bool {
 const closeGrace = 100 * time.Millisecond
 
 // Close closes every listener and link and waits until all the node's
-// goroutines have ended. The machine stays as it is: a master's takes writes, a
-// replica's refuses them. Another node may
-// have it then. Close may be called more than once.
+// goroutines have ended. The machine stays as it is: a master's takes writes,
+// unless Options.MinReplicas asks for replicas, of which there are none any more; a
+// replica's refuses them. Another node may have it then. Close may be called more than
+// once.
 func (n *Node) Close() error {
 	n.mu.Lock()
 	if !n.mu.closed {
