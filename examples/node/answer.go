@@ -97,6 +97,8 @@ func failure(err error) answer {
 		status, text = http.StatusServiceUnavailable, strings.TrimPrefix(text, "repl: ")
 	case errors.Is(err, repl.ErrNotAcked): // it was
 		status, text = http.StatusGatewayTimeout, "NOTACKED the write stands, but too few replicas have said in time that they have it"
+	case errors.Is(err, kv.ErrStale):
+		status, text = http.StatusServiceUnavailable, "STALE this node is cut off from its master, or too far behind; ask another"
 	case errors.Is(err, kv.ErrFull):
 		status = http.StatusInsufficientStorage
 	}

@@ -102,7 +102,7 @@ func (p *process) gets(key, value, position string) {
 	p.t.Helper()
 	eventually(p.t, func() error {
 		r, err := p.try("GET", "/keys/"+url.PathEscape(key), "", position)
-		if err == nil && r.status == http.StatusGatewayTimeout {
+		if err == nil && (r.status == http.StatusGatewayTimeout || r.status == http.StatusServiceUnavailable) {
 			err = errors.New(r.body)
 		}
 		if err != nil {

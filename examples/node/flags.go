@@ -29,6 +29,9 @@ type config struct {
 
 	allowEmpty   bool
 	allowForeign bool
+	serveStale   bool
+	maxStaleness time.Duration
+	writable     bool
 	compress     rdb.Compression
 	secrets      fileList
 }
@@ -51,6 +54,9 @@ func parseFlags(args []string, help io.Writer) (config, error) {
 	f.TextVar(&c.compress, "compress", rdb.None, "`algorithm` for links, if the other end agrees: s2, zstd or none; off refuses what others want, too")
 	f.BoolVar(&c.allowEmpty, "allow-empty", false, "let an upstream that came back empty wipe this node")
 	f.BoolVar(&c.allowForeign, "allow-foreign", false, "let an upstream of another history replace this node's data")
+	f.BoolVar(&c.serveStale, "serve-stale", true, "as a replica that is cut off from the master, answer reads from the data there are")
+	f.DurationVar(&c.maxStaleness, "max-staleness", 0, "as a replica refuse reads of data that may be older; at least twice -heartbeat; 0 is no bound")
+	f.BoolVar(&c.writable, "writable", false, "as a replica take writes, which go nowhere and end with the next full copy")
 	f.Var(&c.secrets, "secret", "`file` with secrets of the group, one a line, the newest first; may be repeated; read again at SIGHUP")
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(help, "usage: node [flags]")
@@ -66,12 +72,24 @@ func parseFlags(args []string, help io.Writer) (config, error) {
 	return c, nil
 }
 
+// reading returns what a replica lets be read.
+func (c config) reading() repl.Reading {
+	r := repl.Reading{MaxStaleness: c.maxStaleness}
+	if !c.serveStale {
+		r.WhenDown = repl.RefuseStale
+	}
+	return r
+}
+
 func (c config) check(rest []string) error {
 	if len(rest) > 0 {
 		return fmt.Errorf("argument %q is not a flag", rest[0])
 	}
 	if c.backlog <= 0 {
 		return fmt.Errorf("-backlog is %d, want more than 0", c.backlog)
+	}
+	if c.maxStaleness != 0 && c.maxStaleness < 2*c.heartbeat {
+		return fmt.Errorf("-max-staleness is %v, want at least %v, twice -heartbeat", c.maxStaleness, 2*c.heartbeat)
 	}
 	if c.heartbeat <= 0 {
 		return fmt.Errorf("-heartbeat is %v, want more than 0", c.heartbeat)

@@ -99,15 +99,29 @@ func (s *server) list(r *http.Request) (answer, error) {
 			return answer{}, refuse(http.StatusBadRequest, "limit is %q, want 1 to %d", text, maxLimit)
 		}
 	}
-	keys, size := []string{}, 0
-	for key := range s.store.Prefix(q.Get("prefix")) {
-		escaped := url.PathEscape(key)
-		if size += len(escaped); size > maxListBytes {
-			return answer{}, refuse(http.StatusBadRequest, "the first %d keys have more than %d bytes; ask for fewer with limit", limit, maxListBytes)
-		}
-		if keys = append(keys, escaped); len(keys) == limit {
-			break
-		}
+	keys, err := s.keys(q.Get("prefix"), limit)
+	if err != nil {
+		return answer{}, err
 	}
 	return asJSON(keys)
+}
+
+// keys returns the first keys with a prefix, escaped. An iteration outside of a View would
+// not tell the end of the keys from that of reading.
+func (s *server) keys(prefix string, limit int) (keys []string, err error) {
+	err = s.store.View(func(tx *kv.Tx) error {
+		size := 0
+		keys = []string{} // fn may run again
+		for key := range tx.Prefix(prefix) {
+			escaped := url.PathEscape(key)
+			if size += len(escaped); size > maxListBytes {
+				return refuse(http.StatusBadRequest, "the first %d keys have more than %d bytes; ask for fewer with limit", limit, maxListBytes)
+			}
+			if keys = append(keys, escaped); len(keys) == limit {
+				break
+			}
+		}
+		return nil
+	})
+	return keys, err
 }

@@ -18,6 +18,11 @@
 // -max-lag, so that what is lost when another is promoted is no more than was written in
 // that time. With -ack each write waits for so many replicas to have it, a second at most.
 //
+// A replica answers reads from the data that it has, however old, unless -serve-stale=false
+// or -max-staleness says otherwise; then they get 503 while it is cut off from its master,
+// or its data are older. With -writable it takes writes of its own: only it shows them, and
+// they end with the next full copy, or become everybody's when it is promoted.
+//
 // A node keeps nothing on disk: started again it is empty, and takes a full copy if it
 // follows. One that was the master is started with -follow, once another is promoted.
 //
@@ -52,9 +57,11 @@
 // An error is a status and a line of text: 400 for what makes no sense, or asks for a list
 // of more than 16 MiB, 403 for a write on a replica, and for one that a page of another
 // site has made a browser send, 409 for a position or a call that does not fit what this
-// node is now, 413 and 414 for what is too large to take, 503 when the node is closing, lacks replicas,
-// or all requests together hold 128 MiB of bodies, and 504 for a position that does not come within 5 seconds, or a write that stands and that too few replicas have. A path that is not well
-// escaped never gets here: package net/http answers it with a 400 of its own.
+// node is now, 413 and 414 for what is too large to take, 503 when the node is closing,
+// lacks replicas, refuses reads, or all requests together hold 128 MiB of bodies, and 504 for
+// a position that does not come within 5 seconds, or a write that stands and that too few
+// replicas have. A path that is not well escaped never gets here: package net/http answers it
+// with a 400 of its own.
 //
 // # Who may connect
 //

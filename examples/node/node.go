@@ -69,7 +69,7 @@ func (n *node) open(ctx context.Context, c config) (err error) {
 	if c.follow == n.replListener.Addr().String() {
 		return fmt.Errorf("-follow: %s is this node's own -repl", c.follow)
 	}
-	n.store = kv.New(&kv.Options{LogBytes: c.backlog, Ordered: true})
+	n.store = kv.New(&kv.Options{LogBytes: c.backlog, Ordered: true, WritableReplica: c.writable})
 	n.repl, err = join(n.store, c.follow, &repl.Options{
 		Name:        c.name,
 		Announce:    n.replListener.Addr().String(), // known before Serve is called
@@ -79,6 +79,7 @@ func (n *node) open(ctx context.Context, c config) (err error) {
 		Compression: c.compress,
 		Security:    repl.Security{Secrets: secrets},
 		Copying:     repl.Copying{AllowEmpty: c.allowEmpty, AllowForeign: c.allowForeign},
+		Reading:     c.reading(),
 	})
 	if err != nil {
 		return err
