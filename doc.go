@@ -70,16 +70,23 @@
 //   - P8 Bounded resources. A follower costs its upstream one chunk of the log and
 //     a few frames, however slow it is, and no writer waits for it. Those who need
 //     copies share passes over the state, at most MaxSyncs at once, within SyncRate
-//     bytes a second; of those who connect MaxHandshakes are heard at once. No length that a peer sends is believed
-//     before the bytes are there; before the handshake is over a peer can make a
-//     node hold 1 KiB, for 5 seconds (repl: TestSlowReader, TestWritersDoNotWaitForTheSlow,
-//     TestHerd, TestHerdCostsLittle, TestSyncRate, TestLengthsThatLie, TestStrangerHoldsLittle, TestSilentStrangers; kv: TestSmallRecordsAreNotMultiplied).
+//     bytes a second; of those who connect MaxHandshakes are heard at once. No length
+//     that a peer sends is believed before the bytes are there; before the handshake is over a peer can make a
+//     node hold 1 KiB, for 5 seconds, and a crowd of them from one address keeps nobody
+//     out who comes from another (repl: TestSlowReader, TestWritersDoNotWaitForTheSlow,
+//     TestHerd, TestHerdCostsLittle, TestSyncRate, TestLengthsThatLie, TestStrangerHoldsLittle,
+//     TestStrangerCostsLittle, TestSilentStrangers, TestCrowdAtTheDoor, TestBruteForce;
+//     kv: TestSmallRecordsAreNotMultiplied).
 //   - P9 Healing. When a network heals, all nodes converge without help, within three
 //     times Options.Timeout for each link from the master down, and what it takes to send
 //     what is lacking (repl: TestSwizzle, TestHalfOpen, TestCopyOverSlowLink;
 //     repl/repltest: TestGroupsConverge).
 //   - P10 Clean end. After Close no goroutine, connection or timer is left
 //     (repl: TestCloseInEveryPhase; every test in virtual time).
+//   - Where there are secrets, nobody gets or gives anything who knows none, nor reads,
+//     changes or repeats what others say; a change of secret costs no link (repl: TestSecrets,
+//     TestNothingIsSaidBeforeTheProof, TestEditedHandshake, TestReplay, TestCrossedSessions,
+//     TestFramesOfASealedLink, TestSecretsOverTLS, TestChangeOfSecret).
 //   - Watchers are handed every change of the keys that they watch, in order, on any
 //     node, or are told why not and begin again; none of them holds up a writer, or
 //     memory (kv: TestWatchInOrder, TestWatchResumesAnywhere, TestWatchResets,
