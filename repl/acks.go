@@ -27,7 +27,7 @@ type acks struct {
 	mu struct {
 		sync.Mutex
 		applied map[NodeID]applied
-		waiting int           // callers of Master.Wait, blocked on changed
+		waiting int           // callers of wait, blocked on changed
 		changed chan struct{} // closed and renewed at each change while somebody waits
 
 		// writers are held up until the floor has come to their offset, the lowest
@@ -150,16 +150,23 @@ func (a *acks) countLocked(offset int64) int {
 
 // waitApplied is Master.Wait, for an offset in the current history. It blocks until n
 // followers have it, or ctx or the tenure ends.
-func (a *acks) waitApplied(ctx context.Context, t *tenure, offset int64, n int) (int, error) {
+func (a *acks) waitApplied(ctx context.Context, t *tenure, offset int64, n int) (count int, err error) {
+	err = a.wait(ctx, t, func() bool {
+		count = a.countLocked(offset)
+		return count >= n
+	})
+	return count, err
+}
+
+// wait blocks until enough, which is called under the lock, returns true, or ctx or the
+// tenure ends.
+func (a *acks) wait(ctx context.Context, t *tenure, enough func() bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.mu.waiting++
 	defer func() { a.mu.waiting-- }()
-	for {
-		count, changed := a.countLocked(offset), a.mu.changed
-		if count >= n {
-			return count, nil
-		}
+	for !enough() {
+		changed := a.mu.changed
 		a.mu.Unlock()
 		var err error
 		select {
@@ -171,9 +178,10 @@ func (a *acks) waitApplied(ctx context.Context, t *tenure, offset int64, n int) 
 		}
 		a.mu.Lock()
 		if err != nil {
-			return count, err
+			return err
 		}
 	}
+	return nil
 }
 
 // settle is the log's Settler: it holds up a writer whose records end at end

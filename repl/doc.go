@@ -36,6 +36,7 @@
 //	master, err := replica.Promote(ctx)       // it takes writes from here on
 //	replica, err = master.Demote("10.0.0.2:7000")
 //	err = replica.Follow("10.0.0.3:7000")
+//	replica, err = master.Handover(ctx, "paris") // one of its followers
 //
 //	         Promote
 //	master <--------- replica <---+
@@ -53,6 +54,9 @@
 // the one of the higher epoch stays, as soon as they hear of each other. But a master that is
 // demoted has given its epoch up: when it is told to follow another master, that one goes on,
 // in an epoch above.
+//
+// [Master.Handover] does both at once, for a planned switch: writers wait for some
+// milliseconds while the replica gets the rest and takes over, and nothing is lost.
 //
 //   - One change at a time: it holds the token of Node.changing, and fails if its
 //     tenure has ended while it waited.
@@ -127,7 +131,7 @@
 //
 // machine.go (what is replicated), options.go, node.go (the seat), tenure.go (its
 // role), gate.go (who may write), epoch.go (whose turn it is), master.go and replica.go
-// (the handles), announce.go; then the way down:
+// (the handles), handover.go, order.go and takeover.go (from one to the other), announce.go; then the way down:
 // accept.go, door.go, roster.go, feed.go, listen.go, copy.go, pass.go, buffer.go,
 // pace.go, acks.go, settle.go, near.go; and up:
 // upstream.go, freshness.go, run.go, dial.go, session.go, load.go. What a program sees of them:

@@ -50,6 +50,30 @@ var (
 	ErrLost = errors.New("repl: position is not in this node's history")
 )
 
+// Errors of [Master.Handover]. All but ErrNoDeadline, and mostly ErrNoFollower, are
+// inside a [*HandoverError].
+var (
+	// ErrNoDeadline is returned for a context without a deadline: writers would wait for
+	// ever.
+	ErrNoDeadline = errors.New("repl: handover needs a deadline")
+
+	// ErrNoFollower is returned when no follower is attached under that name or id,
+	// or several are, or it cannot take over: it does not stream, or, as the error of a
+	// [*HandoverError], does not say where it can be reached.
+	ErrNoFollower = errors.New("repl: no such follower")
+
+	// ErrDeclined means that the replica has refused: it is being closed, its role is just
+	// being changed, or the order came too late. It goes on as a replica.
+	ErrDeclined = errors.New("repl: replica has declined")
+
+	// ErrLinkLost means that the link to the replica was lost. It has not taken over.
+	ErrLinkLost = errors.New("repl: link to the replica was lost")
+
+	// ErrInDoubt means that it is not known whether the replica has taken over. This node
+	// takes no more writes, and follows the replica.
+	ErrInDoubt = errors.New("repl: the replica may have taken over")
+)
+
 // Errors that end a link. They reach the program in Status and in Events,
 // wrapped in a [*LinkError].
 var (
@@ -281,3 +305,35 @@ func (e *RefusedError) Error() string {
 
 // Unwrap returns the reason.
 func (e *RefusedError) Unwrap() error { return e.Err }
+
+// A HandoverStep says how far a handover has come.
+type HandoverStep uint8
+
+const (
+	// StepNear: the replica catches up; writers do not wait yet.
+	StepNear HandoverStep = iota
+	// StepPrepare: writers wait, and the replica applies what is left.
+	StepPrepare
+	// StepCommit: the replica has everything, and has been told to take over.
+	StepCommit
+)
+
+var handoverSteps = [...]string{"near", "prepare", "commit"}
+
+// String returns "near", "prepare" or "commit".
+func (s HandoverStep) String() string { return word(handoverSteps[:], s) }
+
+// A HandoverError says why a handover has failed, and at which step. The old master goes
+// on, unless it is an [ErrInDoubt].
+type HandoverError struct {
+	To   string // name of the replica
+	Step HandoverStep
+	Err  error // ErrDeclined, ErrLinkLost, ErrInDoubt, a *FencedError, the context's, or why the link ended
+}
+
+func (e *HandoverError) Error() string {
+	return fmt.Sprintf("repl: handover to %s, step %s: %s", e.To, e.Step, strings.TrimPrefix(e.Err.Error(), "repl: "))
+}
+
+// Unwrap returns the reason.
+func (e *HandoverError) Unwrap() error { return e.Err }

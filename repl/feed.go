@@ -30,6 +30,12 @@ type feed struct {
 	copy    *copying
 	started chan *syncStart // from listen: the follower's answer to FullSync
 
+	// What is to be said of a handover, and what the follower has answered.
+	orders  chan *part
+	part    *part // taken from orders; of run
+	asked   atomic.Uint64
+	answers chan answer
+
 	from     int64      // where the log on this link began; of run
 	lacking  bool       // a partial resync has not brought everything; of run
 	caughtUp chan int64 // from listen, once: the follower has caught up, at this offset
@@ -67,6 +73,7 @@ func newFeed(n *Node, l *link, reader *backlog.Reader, refusal backlog.Refusal) 
 	f := &feed{
 		n: n, link: l, refusal: refusal, began: time.Now(),
 		started: make(chan *syncStart, 1), caughtUp: make(chan int64, 1), over: make(chan struct{}),
+		orders: make(chan *part), answers: make(chan answer, 4),
 	}
 	f.mu.asOf = never
 	f.read(reader)
@@ -172,6 +179,11 @@ func (f *feed) send() error {
 		case <-f.n.leaving:
 			return ErrClosed
 		default:
+		}
+		if !sent {
+			if sent, err = f.carryOut(); err != nil {
+				return err
+			}
 		}
 		if !sent {
 			if err := f.wait(); err != nil {
@@ -358,6 +370,7 @@ func (f *feed) wait() error {
 	}
 	select {
 	case <-ready:
+	case f.part = <-f.orders:
 	case <-f.news:
 		f.news = f.n.news()
 		return f.beat()

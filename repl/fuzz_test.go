@@ -78,6 +78,14 @@ func FuzzMessages(f *testing.F) {
 			}
 			return
 		}
+		if o, err := parsePrepare(body); err == nil && !bytes.Equal(o.part(kindPrepare).body(), body) {
+			t.Errorf("prepare % x was read as %+v", body, o)
+		}
+		for _, k := range []kind{kindReady, kindPromoted} {
+			if a, err := parseAnswer(k, body); err == nil && !bytes.Equal(a.append(nil), body) {
+				t.Errorf("%v % x was read as %+v", k, body, a)
+			}
+		}
 		if n, err := parsePlace(body); err == nil && !bytes.Equal(appendPlace(nil, n), body) {
 			t.Errorf("place % x was read as %d", body, n)
 		}

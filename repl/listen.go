@@ -24,6 +24,8 @@ func (f *feed) listen() error {
 					err = fmt.Errorf("%w: a second %v", ErrProtocol, k)
 				}
 			}
+		case kindReady, kindPromoted:
+			err = f.answered(k, body)
 		case kindRefuse:
 			err = parseRefuse(body)
 		default:
@@ -87,6 +89,7 @@ func (f *feed) acked(body []byte) error {
 // node's group: the same log has been applied at both ends, if nothing was in common
 // before.
 func (f *feed) heard(a ack) error {
+	f.n.replicaIsBack(f, a)
 	f.link.related = f.link.related || !a.loading
 	if !f.link.related {
 		return nil

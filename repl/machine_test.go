@@ -64,17 +64,29 @@ func (l *ledger) Len() int {
 
 // put is a write on the master: into the log, then into the map.
 func (l *ledger) put(key, value string) (int64, error) {
-	rec := record(key, value)
-	l.mu.Lock()
-	end, err := l.log.Append(rec)
-	if err == nil {
-		l.entries[key] = value
+	end, err := l.append(key, value)
+	for {
+		paused, ok := err.(*backlog.PausedError)
+		if !ok {
+			break
+		}
+		<-paused.Resume
+		end, err = l.append(key, value)
 	}
-	l.mu.Unlock()
 	if err != nil {
 		return 0, err
 	}
 	return end, l.log.Settle(end)
+}
+
+func (l *ledger) append(key, value string) (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	end, err := l.log.Append(record(key, value))
+	if err == nil {
+		l.entries[key] = value
+	}
+	return end, err
 }
 
 func record(key, value string) []byte {

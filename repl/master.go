@@ -81,6 +81,34 @@ func (m *Master) Demote(upstream string, allow ...Allow) (*Replica, error) {
 	return &Replica{m.node, t}, nil
 }
 
+// Handover hands the writing over to the follower replica, given by its id or its name, as
+// a planned switch, and returns when that is the master and this node its replica, which
+// follows it while [Node.Run] or [Replica.Run] runs. Nothing is lost and nobody takes a full
+// copy: followers of this node stay with it, and follow the new master through it.
+//
+// Writers are held up, not refused, from when the replica has almost everything until
+// it has taken over: a write waits outside all locks, and then gets a [*ReadOnlyError]
+// with the address of the new master. When the replica had caught up that takes a few
+// round trips. One that is far behind holds up nobody before it has come near.
+//
+// The context must have a deadline. When the handover fails, for whatever reason, this node
+// goes on as before, and every writer with it; the error is [ErrNoDeadline], [ErrNoFollower],
+// [ErrRoleChanged], [ErrClosed], or a [*HandoverError] with the step and the reason. There is one
+// exception: if the link breaks just while the last order is on its way, or the replica
+// is not heard of after that, and it does not come back as a replica in time, it may be
+// the master. Then this node stays closed for writes and follows the replica's address, as if
+// all had gone well, and the error is an [ErrInDoubt]: look which of the two can be reached, and
+// promote this one if it is not the other. The order is not carried out later than that.
+//
+// No other change of the node's role comes between; those that are asked for meanwhile wait.
+func (m *Master) Handover(ctx context.Context, replica string) (*Replica, error) {
+	t, err := m.node.handover(ctx, m.tenure, replica)
+	if err != nil {
+		return nil, err
+	}
+	return &Replica{m.node, t}, nil
+}
+
 // onLineage returns ErrLost unless pos lies on the way to the log's end.
 func onLineage(log *backlog.Log, pos backlog.Position) error {
 	lin := log.Lineage()

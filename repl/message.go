@@ -37,6 +37,10 @@ const (
 	kindHistory
 	kindChallenge
 	kindProof
+	kindPrepare
+	kindReady
+	kindCommit
+	kindPromoted
 	kindPlace kind = 22
 )
 
@@ -60,6 +64,10 @@ var kinds = [...]struct {
 	kindHistory:   {"History", maxHandshakeBody},
 	kindChallenge: {"Challenge", 128},
 	kindProof:     {"Proof", MaxSecrets * proofBytes},
+	kindPrepare:   {"Prepare", prepareBytes},
+	kindReady:     {"Ready", readyBytes},
+	kindCommit:    {"Commit", 8},
+	kindPromoted:  {"Promoted", answerBytes},
 	kindPlace:     {"Place", placeBytes},
 }
 
@@ -86,8 +94,8 @@ var (
 	anyKind      = ^kindSet(0)
 	fromStranger = kindsOf(kindHello, kindChallenge)
 	fromDialed   = kindsOf(kindWelcome, kindRefuse)
-	fromFollower = kindsOf(kindSyncStart, kindAck, kindRefuse)
-	fromUpstream = kindsOf(kindRefuse, kindContinue, kindFullSync, kindSyncBegin, kindBlock, kindSyncEnd, kindLog, kindHeartbeat, kindHistory, kindPlace)
+	fromFollower = kindsOf(kindSyncStart, kindAck, kindRefuse, kindReady, kindPromoted)
+	fromUpstream = kindsOf(kindRefuse, kindContinue, kindFullSync, kindSyncBegin, kindBlock, kindSyncEnd, kindLog, kindHeartbeat, kindHistory, kindPlace, kindPrepare, kindCommit)
 )
 
 func (k kind) limit() int {

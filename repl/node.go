@@ -55,6 +55,10 @@ type Node struct {
 	// heard is the highest epoch that the node was told of or has begun.
 	heard atomic.Pointer[standing]
 
+	// handing is the handover under way, and orders counts what was ordered in any.
+	handing atomic.Pointer[handover]
+	orders  atomic.Uint64
+
 	// leaving is closed when Close begins: feeds say so, as their last word.
 	leaving chan struct{}
 

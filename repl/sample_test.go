@@ -72,6 +72,8 @@ type sample struct {
 	body []byte
 }
 
+func sampleOrder() *order { return &order{id: 7, end: sampleAt, valid: 250 * time.Millisecond} }
+
 // lastKind is the newest kind of message; some numbers below it may be free.
 const lastKind = kind(len(kinds) - 1)
 
@@ -95,6 +97,10 @@ func samples() []sample {
 		{kindAck, ack{echo: 4, received: 1000, applied: 900, heard: standing{sampleEpoch, true}}.append(nil)},
 		{kindChallenge, (&challenge{versionMin: 1, versionMax: 1, bound: true, key: [32]byte{9}}).append(nil)},
 		{kindProof, make([]byte, 2*proofBytes)},
+		{kindPrepare, sampleOrder().part(kindPrepare).body()},
+		{kindReady, answer{kindReady, 7, true, "10.0.0.1:7000"}.append(nil)},
+		{kindCommit, sampleOrder().part(kindCommit).body()},
+		{kindPromoted, answer{kind: kindPromoted, order: 7}.append(nil)},
 		{kindPlace, appendPlace(nil, 900)},
 	}
 }
@@ -107,6 +113,12 @@ func parse(k kind, body []byte) (any, error) {
 		return parseHello(body)
 	case kindRefuse:
 		return nil, parseRefuse(body)
+	case kindPrepare:
+		return parsePrepare(body)
+	case kindReady, kindPromoted:
+		return parseAnswer(k, body)
+	case kindCommit:
+		return parseCommit(body)
 	case kindPlace:
 		return parsePlace(body)
 	case kindContinue:

@@ -27,6 +27,7 @@ type session struct {
 	at        backlog.Position // streaming: the end of what was received and applied
 	goal      int64            // the upstream's end when the link came up
 	echo      uint64           // newest heartbeat
+	promise   *promise         // to take over; nil for none
 	acked     int64            // what the last ack said
 	ackedRead int64            // how much had been read then
 	echoed    uint64
@@ -184,6 +185,10 @@ func (s *session) handle(k kind, body []byte) error {
 		return s.apply(body)
 	case k == kindHistory && s.phase == phaseStreaming:
 		return s.learn(body)
+	case k == kindPrepare && s.phase == phaseStreaming:
+		return s.prepare(body)
+	case k == kindCommit && s.phase == phaseStreaming:
+		return s.takeOver(body)
 	}
 	err := fmt.Errorf("%w: %v out of place", ErrProtocol, k)
 	s.link.refuse(err)
@@ -354,6 +359,15 @@ func (s *session) ack() error {
 	case a.loading || a.applied == s.acked || !s.link.r.idle():
 		return nil
 	}
+	return s.send(a)
+}
+
+// sayApplied acks what is applied, even if more is waiting to be read.
+func (s *session) sayApplied() error {
+	return s.send(ack{echo: s.echo, received: s.at.Offset, applied: s.at.Offset})
+}
+
+func (s *session) send(a ack) error {
 	a.heard = s.up.node.standing()
 	s.acked, s.ackedRead, s.echoed = a.applied, s.link.r.plain, s.echo
 	s.buf = a.append(s.buf[:0])
