@@ -19,7 +19,8 @@ var ErrLocked = errors.New("disk: folder is locked")
 
 // Files is what it takes to write whole files.
 type Files interface {
-	// Create creates a file exclusively, under a new name: pattern with its last * replaced.
+	// Create creates a file that is not there: pattern, with its last * replaced, if it has
+	// one, so that it is new.
 	Create(dir, pattern string) (File, error)
 	Rename(from, to string) error
 	Remove(path string) error

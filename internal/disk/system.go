@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 )
 
 // System is the operating system's file system. Its files are readable and writable for
@@ -12,7 +14,13 @@ type System struct{}
 
 // Create implements [Files].
 func (System) Create(dir, pattern string) (File, error) {
-	f, err := os.CreateTemp(dir, pattern) // O_EXCL
+	var f *os.File
+	var err error
+	if strings.Contains(pattern, "*") {
+		f, err = os.CreateTemp(dir, pattern) // O_EXCL
+	} else {
+		f, err = os.OpenFile(filepath.Join(dir, pattern), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	}
 	if err != nil {
 		return nil, err // not a non-nil interface around a nil *os.File
 	}
