@@ -5,7 +5,7 @@
 //	kv             the store
 //	repl           master and replica, over pluggable transports
 //	repl/repltest  groups on a network that cuts, stalls and flips bits, for tests
-//	rdb            the snapshot stream
+//	rdb            the snapshot stream, and the files of a journal
 //	backlog        the log, positions and histories
 //
 // # One log, many readers
@@ -36,8 +36,8 @@
 //
 // Each promise names tests that break when it does; simulated hours look for what breaks
 // P1 to P6, P9 and P10 in ways that nobody thought of (internal/sim: TestSim), and the bugs in
-// .ci/museum, put back one by one, show that the tests would. P6 and P7, one writer an epoch and
-// crash safety, are the numbers of what is not promised yet.
+// .ci/museum, put back one by one, show that the tests would. P6, one
+// writer an epoch, is the number of what is not promised yet.
 //
 //   - P1 Prefix. A replica's state is the state after some prefix of its master's
 //     history: no gap, nothing that no master accepted
@@ -67,6 +67,11 @@
 //     write is let in, so many replicas have applied all that was written MaxLag before:
 //     a failover to the one of them that has most loses no more (repl: TestLossIsBounded,
 //     TestFrozenReplicas, TestGateOneWay, TestStoreWithoutReplicas).
+//   - P7 Crash safety. What was acknowledged as durable is there after a crash at any
+//     moment, with what came before it; files that are damaged otherwise are refused, and a
+//     disk that fails is told of (kv: TestCrashAtEveryByte, TestEveryOperationFails,
+//     TestFlippedBits, TestFailedSyncIsFinal). A node on disk that was killed goes on
+//     without a full copy, and so do its followers (examples/durable: TestKills).
 //   - P8 Bounded resources. A follower costs its upstream one chunk of the log and
 //     a few frames, however slow it is, and no writer waits for it. Those who need
 //     copies share passes over the state, at most MaxSyncs at once, within SyncRate
@@ -97,7 +102,6 @@
 // Reads on a replica are not linearizable: they may be old, unless the reader
 // waits for a position. A write that nobody waited for dies with a master that
 // dies. There is one writer, because the program says so: nothing elects one.
-// What is in memory is only in memory, and a process that starts anew begins empty;
-// kv.Snapshot writes the contents where the program wants them, kv.Store.Restore reads
-// them back.
+// What a store of kv.New holds is only in memory; one of kv.Open is on disk as its options
+// say, and what a power failure takes within the last second of the default is not kept.
 package ember

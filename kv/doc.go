@@ -170,6 +170,38 @@
 // While there are local writes a Get looks at them first, in a tree under a lock for
 // readers, which takes some hundred nanoseconds; while there are none, nothing.
 //
+// # On disk
+//
+// [Open] returns a store that a folder keeps: the log is written to files by one more reader
+// of it, the journal, and now and then a snapshot of the contents, so that the journal
+// need not be kept for ever. Both are in the forms of package rdb, and what a write
+// encodes goes to the disk as it is.
+//
+//	s, err := kv.Open("data", &kv.Options{Durability: kv.Durability{Fsync: kv.FsyncAlways}})
+//
+// [Durability].Fsync says when a write is on disk. Under [FsyncAlways] that is when it
+// returns; writers that come together share a sync. Under [FsyncEverySecond], the default, a
+// second later; a process that is killed loses nothing that others have seen, for followers are
+// given only what is written. [Store.Durable] waits until a position is on disk, under
+// any policy, and [Store.Save] saves a snapshot at once.
+//
+// A restart is not an event. A store that was closed, and one that only followed, whatever
+// became of it, goes on at its very position, and so do its followers. One that wrote and was
+// not closed begins a new history at the end that it has; followers, which have no more, go on
+// with it. [Store.Recovered] tells. Files that are damaged where no crash damages them are
+// refused, with a [*CorruptError].
+//
+// When the disk does not take what there is, reads and replication go on. The writes that
+// could not be kept stand and return a [*NotDurableError], others are refused with [ErrDisk];
+// the log keeps what the disk has not got, and when it does, writes are taken again. A disk
+// that is too slow holds writers up, MaxUnsynced bytes behind. A store that follows lets go of
+// what a broken disk would need beyond four times that, and begins its folder anew, with
+// a snapshot, when the disk is back.
+//
+// A full copy, a Restore and a Drop replace the log. The folder holds the former state until
+// the new one is there whole. A node of package repl has a new random id each time; give it
+// one (Options.ID) if it should be known by the same.
+//
 // # Order
 //
 // With [Options.Ordered] a store keeps its keys in the order of their bytes as well:
@@ -254,7 +286,8 @@
 //   - index.mu
 //   - the log's own locks
 //   - Store.routing
-//   - expirer.mu, waiters.mu, watching.mu, hub.mu, Snapshot.mu, flights.mu, enders.mu, under
+//   - expirer.mu, waiters.mu, watching.mu, hub.mu, Snapshot.mu, flights.mu, enders.mu,
+//     journal.mu, under
 //     which no other is taken
 //
 // Reads take none of them, but for locals.mu while there are local writes, for those of a transaction, which take one shard's at a
@@ -279,6 +312,8 @@
 //   - the log: record.go, parts.go, apply.go, wait.go, digest.go, clock.go, expire.go
 //   - whole states: encode.go, snapshot.go, restore.go, dump.go, load.go, loadshard.go, losttail.go,
 //     tail.go, overlay.go, repair.go, bulk.go, loose.go
+//   - the disk: durability.go, folder.go, open.go, recover.go, chain.go, replay.go;
+//     journal.go, journalfile.go, journalsync.go, durable.go, save.go, tidy.go
 //   - watchers: event.go, stretch.go, source.go, hub.go, watching.go, parking.go, cut.go, watch.go,
 //     resume.go
 //   - maps: codec.go, integers.go, mapoptions.go, map.go, mapcode.go, mapiterate.go,

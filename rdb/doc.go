@@ -63,6 +63,13 @@
 // [WriteFile] replaces a file whole: after a crash at any moment the path holds
 // the old snapshot or the new one.
 //
+// # Journals
+//
+// A journal is the log in files. A [Segment] is one of them, made of [Frame]s; each says
+// up to where the journal was synced when it was written, which is how a reader tells
+// what a crash has left unfinished from what was damaged. [SegmentReader] reads one;
+// FORMAT.md says what a folder of them means, and how a store is recovered from it.
+//
 // # Concurrency
 //
 // A [Writer] may be used by several goroutines, a [Reader] by one. The package
@@ -72,6 +79,7 @@
 // The files in the order in which the data pass through them: entry.go; block.go,
 // header.go and footer.go (the bodies); part.go (their frame in a stream);
 // compression.go and packed.go (compressed blocks); order.go (what may follow
-// what); writer.go; source.go and reader.go (back again); file.go. machine.go holds
+// what); writer.go; source.go and reader.go (back again); file.go; frame.go, segment.go and
+// stop.go (journals). machine.go holds
 // the two ends of a full sync, repair.go what takes the place of one.
 package rdb
