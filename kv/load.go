@@ -76,6 +76,7 @@ type loader struct {
 	aside   atomic.Int64   // bytes kept in all shards
 	failure atomic.Pointer[error]
 	ended   bool
+	doubted bool        // nothing in the store's log is known to be in this one
 	ops     []operation // room for the next call
 }
 
@@ -248,12 +249,19 @@ func (l *loader) Commit(f rdb.Footer) error {
 		return err
 	}
 	l.index()
-	l.store.reportLostTail(l.log.Lineage(), l.log.End())
+	if l.doubted {
+		l.store.reportLost(backlog.Position{})
+	} else {
+		l.store.reportLostTail(l.log.Lineage(), l.log.End())
+	}
 	return l.end(l.store.exchange(l.table, func() error {
 		l.store.log.Adopt(l.log)
 		return nil
 	}))
 }
+
+// Doubt implements [rdb.Doubter]: all that the store's log holds is reported as lost.
+func (l *loader) Doubt() { l.doubted = true }
 
 // index gives the loaded state its index, if the store has one. It locks nothing that the
 // state in use needs.

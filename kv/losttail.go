@@ -12,8 +12,9 @@ import (
 // when another node was promoted without it. The state that takes its place does not have
 // it. See Options.OnLostTail.
 type LostTail struct {
-	// From is the last position that both have come by, the zero one if they have no
-	// history in common, and To the end of this store's log.
+	// From is the last position that both have come by, and To the end of this store's
+	// log. It is the zero one if they have no history in common, or if they have and hold
+	// other bytes in it all the same: nobody knows since when.
 	From, To backlog.Position
 
 	// Complete says that Events has everything between From and To. Otherwise the
@@ -29,22 +30,26 @@ type LostTail struct {
 // reportLostTail calls OnLostTail if there is something in the log that one with
 // lineage theirs, which ends at end, does not have.
 func (s *Store) reportLostTail(theirs backlog.Lineage, end int64) {
+	mine, to := s.log.Lineage(), s.log.End()
+	common, ok := mine.Common(to, theirs, end)
+	switch {
+	case ok && common < to:
+		s.reportLost(backlog.Position{History: mine.At(common).Current, Offset: common})
+	case !ok && to > 0:
+		s.reportLost(backlog.Position{})
+	}
+}
+
+// reportLost calls OnLostTail with what is in the log behind from.
+func (s *Store) reportLost(from backlog.Position) {
 	f := s.onLostTail
 	if f == nil {
 		return
 	}
-	mine, to := s.log.Lineage(), s.log.Position()
-	common, ok := mine.Common(to.Offset, theirs, end)
-	if common >= to.Offset {
-		return
-	}
-	t := LostTail{To: to}
-	if ok {
-		t.From = backlog.Position{History: mine.At(common).Current, Offset: common}
-	}
-	first := max(common, s.log.Window().First)
-	t.Complete = first == common
-	t.Events = s.tail(mine, first, to.Offset)
+	t := LostTail{From: from, To: s.log.Position()}
+	first := max(from.Offset, s.log.Window().First)
+	t.Complete = first == from.Offset
+	t.Events = s.tail(s.log.Lineage(), first, t.To.Offset)
 	f(t)
 }
 

@@ -55,4 +55,7 @@ func (s *Store) Restore(r io.Reader) error {
 	}
 }
 
-var _ rdb.Loader = (*loader)(nil)
+var (
+	_ rdb.Loader  = (*loader)(nil)
+	_ rdb.Doubter = (*loader)(nil)
+)

@@ -51,6 +51,14 @@ type Loader interface {
 	Abort()
 }
 
+// A Doubter is a Loader of a machine whose log turned out to hold other bytes than the
+// log that it is given, though both have the same history: nobody knows where the two
+// have parted.
+type Doubter interface {
+	// Doubt says so, before Commit.
+	Doubt()
+}
+
 // A ShardSet is a set of shard numbers, each from 0 to [MaxShards]-1. The zero
 // ShardSet is empty. A number out of that range panics.
 type ShardSet [MaxShards / 64]uint64

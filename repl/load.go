@@ -77,7 +77,7 @@ func (s *session) considerCopy(body []byte) error {
 	if s.up.load != nil && !s.up.load.resumes(header) {
 		s.up.dropLoad()
 	}
-	if err := s.up.dropState(header); err != nil {
+	if err := s.up.dropState(header, s.reason); err != nil {
 		return linkError("load", s.link.peer, err)
 	}
 	ask := syncStart{shards: header.Shards}
@@ -93,10 +93,14 @@ func (s *session) considerCopy(body []byte) error {
 }
 
 // tail returns how many bytes of this node's log are not in one with lineage next that
-// ends at offset at: what was written here after the two had parted.
-func (u *upstream) tail(next backlog.Lineage, at int64) int64 {
+// ends at offset at: what was written here after the two had parted. If both have other
+// bytes at the same place, it is all that the log holds.
+func (u *upstream) tail(next backlog.Lineage, at int64, why backlog.Refusal) int64 {
 	log := u.node.log
 	mine, end := log.Lineage(), log.End()
+	if why == backlog.OtherBytes {
+		return end - log.Window().First
+	}
 	common, _ := mine.Common(end, next, at)
 	return max(end-common, 0)
 }
@@ -112,15 +116,15 @@ func (u *upstream) lost(bytes int64) {
 
 // dropState empties the machine, if the program has asked for it, and if there
 // is no copy under way that was begun by emptying it.
-func (u *upstream) dropState(next rdb.Header) error {
+func (u *upstream) dropState(next rdb.Header, why backlog.Refusal) error {
 	d, ok := u.node.machine.(Dropped)
-	if !ok || !u.node.opts.DropFirst || u.load != nil {
-		return nil
+	if !ok || !u.node.opts.DropFirst || u.load != nil || why == backlog.OtherBytes {
+		return nil // of other bytes nothing is dropped that was not reported
 	}
 	u.mu.Lock()
 	u.mu.ready = false
 	u.mu.Unlock()
-	lost := u.tail(next.Lineage, next.Position.Offset)
+	lost := u.tail(next.Lineage, next.Position.Offset, why)
 	err := d.Drop(next)
 	if err == nil {
 		u.lost(lost)
@@ -310,7 +314,10 @@ func (s *session) endCopy(body []byte) error {
 	}
 	l := s.up.load
 	l.progress.Place = 0
-	lost := s.up.tail(l.header.Lineage, footer.Position.Offset)
+	lost := s.up.tail(l.header.Lineage, footer.Position.Offset, s.reason)
+	if d, ok := l.loader.(rdb.Doubter); ok && s.reason == backlog.OtherBytes {
+		d.Doubt()
+	}
 	if err := s.commit(l.loader, footer); err != nil {
 		s.up.dropLoad()
 		return linkError("load", s.link.peer, fmt.Errorf("%w: %w", ErrDiverged, err))
