@@ -118,12 +118,12 @@ func (s *Store) State(keys []byte, maxBytes int, write func(*rdb.Block) error) (
 	if err != nil {
 		return rdb.Footer{}, err
 	}
-	defer snap.Close()
 	entries, err := snap.entries(keys, maxBytes)
+	d := snap.Digest()
+	snap.Close() // not held open while write waits; the entries stay valid
 	if err != nil {
 		return rdb.Footer{}, err
 	}
-	d := snap.Digest()
 	b := &rdb.Block{First: true, At: d.Position.Offset, Keys: len(entries)}
 	for i, e := range entries {
 		record := make([]byte, rdb.EntrySize(len(e.key), len(e.value), e.deadline))

@@ -220,7 +220,11 @@ func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
 		return nil, 0, err
 	}
 	l.told = own.lineage.Current
-	l.settle(n.opts, fromFollower)
+	takes := fromFollower
+	if refusal == backlog.AheadOfFork {
+		takes |= kindsOf(kindTail)
+	}
+	l.settle(n.opts, takes)
 	l.packs, l.w.packs = packs, packs // only the way down is packed
 	return reader, refusal, nil
 }

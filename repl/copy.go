@@ -148,7 +148,7 @@ func (f *feed) beginCopy(s *syncStart) error {
 	}
 	c.begun = true
 	f.willSend(from.Offset)
-	f.beginSync(SyncStatus{Reason: f.refusal, From: from, Resumed: resumed})
+	f.beginSync(SyncStatus{Reason: f.refusal, NotRepaired: f.notRepaired, From: from, Resumed: resumed})
 	share := int64(c.missing) // a resumed copy brings only what is missing
 	f.account().advance(func(p *Progress) {
 		p.ShardsTotal = c.missing
@@ -161,7 +161,7 @@ func (f *feed) beginCopy(s *syncStart) error {
 	f.n.count(func(c *Counters) { c.FullSyncs++ })
 	f.n.opts.Logger.Info("full sync", "peer", f.link.peer.Name, "reason", f.refusal, "resumed", resumed, "shards", c.missing)
 	call(f.n.opts.Events.FullSync, FullSync{
-		Peer: f.link.peer, Reason: f.refusal, Keys: c.header.Keys, Bytes: c.header.Bytes, Resumed: resumed,
+		Peer: f.link.peer, Reason: f.refusal, NotRepaired: f.notRepaired, Keys: c.header.Keys, Bytes: c.header.Bytes, Resumed: resumed,
 	})
 	if err := f.link.w.write(kindSyncBegin, appendPosition([]byte{flag(resumed)}, from), nil); err != nil {
 		return err

@@ -22,6 +22,17 @@
 // compares count and digest with the upstream's at one offset, and only then
 // exchanges them. A broken copy goes on at its next shard.
 //
+// A replica that has gone on by itself, or with an old master, beyond the point at which
+// its history and the upstream's have parted, leaves that tail: it asks for the present state of the keys
+// that it concerns, takes the upstream's log from the fork, and shows both at once. After a
+// failover the nodes that were ahead of the new master so cost a few keys each, and no full
+// copy. What is left is handed to the program, see Options.OnLostTail of package kv. A tail of
+// many keys, or one that removes all, takes a full copy; [SyncStatus] says why.
+//
+// That two nodes stand at the same offset of the same history is not taken for granted:
+// a position is confirmed by a running hash of the log before it ([backlog.Sum]). One that
+// is not the same takes a full copy, because of [backlog.OtherBytes].
+//
 // Each follower is a reader of the one log. A slow one costs its upstream the
 // one chunk of the log that it reads; one that is outrun is told so.
 //
@@ -132,9 +143,9 @@
 // machine.go (what is replicated), options.go, node.go (the seat), tenure.go (its
 // role), gate.go (who may write), epoch.go (whose turn it is), master.go and replica.go
 // (the handles), handover.go, order.go and takeover.go (from one to the other), announce.go; then the way down:
-// accept.go, door.go, roster.go, feed.go, listen.go, copy.go, pass.go, buffer.go,
+// accept.go, door.go, roster.go, feed.go, listen.go, parting.go, copy.go, pass.go, buffer.go,
 // pace.go, acks.go, settle.go, near.go; and up:
-// upstream.go, freshness.go, run.go, dial.go, session.go, load.go. What a program sees of them:
+// upstream.go, freshness.go, run.go, dial.go, session.go, repair.go, load.go. What a program sees of them:
 // events.go, sync.go, status.go, info.go. Below both: secret.go, proof.go, link.go, frame.go,
 // seal.go, packing.go, message.go, transport.go, socket.go, tls.go, memory.go. PROTOCOL.md is the wire.
 package repl

@@ -21,8 +21,9 @@ type Peer struct {
 // links; each may be nil. Both ends of a link have the same ones, in this order:
 //
 //	Connected
-//	  PartialSync Progress... CaughtUp        either the follower goes on from where it stands,
-//	  FullSync Progress... Synced CaughtUp    or it takes a full copy
+//	  PartialSync Progress... CaughtUp           either the follower goes on from where it stands,
+//	  PartialSync Progress Repaired... CaughtUp  or from where it has parted from the upstream,
+//	  FullSync Progress... Synced CaughtUp       or it takes a full copy
 //	Disconnected
 //
 // A link may end at any step, and then only Disconnected comes, with the reason.
@@ -44,6 +45,11 @@ type Events struct {
 
 	// PartialSync is called when the follower goes on from where it stands.
 	PartialSync func(PartialSync)
+
+	// Repaired is called when a follower has left the end of its log, which the upstream
+	// does not have, without a full copy: by the follower when it has, by the upstream
+	// when all that this takes is sent, but for the log.
+	Repaired func(Repaired)
 
 	// FullSync is called when a full copy begins, with the reason why a
 	// partial resync was not possible. A follower that waits for its turn has
@@ -85,13 +91,26 @@ type PartialSync struct {
 	Bytes int64            // of log that it lacked at that moment
 }
 
+// Repaired says that a follower has left the end of its log for the upstream's.
+type Repaired struct {
+	Peer     Peer
+	From     backlog.Position // where the two had parted
+	Position backlog.Position // of which the state is that came instead
+	Keys     int64            // that the follower's records behind From concerned
+	Entries  int64            // of those keys that the upstream has
+	Bytes    int64            // of the entries
+	Lost     int64            // bytes of log that the follower has no more; 0 on the upstream
+	Took     time.Duration    // since the upstream has said where they had parted
+}
+
 // A FullSync says that a full copy begins.
 type FullSync struct {
-	Peer    Peer
-	Reason  backlog.Refusal // why no partial resync was possible
-	Keys    int64           // about how many there are
-	Bytes   int64           // about how many bytes of entries
-	Resumed bool            // an earlier, broken copy goes on
+	Peer        Peer
+	Reason      backlog.Refusal // why no partial resync was possible
+	NotRepaired string          // why a tail could not be repaired; empty if there was none
+	Keys        int64           // about how many there are
+	Bytes       int64           // about how many bytes of entries
+	Resumed     bool            // an earlier, broken copy goes on
 }
 
 // Progress says how far a sync is.

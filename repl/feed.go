@@ -36,6 +36,11 @@ type feed struct {
 	asked   atomic.Uint64
 	answers chan answer
 
+	// parting is set while the follower thinks about leaving its tail.
+	parting     *parting
+	tails       chan *tail // from listen: its answer
+	notRepaired string     // why it takes a full copy in place of that
+
 	from     int64      // where the log on this link began; of run
 	lacking  bool       // a partial resync has not brought everything; of run
 	caughtUp chan int64 // from listen, once: the follower has caught up, at this offset
@@ -72,7 +77,7 @@ type feed struct {
 func newFeed(n *Node, l *link, reader *backlog.Reader, refusal backlog.Refusal) *feed {
 	f := &feed{
 		n: n, link: l, refusal: refusal, began: time.Now(),
-		started: make(chan *syncStart, 1), caughtUp: make(chan int64, 1), over: make(chan struct{}),
+		started: make(chan *syncStart, 1), tails: make(chan *tail, 1), caughtUp: make(chan int64, 1), over: make(chan struct{}),
 		orders: make(chan *part), answers: make(chan answer, 4),
 	}
 	f.mu.asOf = never
@@ -164,7 +169,7 @@ func (f *feed) send() error {
 		if err := f.sendContinue(); err != nil {
 			return err
 		}
-	} else if err := f.offerCopy(); err != nil {
+	} else if err := f.offer(); err != nil {
 		return err
 	}
 	for {
@@ -193,20 +198,33 @@ func (f *feed) send() error {
 	}
 }
 
+// offer offers what there is for a follower that cannot go on from where it stands.
+func (f *feed) offer() error {
+	if offered, err := f.offerRepair(); offered || err != nil {
+		return err
+	}
+	return f.offerCopy()
+}
+
 func (f *feed) sendContinue() error {
 	from := backlog.Position{History: f.n.log.Position().History, Offset: f.reader.Offset()}
-	lacking := f.n.log.End() - from.Offset
-	f.willSend(from.Offset)
-	f.beginSync(SyncStatus{From: from})
+	f.beginPartial(SyncStatus{From: from})
+	var at [8]byte
+	return f.link.w.write(kindContinue, appendOffset(at[:0], from.Offset), nil)
+}
+
+// beginPartial goes over to streaming from where s begins.
+func (f *feed) beginPartial(s SyncStatus) {
+	lacking := f.n.log.End() - s.From.Offset
+	f.willSend(s.From.Offset)
+	f.beginSync(s)
 	f.account().resume(lacking)
 	f.lacking = lacking > 0
 	f.mu.Lock()
-	f.mu.state, f.mu.goal = FollowerStreaming, from.Offset+lacking
+	f.mu.state, f.mu.goal = FollowerStreaming, s.From.Offset+lacking
 	f.mu.Unlock()
 	f.n.count(func(c *Counters) { c.PartialSyncs++ })
-	call(f.n.opts.Events.PartialSync, PartialSync{Peer: f.link.peer, From: from, Bytes: lacking})
-	var at [8]byte
-	return f.link.w.write(kindContinue, appendOffset(at[:0], from.Offset), nil)
+	call(f.n.opts.Events.PartialSync, PartialSync{Peer: f.link.peer, From: s.From, Bytes: lacking})
 }
 
 // beginSync begins the account of a sync, which s describes.
@@ -244,7 +262,10 @@ func (f *feed) reportCaughtUp(at int64) {
 // step sends what is at hand: log first, then what the pass has for a copy. It
 // reports whether there was anything.
 func (f *feed) step() (bool, error) {
-	if f.copy != nil {
+	switch {
+	case f.parting != nil:
+		return false, nil
+	case f.copy != nil:
 		return f.stepCopy()
 	}
 	sent, err := f.sendLog(f.n.log.End())
@@ -357,6 +378,7 @@ func (f *feed) wait() error {
 	var blocks <-chan *blockBuffer
 	var due <-chan time.Time
 	switch {
+	case f.parting != nil:
 	case f.copy == nil:
 		ready = f.reader.Ready()
 	case f.copy.begun:
@@ -379,11 +401,16 @@ func (f *feed) wait() error {
 	case <-due:
 	case s := <-f.started:
 		return f.beginCopy(s)
+	case t := <-f.tails:
+		return f.answerTail(t)
 	case at := <-f.caughtUp:
 		f.reportCaughtUp(at)
 	case <-f.beats.C:
 		if f.copy != nil && !f.copy.begun && time.Since(f.copy.offered) > f.n.opts.SyncTimeout {
 			return fmt.Errorf("%w: no answer to FullSync", ErrTimeout)
+		}
+		if f.parting != nil && time.Since(f.parting.told) > f.n.opts.SyncTimeout {
+			return fmt.Errorf("%w: no answer to Parted", ErrTimeout)
 		}
 		if err := f.forked(); err != nil {
 			return err

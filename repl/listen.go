@@ -1,6 +1,7 @@
 package repl
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 )
@@ -26,6 +27,15 @@ func (f *feed) listen() error {
 			}
 		case kindReady, kindPromoted:
 			err = f.answered(k, body)
+		case kindTail:
+			var t *tail
+			if t, err = parseTail(bytes.Clone(body)); err == nil {
+				select {
+				case f.tails <- t:
+				default:
+					err = fmt.Errorf("%w: a second %v", ErrProtocol, k)
+				}
+			}
 		case kindRefuse:
 			err = parseRefuse(body)
 		default:

@@ -65,6 +65,9 @@ func (s *session) considerCopy(body []byte) error {
 	if len(body) == 0 || backlog.Refusal(body[0]) == backlog.Accepted {
 		return fmt.Errorf("%w: FullSync without a reason", ErrProtocol)
 	}
+	if s.phase == phaseRepairing {
+		s.repairing, s.notRepaired = nil, "the upstream cannot"
+	}
 	header, err := rdb.ParseHeader(body[1:])
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrProtocol, err)
@@ -185,7 +188,7 @@ func (s *session) beginCopy(body []byte) error {
 	l.progress.Peer = s.link.peer
 	l.progress.KeysTotal, l.progress.BytesTotal = l.header.Keys, l.header.Bytes
 	if !resumed {
-		l.sync = newSync(SyncStatus{Peer: s.link.peer, Reason: s.reason, From: from})
+		l.sync = newSync(SyncStatus{Peer: s.link.peer, Reason: s.reason, NotRepaired: s.notRepaired, From: from})
 	}
 	l.sync.goOn(resumed, l.progress)
 	s.phase, s.sync = phaseLoading, l.sync
@@ -195,7 +198,7 @@ func (s *session) beginCopy(body []byte) error {
 	s.up.mu.state, s.up.mu.lastFull = LinkCopying, l.sync
 	s.up.mu.Unlock()
 	call(s.up.node.opts.Events.FullSync, FullSync{
-		Peer: s.link.peer, Reason: s.reason, Keys: l.header.Keys, Bytes: l.header.Bytes, Resumed: resumed,
+		Peer: s.link.peer, Reason: s.reason, NotRepaired: s.notRepaired, Keys: l.header.Keys, Bytes: l.header.Bytes, Resumed: resumed,
 	})
 	return nil
 }
@@ -274,8 +277,13 @@ func (s *session) loadLog(body []byte) error {
 // commit commits the copy, which may take seconds when there is much to put in order,
 // and acks meanwhile, so that the upstream does not take that for silence.
 func (s *session) commit(loader rdb.Loader, footer rdb.Footer) error {
+	return s.busy(func() error { return loader.Commit(footer) })
+}
+
+// busy runs f, which may take long, and acks meanwhile.
+func (s *session) busy(f func() error) error {
 	done := make(chan error, 1)
-	go func() { done <- loader.Commit(footer) }() // waited for below, whatever happens
+	go func() { done <- f() }() // waited for below, whatever happens
 	beats := time.NewTicker(max(s.link.with.heartbeat, minHeartbeat))
 	defer beats.Stop()
 	for {
@@ -322,7 +330,7 @@ func (s *session) endCopy(body []byte) error {
 		s.up.dropLoad()
 		return linkError("load", s.link.peer, fmt.Errorf("%w: %w", ErrDiverged, err))
 	}
-	s.up.load = nil
+	s.up.load, s.up.unrepaired = nil, nil
 	if err := s.up.node.log.SetSum(footer.Position.Offset, sum); err != nil {
 		return linkError("load", s.link.peer, err) // the log was replaced meanwhile
 	}

@@ -10,7 +10,7 @@ import (
 // A Machine is what is replicated: a state, and the log of the changes to it.
 // *kv.Store is one. Package repl knows nothing of what the records mean.
 //
-// A machine may also implement [Clocked], [Counted], [Dropped], [Dated] and
+// A machine may also implement [Clocked], [Counted], [Dropped], [Repairer], [Dated] and
 // [Layered]. It has one [Node] at
 // a time, which the program sees to: a second one would open or close it for writes behind
 // the back of the first. Close that before.
@@ -61,6 +61,26 @@ type Dropped interface {
 	// Drop empties the machine and begins a new, unrelated history. The state that
 	// next describes will follow.
 	Drop(next rdb.Header) error
+}
+
+// Repairer is implemented by a machine that can leave the end of its log for another
+// node's by way of the keys that the end concerns, in place of a full copy. See
+// Copying.MaxRepairKeys.
+type Repairer interface {
+	// Tail returns the keys that the log's records from offset from on concern, in a form
+	// that is between machines, how many they are, and the log's end. It returns
+	// an error, which says why, if they are more than maxKeys, or have more than maxBytes in that form, or
+	// cannot be named, or if the log does not reach back so far.
+	Tail(from int64, maxKeys, maxBytes int) (keys []byte, n int, end backlog.Position, err error)
+
+	// State hands the entries of such keys to write, in blocks of shard 0, as they are at
+	// one moment, and returns what the whole state is then. It returns an error before
+	// the first block when they have more than maxBytes.
+	State(keys []byte, maxBytes int, write func(*rdb.Block) error) (rdb.Footer, error)
+
+	// Repair goes over to what r describes, at once, or returns an error and has changed
+	// nothing. It must verify that the footer's state comes out.
+	Repair(r *rdb.Repair) error
 }
 
 // Dated is implemented by a machine that can refuse to be read. See Reading.

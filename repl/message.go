@@ -41,7 +41,9 @@ const (
 	kindReady
 	kindCommit
 	kindPromoted
-	kindPlace kind = 22
+	kindParted kind = 20
+	kindTail   kind = 21
+	kindPlace  kind = 22
 )
 
 // kinds holds each kind's name and the largest body of its message.
@@ -68,6 +70,8 @@ var kinds = [...]struct {
 	kindReady:     {"Ready", readyBytes},
 	kindCommit:    {"Commit", 8},
 	kindPromoted:  {"Promoted", answerBytes},
+	kindParted:    {"Parted", partedBytes},
+	kindTail:      {"Tail", maxTailBytes},
 	kindPlace:     {"Place", placeBytes},
 }
 
@@ -95,7 +99,7 @@ var (
 	fromStranger = kindsOf(kindHello, kindChallenge)
 	fromDialed   = kindsOf(kindWelcome, kindRefuse)
 	fromFollower = kindsOf(kindSyncStart, kindAck, kindRefuse, kindReady, kindPromoted)
-	fromUpstream = kindsOf(kindRefuse, kindContinue, kindFullSync, kindSyncBegin, kindBlock, kindSyncEnd, kindLog, kindHeartbeat, kindHistory, kindPlace, kindPrepare, kindCommit)
+	fromUpstream = kindsOf(kindRefuse, kindContinue, kindFullSync, kindSyncBegin, kindBlock, kindSyncEnd, kindLog, kindHeartbeat, kindHistory, kindParted, kindPlace, kindPrepare, kindCommit)
 )
 
 func (k kind) limit() int {

@@ -151,6 +151,13 @@ type Copying struct {
 	// default is 30 s.
 	SyncTimeout time.Duration
 
+	// MaxRepairKeys bounds the keys that the end of a replica's log may concern which its
+	// upstream does not have, as an old master's has after a failover: up to so many, the
+	// replica takes their present state and the upstream's log in place of a full copy,
+	// if its machine can (see [Repairer]). The default is 10,000, the most 65536;
+	// negative means always a full copy.
+	MaxRepairKeys int
+
 	// AllowEmpty lets a replica that holds data take a full copy of an upstream
 	// of another history that holds none, which wipes the replica.
 	AllowEmpty bool
@@ -247,6 +254,7 @@ const (
 	DefaultHandshakeTimeout = 5 * time.Second
 	DefaultMaxHandshakes    = 64
 	DefaultMaxSyncs         = 64
+	DefaultMaxRepairKeys    = 10_000
 	DefaultSyncTimeout      = 30 * time.Second
 	DefaultAckTimeout       = time.Second
 	DefaultMaxLag           = 10 * time.Second
@@ -279,6 +287,7 @@ func (o *Options) normalize() (*Options, error) {
 	setDefault(&n.HandshakeTimeout, DefaultHandshakeTimeout)
 	setDefault(&n.MaxSyncs, DefaultMaxSyncs)
 	setDefault(&n.SyncTimeout, DefaultSyncTimeout)
+	setDefault(&n.MaxRepairKeys, DefaultMaxRepairKeys)
 	setDefault(&n.AckTimeout, DefaultAckTimeout)
 	n.Secrets = slices.Clone(n.Secrets)
 	setDefault(&n.MaxLag, max(DefaultMaxLag, 2*n.Heartbeat))
@@ -314,6 +323,7 @@ func (o *Options) check() error {
 		{"MaxHandshakes", o.MaxHandshakes, o.MaxHandshakes > 0, "at least 1"},
 		{"MaxSyncs", o.MaxSyncs, o.MaxSyncs > 0, "at least 1"},
 		{"SyncRate", o.SyncRate, o.SyncRate == 0 || o.SyncRate >= minSyncRate, "0, or at least 65536"},
+		{"MaxRepairKeys", o.MaxRepairKeys, o.MaxRepairKeys <= 64<<10, "at most 65536"},
 		{"SyncTimeout", o.SyncTimeout, o.SyncTimeout > 0, "more than 0"},
 		{"Ack", o.Ack, o.Ack >= 0, "at least 0"},
 		{"MaxUnacked", o.MaxUnacked, o.MaxUnacked >= 0, "at least 0"},

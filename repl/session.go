@@ -18,20 +18,23 @@ type session struct {
 	to   *target
 	link *link
 
-	phase     phase
-	reason    backlog.Refusal  // agreeing: why a full copy is needed
-	sync      *syncRecord      // what this link brings; nil before that is agreed
-	began     time.Time        // of the link
-	from      int64            // where the log on it began
-	lacking   bool             // a partial resync has not brought everything
-	at        backlog.Position // streaming: the end of what was received and applied
-	goal      int64            // the upstream's end when the link came up
-	echo      uint64           // newest heartbeat
-	promise   *promise         // to take over; nil for none
-	acked     int64            // what the last ack said
-	ackedRead int64            // how much had been read then
-	echoed    uint64
-	buf       []byte
+	phase       phase
+	reason      backlog.Refusal  // agreeing: why a full copy is needed
+	parted      bool             // the upstream has said where the two have parted
+	repairing   *repairing       // of phaseRepairing
+	notRepaired string           // why there is a full copy in its place
+	sync        *syncRecord      // what this link brings; nil before that is agreed
+	began       time.Time        // of the link
+	from        int64            // where the log on it began
+	lacking     bool             // a partial resync has not brought everything
+	at          backlog.Position // streaming: the end of what was received and applied
+	goal        int64            // the upstream's end when the link came up
+	echo        uint64           // newest heartbeat
+	promise     *promise         // to take over; nil for none
+	acked       int64            // what the last ack said
+	ackedRead   int64            // how much had been read then
+	echoed      uint64
+	buf         []byte
 }
 
 // A phase says which messages a session takes.
@@ -41,6 +44,7 @@ const (
 	phaseDecision  phase = iota // Continue or FullSync is due
 	phaseAgreement              // SyncStart is sent, SyncBegin is due
 	phaseLoading                // blocks and log
+	phaseRepairing              // Tail is sent: blocks, SyncEnd and log, or FullSync
 	phaseStreaming              // log
 )
 
@@ -169,7 +173,15 @@ func (s *session) handle(k kind, body []byte) error {
 		return parseRefuse(body)
 	case k == kindContinue && s.phase == phaseDecision:
 		return s.resume(body)
-	case k == kindFullSync && s.phase == phaseDecision:
+	case k == kindParted && s.phase == phaseDecision:
+		return s.considerRepair(body)
+	case k == kindBlock && s.phase == phaseRepairing:
+		return s.repairBlock(body)
+	case k == kindSyncEnd && s.phase == phaseRepairing:
+		return s.agreeRepair(body)
+	case k == kindLog && s.phase == phaseRepairing:
+		return s.repairLog(body)
+	case k == kindFullSync && (s.phase == phaseDecision || s.phase == phaseRepairing):
 		return s.considerCopy(body)
 	case k == kindSyncBegin && s.phase == phaseAgreement:
 		return s.beginCopy(body)
@@ -236,16 +248,21 @@ func (s *session) resume(body []byte) error {
 		return err
 	}
 	s.up.dropLoad()
-	lacking := max(s.goal-at, 0)
-	s.sync = newSync(SyncStatus{Peer: s.link.peer, From: s.at})
+	s.beginPartial(SyncStatus{Peer: s.link.peer, From: s.at})
+	return s.stream()
+}
+
+// beginPartial begins the account of a sync by the log alone, or nearly so.
+func (s *session) beginPartial(status SyncStatus) {
+	lacking := max(s.goal-s.at.Offset, 0)
+	s.sync = newSync(status)
 	s.sync.resume(lacking)
-	s.from, s.lacking = at, lacking > 0
+	s.from, s.lacking = s.at.Offset, lacking > 0
 	s.up.mu.Lock()
 	s.up.mu.partials++
 	s.up.mu.lastPartial = s.sync
 	s.up.mu.Unlock()
 	call(s.up.node.opts.Events.PartialSync, PartialSync{Peer: s.link.peer, From: s.at, Bytes: lacking})
-	return s.stream()
 }
 
 // extend takes over the upstream's lineage as far as this node has come along
@@ -333,15 +350,21 @@ func (s *session) apply(body []byte) error {
 	}
 	s.up.fresh.applied(s.at.Offset)
 	s.up.working()
-	if s.lacking {
-		report, all := s.sync.brought(s.at.Offset - s.from)
-		s.lacking = !all
-		if report != nil {
-			call(s.up.node.opts.Events.Progress, *report)
-		}
-	}
+	s.progress()
 	s.checkSynced()
 	return nil
+}
+
+// progress takes down how far a partial resync is.
+func (s *session) progress() {
+	if !s.lacking {
+		return
+	}
+	report, all := s.sync.brought(s.at.Offset - s.from)
+	s.lacking = !all
+	if report != nil {
+		call(s.up.node.opts.Events.Progress, *report)
+	}
 }
 
 // ack answers a heartbeat, and says what was applied when nothing more is waiting

@@ -56,7 +56,11 @@ type Counters struct {
 
 	Unconfirmed int64 `json:"unconfirmed"` // followers that went on from where they stood by their lineage alone, as the running hash up to there was not known at both ends
 
-	LostTails int64 `json:"lost_tails"` // times that a full copy replaced a log that had more than the upstream's
+	Repairs       int64 `json:"repairs"`        // tails that were left for the upstream's log without a full copy, here or by followers
+	RepairedKeys  int64 `json:"repaired_keys"`  // that they concerned
+	RepairedBytes int64 `json:"repaired_bytes"` // of entries that came instead
+
+	LostTails int64 `json:"lost_tails"` // times that a full copy or a repair replaced a log that had more than the upstream's
 	LostBytes int64 `json:"lost_bytes"` // of log that were lost so
 
 	// Refusals counts why followers could not go on from where they stood.

@@ -33,14 +33,24 @@ func (s *SyncState) UnmarshalText(text []byte) error { return unword(syncStates[
 // A SyncStatus is the account of one sync, be it a partial resync or a full copy:
 // why it was needed, how far it is, and what it has cost.
 type SyncStatus struct {
-	Peer     Peer             `json:"peer"` // the other end
-	State    SyncState        `json:"state"`
-	Reason   backlog.Refusal  `json:"reason"`          // why a full copy was needed; accepted for a partial resync
-	Error    string           `json:"error,omitempty"` // why it broke
-	Resumed  bool             `json:"resumed"`         // it went on with an earlier, broken copy
-	From     backlog.Position `json:"from"`            // where the log of this sync began
-	Began    time.Time        `json:"began"`           // by this node's clock
-	Took     time.Duration    `json:"took_ns"`         // until the follower had caught up, or the link broke, pauses of a resumed one included; so far, if running
+	Peer   Peer            `json:"peer"` // the other end
+	State  SyncState       `json:"state"`
+	Reason backlog.Refusal `json:"reason"`          // why a full copy was needed; accepted for a partial resync
+	Error  string          `json:"error,omitempty"` // why it broke
+
+	// NotRepaired is why a full copy was needed in place of a repair, when there was a
+	// tail to leave.
+	NotRepaired string `json:"not_repaired,omitempty"`
+
+	// RepairedKeys is how many keys a tail concerned that a partial resync has begun with
+	// leaving, and RepairedBytes what their entries have, which came instead.
+	RepairedKeys  int64 `json:"repaired_keys,omitempty"`
+	RepairedBytes int64 `json:"repaired_bytes,omitempty"`
+
+	Resumed  bool             `json:"resumed"` // it went on with an earlier, broken copy
+	From     backlog.Position `json:"from"`    // where the log of this sync began
+	Began    time.Time        `json:"began"`   // by this node's clock
+	Took     time.Duration    `json:"took_ns"` // until the follower had caught up, or the link broke, pauses of a resumed one included; so far, if running
 	Keys     int64            `json:"keys"`
 	Bytes    int64            `json:"bytes"`     // of entries
 	LogBytes int64            `json:"log_bytes"` // of log beside them, or of a partial resync

@@ -27,6 +27,10 @@ type upstream struct {
 	// It belongs to whoever has the turn.
 	load *loading
 
+	// unrepaired is why the newest repair failed, after which the next copy is a full one.
+	// It belongs to the same.
+	unrepaired error
+
 	fresh freshness
 
 	mu struct {
