@@ -68,6 +68,7 @@ func failure(err error) answer {
 		method   *methodError
 		tooLarge *http.MaxBytesError
 		readOnly *repl.ReadOnlyError
+		fenced   *repl.FencedError
 		invalid  *kv.InvalidError
 	)
 	text := err.Error()
@@ -80,6 +81,9 @@ func failure(err error) answer {
 	case errors.As(err, &readOnly):
 		status = http.StatusForbidden
 		text = fmt.Sprintf("READONLY this node is a replica and follows %s; write to the master", readOnly.Master)
+	case errors.As(err, &fenced):
+		status = http.StatusForbidden
+		text = fmt.Sprintf("READONLY this node has heard of another master, from %s, and follows nobody yet; write to that", fenced.By)
 	case errors.As(err, &tooLarge):
 		status = http.StatusRequestEntityTooLarge
 		text = fmt.Sprintf("value is larger than %d bytes", tooLarge.Limit)
@@ -91,6 +95,15 @@ func failure(err error) answer {
 		status = http.StatusRequestURITooLong
 	case errors.Is(err, kv.ErrLost), errors.Is(err, repl.ErrLost), errors.Is(err, repl.ErrRoleChanged):
 		status = http.StatusConflict
+	case errors.Is(err, repl.ErrNoFollower):
+		status, text = http.StatusNotFound, strings.TrimPrefix(text, "repl: ")
+	case errors.As(err, new(*repl.HandoverError)):
+		status, text = http.StatusServiceUnavailable, strings.TrimPrefix(text, "repl: ")
+		if errors.Is(err, repl.ErrInDoubt) {
+			text += "; this node follows it now: promote this one if that is not a master"
+		} else {
+			text += "; this node goes on as the master"
+		}
 	case errors.Is(err, kv.ErrClosed), errors.Is(err, repl.ErrClosed), errors.Is(err, context.Canceled):
 		status, text = http.StatusServiceUnavailable, "this node is closing"
 	case errors.Is(err, repl.ErrNotEnoughReplicas): // nothing was written

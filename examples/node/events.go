@@ -63,7 +63,10 @@ func remedy(err error) string {
 
 func (n *narrator) role(c repl.RoleChange) {
 	n.news(repl.Peer{Upstream: true}, "") // another one can fail for the same reason
-	if c.Role == repl.RoleMaster {
+	if c.Err != nil {
+		n.log.Warn("this node takes no more writes", "err", c.Err, "of", c.Upstream, "at", c.Position,
+			"remedy", "promote this node, or let it follow the one that is the master")
+	} else if c.Role == repl.RoleMaster {
 		n.log.Info("this node is a master", "at", c.Position)
 	} else {
 		n.log.Info("this node is a replica", "of", c.Upstream, "at", c.Position)

@@ -12,11 +12,14 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-// Bounds of POST /wait.
+// Bounds of POST /wait and POST /handover.
 const (
 	defaultWait = time.Second
 	maxWait     = time.Minute
 	maxReplicas = 1 << 16
+
+	defaultHandover = time.Second
+	minHandover     = time.Millisecond
 )
 
 func (s *server) info(r *http.Request) (answer, error) {
@@ -123,6 +126,32 @@ func (s *server) follow(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	_, err = m.Demote(addr, allow...)
+	return done, err
+}
+
+// handover makes one of this node's replicas the master, with all that this one has, and
+// this node its replica. Writes that come meanwhile wait.
+func (s *server) handover(r *http.Request) (answer, error) {
+	q, err := parameters(r, "to", "timeout")
+	if err != nil {
+		return answer{}, err
+	}
+	timeout := defaultHandover
+	if q.Has("timeout") {
+		if timeout, err = span("timeout", q.Get("timeout"), minHandover, maxWait); err != nil {
+			return answer{}, err
+		}
+	}
+	m, err := s.node.Master()
+	if errors.Is(err, repl.ErrRoleChanged) {
+		return answer{}, refuse(http.StatusConflict, "this node is a replica; ask the master to hand over")
+	} else if err != nil {
+		return answer{}, err
+	}
+	// Whoever has asked may go away: half of a handover is none.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), timeout)
+	defer cancel()
+	_, err = m.Handover(ctx, q.Get("to"))
 	return done, err
 }
 

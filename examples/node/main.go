@@ -10,7 +10,8 @@
 //	curl http://127.0.0.1:8003/keys/greeting
 //
 // Without -follow a node begins as a master. Roles change while it runs: POST
-// /promote is "slaveof no one", POST /follow?addr= is "slaveof". A node that holds data
+// /promote is "slaveof no one", POST /follow?addr= is "slaveof", and POST /handover?to= changes
+// places with a replica, while writers wait and nothing is lost. A node that holds data
 // does not give them up for a master that came back empty, or is another group's, unless
 // it is told to, once by allow= or for ever by -allow-empty and -allow-foreign.
 //
@@ -48,6 +49,7 @@
 //	POST   /wait?replicas=N&timeout=1s    JSON: replicas, as many as have applied it in time
 //	POST   /follow?addr=A[&allow=empty|foreign]   204
 //	POST   /promote                       204
+//	POST   /handover?to=NAME[&timeout=1s] 204, when that replica, by name or id, is the master, and this its replica
 //
 // Every answer has the header Ember-Position: all that it shows or has done is at or
 // before that place in the group's log. A GET that sends one waits until this node
@@ -57,8 +59,8 @@
 // An error is a status and a line of text: 400 for what makes no sense, or asks for a list
 // of more than 16 MiB, 403 for a write on a replica, and for one that a page of another
 // site has made a browser send, 409 for a position or a call that does not fit what this
-// node is now, 413 and 414 for what is too large to take, 503 when the node is closing,
-// lacks replicas, refuses reads, or all requests together hold 128 MiB of bodies, and 504 for
+// node is now, 413 and 414 for what is too large to take, 404 for a replica that is not there, 503 when the node is closing,
+// lacks replicas, cannot hand over, refuses reads, or all requests together hold 128 MiB of bodies, and 504 for
 // a position that does not come within 5 seconds, or a write that stands and that too few
 // replicas have. A path that is not well escaped never gets here: package net/http answers it
 // with a 400 of its own.

@@ -44,8 +44,9 @@ func newServer(store *kv.Store, n *repl.Node) *server {
 		"/info":    {"GET": s.info},
 		"/status":  {"GET": s.status},
 		"/wait":    {"POST": s.wait},
-		"/follow":  {"POST": s.follow},
-		"/promote": {"POST": s.promote},
+		"/follow":   {"POST": s.follow},
+		"/handover": {"POST": s.handover},
+		"/promote":  {"POST": s.promote},
 	}
 	return s
 }
