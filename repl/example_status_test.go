@@ -3,8 +3,10 @@ package repl_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/emberkv/ember/repl"
 )
@@ -113,4 +115,41 @@ func ExampleRetry() {
 	// Output:
 	// attempt 1: repl: dial nobody: dial memory nobody: connection refused; again in 5ms
 	// attempt 2: repl: dial nobody: dial memory nobody: connection refused; again in 5ms
+}
+
+// A master that cannot reach enough replicas takes no writes.
+func ExampleSafety() {
+	net, top := repl.NewMemory(), newLedger(nil)
+	master, err := repl.NewMaster(top, &repl.Options{Safety: repl.Safety{
+		Ack:         1,               // each write waits until a replica has it
+		MinReplicas: 1,               // and is let in only while one is near:
+		MaxLag:      5 * time.Second, // has what there was five seconds ago
+	}})
+	if err != nil {
+		panic(err)
+	}
+	defer master.Close()
+	ln, err := net.Listen("top")
+	if err != nil {
+		panic(err)
+	}
+	go master.Serve(ln)
+
+	_, err = top.put("key", "value")
+	fmt.Println(errors.Is(err, repl.ErrNotEnoughReplicas), len(top.state()))
+
+	replica, err := repl.NewReplica(newLedger(nil), "top", &repl.Options{Transport: net})
+	if err != nil {
+		panic(err)
+	}
+	defer replica.Close()
+	go replica.Run(context.Background())
+	for master.Status().NearReplicas < 1 {
+		time.Sleep(time.Millisecond)
+	}
+	_, err = top.put("key", "value")
+	fmt.Println(err, len(top.state()))
+	// Output:
+	// true 0
+	// <nil> 1
 }

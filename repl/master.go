@@ -50,7 +50,9 @@ func (m *Master) Serve(ln net.Listener) error { return m.node.Serve(ln) }
 // and returns how many have. It returns early with ctx.Err, [ErrClosed], or
 // [ErrRoleChanged] when this node stops being the master, and with [ErrLost] for a
 // position that is not in this node's history; every replica has the zero one.
-// Replicas of replicas do not count, nor does a replica while it takes a full copy.
+// Replicas of replicas do not count, nor does a replica while it takes a full copy. A
+// replica is a node, by its id: one that has left counts no more, and one that comes back
+// counts, once, from the first ack of its newest link.
 // Like Redis WAIT, but it counts what was applied, not what was received
 // (https://redis.io/commands/wait).
 func (m *Master) Wait(ctx context.Context, pos backlog.Position, n int) (int, error) {
