@@ -70,6 +70,7 @@ func failure(err error) answer {
 		readOnly *repl.ReadOnlyError
 		fenced   *repl.FencedError
 		invalid  *kv.InvalidError
+		late     *kv.NotDurableError
 	)
 	text := err.Error()
 	status := http.StatusInternalServerError
@@ -110,6 +111,12 @@ func failure(err error) answer {
 		status, text = http.StatusServiceUnavailable, strings.TrimPrefix(text, "repl: ")
 	case errors.Is(err, repl.ErrNotAcked): // it was
 		status, text = http.StatusGatewayTimeout, "NOTACKED the write stands, but too few replicas have said in time that they have it"
+	case errors.As(err, &late): // it was written, too
+		status, text = http.StatusGatewayTimeout, "NOTDURABLE the write stands, but is not on disk yet: "+text
+	case errors.Is(err, kv.ErrDisk):
+		status, text = http.StatusServiceUnavailable, "MISCONF "+text
+	case errors.Is(err, kv.ErrInMemory):
+		status, text = http.StatusConflict, "this node keeps nothing on disk; see -dir"
 	case errors.Is(err, kv.ErrStale):
 		status, text = http.StatusServiceUnavailable, "STALE this node is cut off from its master, or too far behind; ask another"
 	case errors.Is(err, kv.ErrFull):

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/kv"
 	"github.com/emberkv/ember/rdb"
 	"github.com/emberkv/ember/repl"
 )
@@ -26,6 +27,8 @@ type config struct {
 	backlog   int64 // bytes
 	heartbeat time.Duration
 	safety    repl.Safety
+	dir       string // where the store is kept; empty for memory only
+	fsync     kv.Fsync
 
 	allowEmpty   bool
 	allowForeign bool
@@ -47,6 +50,8 @@ func parseFlags(args []string, help io.Writer) (config, error) {
 	f.StringVar(&c.follow, "follow", "", "`address` of the node to follow (its -repl); without it this one is a master")
 	f.StringVar(&c.name, "name", "", "name shown to the other nodes")
 	f.Int64Var(&c.backlog, "backlog", backlog.DefaultMaxBytes, "`bytes` of log kept for followers that come back")
+	f.StringVar(&c.dir, "dir", "", "`folder` that the store is kept in; without it the store is in memory only")
+	f.TextVar(&c.fsync, "fsync", kv.FsyncEverySecond, "`when` what is written to -dir is synced: always, everysec or never")
 	f.DurationVar(&c.heartbeat, "heartbeat", repl.DefaultHeartbeat, "how often an idle link is proved alive; a third of what makes it dead")
 	f.IntVar(&c.safety.Ack, "ack", 0, "`number` of replicas that must have a write before it is answered; 0 for none")
 	f.IntVar(&c.safety.MinReplicas, "min-replicas", 0, "`number` of replicas without which a master takes no writes; 0 for none")

@@ -91,6 +91,18 @@ func (s *server) wait(r *http.Request) (answer, error) {
 	return asJSON(map[string]int{"replicas": reached})
 }
 
+// save writes a snapshot of the store to its folder, and answers when it is there.
+func (s *server) save(r *http.Request) (answer, error) {
+	if _, err := parameters(r); err != nil {
+		return answer{}, err
+	}
+	pos, err := s.store.Save(r.Context())
+	if err != nil {
+		return answer{}, err
+	}
+	return asJSON(map[string]backlog.Position{"position": pos})
+}
+
 // follow makes this node a replica of the one at addr, whatever it was. The link comes
 // up afterwards: GET /status tells.
 func (s *server) follow(r *http.Request) (answer, error) {

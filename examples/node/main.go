@@ -24,8 +24,10 @@
 // or its data are older. With -writable it takes writes of its own: only it shows them, and
 // they end with the next full copy, or become everybody's when it is promoted.
 //
-// A node keeps nothing on disk: started again it is empty, and takes a full copy if it
-// follows. One that was the master is started with -follow, once another is promoted.
+// With -dir a node keeps its store in a folder: started again it goes on where it was, and a
+// replica takes what it has missed, even after kill -9; -fsync is what appendfsync is, POST /save
+// what SAVE is. Without, it keeps nothing: started again it is empty, and takes a full copy if
+// it follows. One that was the master is started with -follow, once another is promoted.
 //
 // -help lists all flags. Port 0 is one that the system chooses. When both listeners
 // stand, their addresses are on standard output, one a line, for scripts; what happens to
@@ -47,6 +49,7 @@
 //	GET    /info                          text, in the names of Redis' INFO replication
 //	GET    /status                        JSON: repl.Status
 //	POST   /wait?replicas=N&timeout=1s    JSON: replicas, as many as have applied it in time
+//	POST   /save                          JSON: position, when a snapshot of it is on disk
 //	POST   /follow?addr=A[&allow=empty|foreign]   204
 //	POST   /promote                       204
 //	POST   /handover?to=NAME[&timeout=1s] 204, when that replica, by name or id, is the master, and this its replica
@@ -60,9 +63,9 @@
 // of more than 16 MiB, 403 for a write on a replica, and for one that a page of another
 // site has made a browser send, 409 for a position or a call that does not fit what this
 // node is now, 413 and 414 for what is too large to take, 404 for a replica that is not there, 503 when the node is closing,
-// lacks replicas, cannot hand over, refuses reads, or all requests together hold 128 MiB of bodies, and 504 for
+// lacks replicas, cannot hand over, refuses reads, cannot write to its disk, or all requests together hold 128 MiB of bodies, and 504 for
 // a position that does not come within 5 seconds, or a write that stands and that too few
-// replicas have. A path that is not well escaped never gets here: package net/http answers it
+// replicas have, or the disk has not. A path that is not well escaped never gets here: package net/http answers it
 // with a 400 of its own.
 //
 // # Who may connect

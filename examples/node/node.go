@@ -69,7 +69,9 @@ func (n *node) open(ctx context.Context, c config) (err error) {
 	if c.follow == n.replListener.Addr().String() {
 		return fmt.Errorf("-follow: %s is this node's own -repl", c.follow)
 	}
-	n.store = kv.New(&kv.Options{LogBytes: c.backlog, Ordered: true, WritableReplica: c.writable})
+	if n.store, err = n.openStore(c); err != nil {
+		return err
+	}
 	n.repl, err = join(n.store, c.follow, &repl.Options{
 		Name:        c.name,
 		Announce:    n.replListener.Addr().String(), // known before Serve is called
@@ -86,6 +88,30 @@ func (n *node) open(ctx context.Context, c config) (err error) {
 	}
 	n.newHTTPServer(ctx)
 	return nil
+}
+
+// openStore opens the store that -dir keeps, or makes one in memory.
+func (n *node) openStore(c config) (*kv.Store, error) {
+	opts := &kv.Options{LogBytes: c.backlog, Ordered: true, WritableReplica: c.writable}
+	if c.dir == "" {
+		return kv.New(opts), nil
+	}
+	opts.Fsync = c.fsync
+	opts.OnSave = func(p kv.SaveProgress) {
+		switch {
+		case p.Err != nil:
+			n.log.Warn("save failed", "position", p.Position, "err", p.Err)
+		case p.Done:
+			n.log.Info("saved", "position", p.Position, "bytes", p.Bytes)
+		}
+	}
+	s, err := kv.Open(c.dir, opts)
+	if err != nil {
+		return nil, fmt.Errorf("-dir: %w", err)
+	}
+	r := s.Recovered()
+	n.log.Info("loaded", "dir", c.dir, "keys", s.Len(), "position", r.Position, "clean", r.Clean, "forked", r.Forked, "torn", r.Torn, "took", r.Took)
+	return s, nil
 }
 
 func (n *node) newHTTPServer(ctx context.Context) {
@@ -188,7 +214,9 @@ func (n *node) close() {
 		n.repl.Close()
 	}
 	if n.store != nil {
-		n.store.Close()
+		if err := n.store.Close(); err != nil {
+			n.log.Error("not everything is on disk", "err", err)
+		}
 	}
 }
 

@@ -38,12 +38,13 @@ type handler func(*http.Request) (answer, error)
 func newServer(store *kv.Store, n *repl.Node) *server {
 	s := &server{store: store, node: n}
 	s.routes = map[string]methods{
-		keysPath:   {"GET": s.get, "PUT": s.put, "DELETE": s.delete},
-		"/keys":    {"GET": s.list},
-		"/digest":  {"GET": s.digest},
-		"/info":    {"GET": s.info},
-		"/status":  {"GET": s.status},
-		"/wait":    {"POST": s.wait},
+		keysPath:    {"GET": s.get, "PUT": s.put, "DELETE": s.delete},
+		"/keys":     {"GET": s.list},
+		"/digest":   {"GET": s.digest},
+		"/info":     {"GET": s.info},
+		"/status":   {"GET": s.status},
+		"/wait":     {"POST": s.wait},
+		"/save":     {"POST": s.save},
 		"/follow":   {"POST": s.follow},
 		"/handover": {"POST": s.handover},
 		"/promote":  {"POST": s.promote},
