@@ -1,9 +1,13 @@
 package sim_test
 
 import (
+	"context"
+	"errors"
 	"time"
 
+	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/kv"
+	"github.com/emberkv/ember/repl"
 	"github.com/emberkv/ember/repl/repltest"
 )
 
@@ -17,6 +21,7 @@ type turn struct {
 // or through others.
 var turns = []turn{
 	{"planned switch", (*world).switchOver},
+	{"handover", (*world).handOver},
 	{"failover", (*world).failOver},
 	{"split brain", (*world).splitBrain},
 	{"other tree", (*world).replant},
@@ -51,6 +56,80 @@ func (w *world) switchOver() {
 	w.settle()
 	if after := w.tally.fulls.Load(); after != before {
 		w.t.Fatalf("a planned switch has cost %d full copies\n%s", after-before, w.group)
+	}
+}
+
+// handoverLimit is how long a handover may take.
+const handoverLimit = 5 * time.Second
+
+// handOver hands the writing over to a follower while writers write. It loses nothing, and
+// when nothing else is wrong costs nobody a copy; if it fails the master goes on.
+func (w *world) handOver() {
+	old := w.member(w.master)
+	followers := old.Node().Status().Followers
+	master, err := old.Node().Master()
+	if err != nil || len(followers) == 0 {
+		w.say("nobody to hand over to: %v", err)
+		return
+	}
+	next := w.member(followers[w.rng.IntN(len(followers))].Peer.Name)
+	before := w.tally.fulls.Load()
+	done := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), handoverLimit)
+		defer cancel()
+		_, err := master.Handover(ctx, next.Name())
+		done <- err
+	}()
+	acked, err := w.writeDuring(old, done)
+	w.say("%s hands over to %s: %v", old.Name(), next.Name(), err)
+	switch role := next.Node().Role(); {
+	case err == nil && role != repl.RoleMaster:
+		w.t.Fatalf("%s was handed the writing, and is a %v\n%s", next.Name(), role, w.group)
+	case err == nil, errors.Is(err, repl.ErrInDoubt) && role == repl.RoleMaster:
+		w.master = next.Name()
+		w.ledger.mark(w.t, next)
+		w.ledger.keep(w.t, next)
+	case errors.Is(err, repl.ErrInDoubt):
+		old.Promote() // an operator has looked
+		w.ledger.mark(w.t, old)
+	case old.Node().Role() != repl.RoleMaster:
+		w.t.Fatalf("%s has handed nothing over, %v, and is a replica\n%s", old.Name(), err, w.group)
+	}
+	for _, pos := range acked {
+		if now := w.member(w.master); !covers(now.Machine(), pos) {
+			w.t.Fatalf("a handover has lost %s\n%s", pos, w.group)
+		}
+	}
+	if !w.calm {
+		return
+	}
+	w.settle()
+	if after := w.tally.fulls.Load(); after != before {
+		w.t.Fatalf("a handover has cost %d full copies\n%s", after-before, w.group)
+	}
+}
+
+// writeDuring writes on a master until done, which returns. It returns what was
+// acknowledged: a write is held up until it is known who takes it.
+func (w *world) writeDuring(m *repltest.Member[*kv.Store], done <-chan error) (acked []backlog.Position, err error) {
+	for begun := w.elapsed(); ; w.sleep(w.between(time.Millisecond, 20*time.Millisecond)) {
+		select {
+		case err := <-done:
+			return acked, err
+		default:
+		}
+		switch err := w.change(m.Machine()); {
+		case err == nil:
+			w.tally.writes++
+			w.ledger.wrote(w, m)
+			acked = append(acked, m.Machine().Position())
+		case !errors.Is(err, repl.ErrReadOnly) && !errors.Is(err, repl.ErrNotEnoughReplicas):
+			w.t.Fatalf("write on %s: %v\n%s", m.Name(), err, w.group)
+		}
+		if took := w.elapsed() - begun; took > 2*handoverLimit {
+			w.t.Fatalf("a handover takes %v\n%s", took, w.group)
+		}
 	}
 }
 
