@@ -107,6 +107,9 @@ func (n *Node) serve(l *link) {
 	// One bound for the whole handshake; the frames' own would add up.
 	limit := time.AfterFunc(n.opts.HandshakeTimeout, func() { l.close(ErrTimeout) })
 	reader, refusal, err := n.welcome(l)
+	if err != nil {
+		err = l.because(err) // not the reason for which a penalty ends
+	}
 	if wrong := (*AuthError)(nil); errors.As(err, &wrong) && wrong.Reason == AuthWrongSecret {
 		n.penalize(l)
 	}
@@ -118,7 +121,7 @@ func (n *Node) serve(l *link) {
 	if err == nil {
 		err = newFeed(n, l, reader, refusal).run()
 	} else {
-		err = linkError("handshake", l.peer, l.because(err))
+		err = linkError("handshake", l.peer, err)
 		n.turnedAway(l.peer, err)
 	}
 	l.close(err)

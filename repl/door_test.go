@@ -105,6 +105,28 @@ func TestPenalty(t *testing.T) {
 	}
 }
 
+// TestPenaltyKeepsItsReason: whatever ends the penalty, the operator reads that a proof was
+// wrong, and not that somebody was slow.
+func TestPenaltyKeepsItsReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := repl.NewMemory()
+		var refused error
+		o := guarded(keyA)
+		o.HandshakeTimeout = 500 * time.Millisecond
+		o.Events.Refused = func(_ repl.Peer, err error) { refused = err }
+		m := master(t, newLedger(nil), network, "a", o)
+		p := call(t, network, "a")
+		p.challenge(newHandProof())
+		p.send(msgProof, make([]byte, 32))
+		begun := time.Now()
+		io.Copy(io.Discard, p)
+		synctest.Wait()
+		if took := time.Since(begun); took != o.HandshakeTimeout || authReason(refused) != int(repl.AuthWrongSecret) || m.Status().Counters.Unproved != 1 {
+			t.Errorf("let go after %v: %v", took, refused)
+		}
+	})
+}
+
 // TestCrowdAtTheDoor: a thousand who say nothing, and go on coming, take no more
 // goroutines than there are places, and keep nobody out who comes from elsewhere.
 func TestCrowdAtTheDoor(t *testing.T) {

@@ -89,7 +89,8 @@ type Options struct {
 	// MaxFollowers is how many followers are served at once. A further one is refused
 	// with [ErrBusy], and tries again by itself; one that comes back in place of its
 	// own older link is not. The default is 1000. What each may cost its upstream
-	// is some 100 KiB, or 1 MiB if its link is compressed.
+	// is some 100 KiB, or 1 MiB if its link is compressed, and 256 KiB more if it is
+	// sealed (see Security).
 	MaxFollowers int
 
 	// MaxHandshakes is how many connections may be in their handshake at once. One

@@ -297,6 +297,55 @@ func TestDowngrade(t *testing.T) {
 	})
 }
 
+// TestVersions offers each range of versions to a node, with a secret and without: it takes
+// what both speak, and otherwise both ends hear of both ranges.
+func TestVersions(t *testing.T) {
+	for _, c := range []struct {
+		from, to byte
+		chosen   byte // 0 for none
+	}{{0, 0, 0}, {0, 1, 1}, {1, 1, 1}, {1, 9, 1}, {0, 255, 1}, {2, 2, 0}, {2, 9, 0}, {255, 255, 0}} {
+		for _, secrets := range [][]repl.Secret{nil, {keyA}} {
+			synctest.Test(t, func(t *testing.T) {
+				network := repl.NewMemory()
+				var refused error
+				o := &repl.Options{Security: repl.Security{Secrets: secrets}}
+				o.Events.Refused = func(_ repl.Peer, err error) { refused = err }
+				master(t, newLedger(nil), network, "a", o)
+				p := call(t, network, "a")
+				p.Write([]byte(wireMagic))
+				who, wants := someone(9), msgWelcome
+				who.versionMin, who.versionMax = c.from, c.to
+				if secrets == nil {
+					p.send(msgHello, who.body())
+				} else {
+					h := newHandProof()
+					h.body[0], h.body[1] = c.from, c.to
+					p.send(msgChallenge, h.body)
+					wants = msgChallenge
+				}
+				if err := p.readMagic(); err != nil {
+					t.Fatalf("%d to %d: %v", c.from, c.to, err)
+				}
+				k, body, err := p.next()
+				if err != nil {
+					t.Fatalf("%d to %d: %v", c.from, c.to, err)
+				}
+				synctest.Wait()
+				if c.chosen != 0 {
+					if k != wants || body[0] != c.chosen || body[1] != c.chosen || refused != nil {
+						t.Errorf("%d to %d: kind %d, % x, %v", c.from, c.to, k, body[:2], refused)
+					}
+					return
+				}
+				var v *repl.VersionError
+				if k != msgRefuse || body[0] != 1 || body[2] != 1 || !errors.As(refused, &v) || v.Theirs != int(c.from) || v.TheirsMax != int(c.to) {
+					t.Errorf("%d to %d: kind %d, % x, %v", c.from, c.to, k, body, refused)
+				}
+			})
+		}
+	}
+}
+
 // TestReplay plays what a good session has said once more: whole, every part of it from
 // the beginning, and each end's words to itself. Nothing of it is accepted.
 func TestReplay(t *testing.T) {
