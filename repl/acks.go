@@ -82,8 +82,8 @@ func (a *acks) retire(f *feed) {
 	f.retired = true
 	if a.mu.applied[f.link.peer.ID].feed == f {
 		delete(a.mu.applied, f.link.peer.ID)
-		a.changedLocked()
 	}
+	a.changedLocked() // also if it never counted: a handover may wait for it
 }
 
 // refresh looks at everything anew, without those who have acked a log that is no more.

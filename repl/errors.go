@@ -58,8 +58,8 @@ var (
 	ErrNoDeadline = errors.New("repl: handover needs a deadline")
 
 	// ErrNoFollower is returned when no follower is attached under that name or id,
-	// or several are, or it cannot take over: it does not stream, or, as the error of a
-	// [*HandoverError], does not say where it can be reached.
+	// or several are, and, as the error of a [*HandoverError], when it does not say where
+	// it can be reached.
 	ErrNoFollower = errors.New("repl: no such follower")
 
 	// ErrDeclined means that the replica has refused: it is being closed, its role is just

@@ -74,11 +74,8 @@ func (n *Node) follower(name string) (*feed, error) {
 		}
 		found = f
 	}
-	switch {
-	case found == nil:
+	if found == nil {
 		return nil, fmt.Errorf("%w: %q", ErrNoFollower, name)
-	case !found.online.Load():
-		return nil, fmt.Errorf("%w: %q does not stream yet", ErrNoFollower, name)
 	}
 	return found, nil
 }
@@ -117,7 +114,8 @@ func (h *handover) near(ctx context.Context) error {
 	a, gone := h.n.acks, false
 	err := a.wait(ctx, h.from, func() bool {
 		gone = h.feed.retired || h.from.fenced.Load()
-		return gone || a.mu.applied[h.to.ID].offset+nearBytes >= h.n.log.End()
+		has := a.mu.applied[h.to.ID]
+		return gone || has.feed == h.feed && has.offset+nearBytes >= h.n.log.End()
 	})
 	if err == nil && gone {
 		err = h.gone()

@@ -168,10 +168,10 @@ func (s *story) twoMasters() error {
 	if err := s.b.follow(s.a); err != nil {
 		return err
 	}
+	s.clients.stop() // what they write on a from now on would be lost, and said so
 	if err := s.compare(s.a); err != nil {
 		return err
 	}
-	s.clients.stop() // what they write on a from now on would be lost, and said so
 	replica, err := s.c.member.Replica()
 	if err != nil {
 		return err
