@@ -3,18 +3,12 @@ package kv
 import (
 	"runtime"
 	"sync/atomic"
-	"unsafe"
+
+	"github.com/emberkv/ember/internal/keytree"
 )
 
-const (
-	// bulkItems and bulkChildren leave some room in every node: if all were full, the
-	// next inserts would split one each.
-	bulkItems    = leafItems * 7 / 8
-	bulkChildren = fanout * 7 / 8
-
-	// mergeAtOnce is how many items are merged before the processor is offered to others.
-	mergeAtOnce = 1 << 10
-)
+// mergeAtOnce is how many items are merged before the processor is offered to others.
+const mergeAtOnce = 1 << 10
 
 // buildIndex makes the index of a table that nobody else knows yet. Each shard's keys are
 // sorted for themselves, on as many cores as there are, and then merged into leaves that
@@ -22,7 +16,7 @@ const (
 // one by one does; of 38 bytes with the first 30 alike, three. Meanwhile it needs another
 // 24 bytes for each.
 func (t *table) buildIndex() *index {
-	runs := make([][]indexKey, len(t.shards))
+	runs := make([][]keytree.Item, len(t.shards))
 	var next atomic.Int64
 	// Nothing in there fails.
 	_ = inParallel(min(runtime.GOMAXPROCS(0), len(t.shards)), func(func() bool) error {
@@ -36,33 +30,33 @@ func (t *table) buildIndex() *index {
 		}
 	})
 	x := newIndex()
-	m, build := merger{table: t}, builder{tree: &x.mu.tree}
+	m, build := merger{table: t}, x.mu.tree.Build()
 	for _, items := range runs {
 		m.add(items)
 	}
 	for n := 1; len(m.heap) > 0; n++ {
-		build.add(m.next())
+		build.Add(m.next())
 		if n%mergeAtOnce == 0 {
 			runtime.Gosched()
 		}
 	}
-	build.finish()
+	build.Finish()
 	return x
 }
 
 // sortedItems returns a shard's keys in order. Long ones are loose.
-func (t *table) sortedItems(number int) []indexKey {
+func (t *table) sortedItems(number int) []keytree.Item {
 	sh := &t.shards[number]
-	items := make([]indexKey, 0, sh.mu.keys)
+	items := make([]keytree.Item, 0, sh.mu.keys)
 	slabs := sh.slabs.Load()
 	(&frozen{shard: sh, dir: sh.dir.Load(), slabs: slabs, keys: sh.mu.keys}).list().places(func(slab uint32, offset int) bool {
 		ref := makeSlot(slab, offset, 0)
 		e := slabs.entryAt(ref)
-		b := boundAt(text(e.key))
-		if b.long() {
-			b.indexKey = loose(b.indexKey, number, ref)
+		b := keytree.BoundAt(text(e.key))
+		if b.Long() {
+			b.Item = loose(b.Item, number, ref)
 		}
-		items = append(items, b.indexKey)
+		items = append(items, b.Item)
 		return true
 	})
 	t.sortLoose(items)
@@ -72,19 +66,19 @@ func (t *table) sortedItems(number int) []indexKey {
 // A run is what is left of a shard's items, and the first one's key if that is long, at
 // hand because it is compared a dozen times.
 type run struct {
-	items []indexKey
+	items []keytree.Item
 	key   string
 }
 
 func (r *run) before(o *run) bool {
 	a, b := &r.items[0], &o.items[0]
 	switch {
-	case a.hi != b.hi:
-		return a.hi < b.hi
-	case a.lo != b.lo:
-		return a.lo < b.lo
-	case !a.long() && !b.long():
-		return a.tail < b.tail
+	case a.Hi != b.Hi:
+		return a.Hi < b.Hi
+	case a.Lo != b.Lo:
+		return a.Lo < b.Lo
+	case !a.Long() && !b.Long():
+		return a.Tail < b.Tail
 	}
 	var bufA, bufB [24]byte
 	return r.first(&bufA) < o.first(&bufB)
@@ -92,8 +86,8 @@ func (r *run) before(o *run) bool {
 
 // first returns the key of the first item.
 func (r *run) first(buf *[24]byte) string {
-	if x := r.items[0]; !x.long() {
-		return text(x.key(nil, buf))
+	if x := r.items[0]; !x.Long() {
+		return text(x.Key(nil, buf))
 	}
 	return r.key
 }
@@ -105,7 +99,7 @@ type merger struct {
 	heap  []*run
 }
 
-func (m *merger) add(items []indexKey) {
+func (m *merger) add(items []keytree.Item) {
 	if len(items) > 0 {
 		m.heap = append(m.heap, &run{items: items, key: m.table.restOf(items[0])})
 		for i := len(m.heap) - 1; i > 0 && m.heap[i].before(m.heap[(i-1)/2]); i = (i - 1) / 2 {
@@ -115,7 +109,7 @@ func (m *merger) add(items []indexKey) {
 }
 
 // next takes the first item of all, and its key if that is long.
-func (m *merger) next() (x indexKey, rest string) {
+func (m *merger) next() (x keytree.Item, rest string) {
 	r := m.heap[0]
 	x, rest = r.items[0], r.key
 	if r.items = r.items[1:]; len(r.items) > 0 {
@@ -146,60 +140,4 @@ func (m *merger) sink() {
 		h[i] = h[child]
 		i = child
 	}
-}
-
-// A builder makes a tree of items that come in order, from the left to the right.
-type builder struct {
-	tree *tree
-	leaf *leaf
-
-	// The level that is being made, and between its nodes the separators.
-	nodes      []unsafe.Pointer
-	separators []indexKey
-}
-
-// add adds an item, whose key is rest if it is long.
-func (b *builder) add(x indexKey, rest string) {
-	if x.long() {
-		x = b.tree.slabs.store(x, rest)
-	}
-	if b.leaf == nil || b.leaf.n == bulkItems {
-		l := &leaf{}
-		b.tree.nodes += leafBytes
-		if b.leaf != nil {
-			b.separators = append(b.separators, b.tree.separator(&b.leaf.items[b.leaf.n-1], &x))
-		}
-		b.leaf = l
-		b.nodes = append(b.nodes, unsafe.Pointer(l))
-	}
-	b.leaf.items[b.leaf.n] = x
-	b.leaf.n++
-}
-
-// finish makes the levels above the leaves.
-func (b *builder) finish() {
-	for len(b.nodes) > 1 {
-		b.level()
-		b.tree.height++
-	}
-	if len(b.nodes) == 1 {
-		b.tree.root = b.nodes[0]
-	}
-}
-
-// level puts each bulkChildren nodes below another.
-func (b *builder) level() {
-	var above builder
-	for from := 0; from < len(b.nodes); from += bulkChildren {
-		to := min(from+bulkChildren, len(b.nodes))
-		in := &inner{n: to - from}
-		b.tree.nodes += innerBytes
-		copy(in.children[:], b.nodes[from:to])
-		copy(in.separators[:], b.separators[from:to-1])
-		if to < len(b.nodes) {
-			above.separators = append(above.separators, b.separators[to-1])
-		}
-		above.nodes = append(above.nodes, unsafe.Pointer(in))
-	}
-	b.nodes, b.separators = above.nodes, above.separators
 }

@@ -302,8 +302,7 @@
 //   - what a shard does with it: shard.go, grow.go, compact.go, freeze.go, deadlines.go,
 //     table.go, shardset.go, batch.go
 //   - bounded memory: policy.go, ghost.go, evict.go, room.go, stats.go
-//   - the order of the keys: indexkey.go, keyslabs.go, tree.go, treeremove.go, treescan.go,
-//     index.go
+//   - the order of the keys, after package internal/keytree: index.go
 //   - the store: options.go, errors.go, store.go, get.go, stale.go, set.go, write.go, pause.go, drop.go, counter.go,
 //     rename.go, deleteprefix.go, iterate.go, range.go, keyrange.go, scan.go, warm.go
 //   - local writes: local.go, localread.go, localwrite.go

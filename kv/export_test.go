@@ -3,6 +3,8 @@ package kv
 import (
 	"fmt"
 	"unsafe"
+
+	"github.com/emberkv/ember/internal/keytree"
 )
 
 // SlabBytes returns how many bytes of the store's slabs were given out, and how many
@@ -49,19 +51,19 @@ func WorstDeadShare(s *Store) (worst float64) {
 func IndexKeys(s *Store) (keys []string) {
 	var (
 		x     = s.table.Load().index
-		items [100]indexKey
-		from  start
+		items [100]keytree.Item
+		from  keytree.Start
 		buf   [24]byte
 	)
 	for {
 		n, slabs := x.ascend(&from, items[:])
 		for _, it := range items[:n] {
-			keys = append(keys, string(it.key(slabs, &buf)))
+			keys = append(keys, string(it.Key(slabs, &buf)))
 		}
 		if n < len(items) {
 			return keys
 		}
-		from = start{bound: boundOf(items[n-1], slabs), set: true, exclusive: true}
+		from = keytree.Start{Bound: keytree.BoundOf(items[n-1], slabs), Set: true, Exclusive: true}
 	}
 }
 
@@ -71,11 +73,7 @@ func IndexKeyBytes(s *Store) (held, used, dead int64) {
 	x := s.table.Load().index
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	k := &x.mu.tree.slabs
-	for _, data := range k.set.data {
-		held += int64(len(data))
-	}
-	return held, k.used, k.dead
+	return x.mu.tree.LongBytes()
 }
 
 // WantFootprints returns an error unless what the store has counted of its memory, shard
@@ -107,32 +105,12 @@ func WantFootprints(s *Store) error {
 	if x := t.index; x != nil {
 		held, retained := x.bytes()
 		charged += held + retained
-		tree := &x.mu.tree
-		nodes, slabs := tree.measure(tree.root, tree.height), int64(0)
-		for _, data := range tree.slabs.set.data {
-			slabs += int64(len(data))
-		}
-		if held != nodes+slabs {
-			return fmt.Errorf("index: counted %d, has %d of nodes and %d of slabs", held, nodes, slabs)
+		if err := x.mu.tree.Verify(); err != nil {
+			return err
 		}
 	}
 	if m := t.mem; m != nil && m.used.Load() != charged {
 		return fmt.Errorf("%d bytes are charged, of %d", m.used.Load(), charged)
 	}
 	return nil
-}
-
-// measure returns the bytes of the nodes below one.
-func (t *tree) measure(node unsafe.Pointer, height int) int64 {
-	switch {
-	case node == nil:
-		return 0
-	case height == 0:
-		return leafBytes
-	}
-	in, n := (*inner)(node), innerBytes
-	for i := range in.n {
-		n += t.measure(in.children[i], height-1)
-	}
-	return n
 }

@@ -1,6 +1,10 @@
 package kv
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/emberkv/ember/internal/keytree"
+)
 
 // An index holds a table's keys in order. It changes when a key comes or goes, never when
 // one is overwritten, and does not know the values.
@@ -13,7 +17,7 @@ type index struct {
 
 	mu struct {
 		sync.RWMutex
-		tree    tree
+		tree    keytree.Tree
 		charged int64
 	}
 }
@@ -31,7 +35,7 @@ func (x *index) chargeLocked() {
 	if x.mem == nil {
 		return
 	}
-	if held, retained := x.mu.tree.bytes(); held+retained != x.mu.charged {
+	if held, retained := x.mu.tree.Bytes(); held+retained != x.mu.charged {
 		x.mem.used.Add(held + retained - x.mu.charged)
 		x.mu.charged = held + retained
 	}
@@ -41,12 +45,12 @@ func (x *index) chargeLocked() {
 func (x *index) bytes() (held, retained int64) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return x.mu.tree.bytes()
+	return x.mu.tree.Bytes()
 }
 
 func newIndex() *index {
 	x := &index{}
-	x.mu.tree = newTree()
+	x.mu.tree = keytree.New()
 	return x
 }
 
@@ -54,14 +58,14 @@ func newIndex() *index {
 func (x *index) insert(key []byte) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.mu.tree.insert(text(key))
+	x.mu.tree.Insert(text(key))
 	x.chargeLocked()
 }
 
 func (x *index) remove(key []byte) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.mu.tree.remove(text(key))
+	x.mu.tree.Remove(text(key))
 	x.chargeLocked()
 }
 
@@ -69,48 +73,37 @@ func (x *index) remove(key []byte) {
 func (x *index) clear() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	t := &x.mu.tree
-	fresh := newTree()
-	fresh.epoch, fresh.freezes = t.epoch, t.freezes
-	if held, retained := t.bytes(); t.freezes > 0 {
-		fresh.retained = held + retained
-	}
-	*t = fresh
+	x.mu.tree.Clear()
 	x.chargeLocked()
 }
 
 // freeze returns a view of the index as it is now, which the caller releases, once.
-func (x *index) freeze() treeView {
+func (x *index) freeze() keytree.View {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	t := &x.mu.tree
-	t.epoch++
-	if t.freezes++; t.freezes == 1 {
-		t.slabs.dropped = 0
-	}
-	return t.view()
+	return x.mu.tree.Freeze()
 }
 
 // release says that a frozen view will not be read any more.
 func (x *index) release() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.mu.tree.release()
+	x.mu.tree.Release()
 	x.chargeLocked()
 }
 
 // ascend and descend are those of the tree. With the items they return the slabs in which
 // long keys are found, after the lock was let go of too.
-func (x *index) ascend(from *start, room []indexKey) (int, *keySlabSet) {
+func (x *index) ascend(from *keytree.Start, room []keytree.Item) (int, *keytree.Slabs) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	v := x.mu.tree.view()
-	return v.ascend(from, room), v.set
+	v := x.mu.tree.View()
+	return v.Ascend(from, room), v.Slabs
 }
 
-func (x *index) descend(before *start, room []indexKey) (int, *keySlabSet) {
+func (x *index) descend(before *keytree.Start, room []keytree.Item) (int, *keytree.Slabs) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	v := x.mu.tree.view()
-	return v.descend(before, room), v.set
+	v := x.mu.tree.View()
+	return v.Descend(before, room), v.Slabs
 }

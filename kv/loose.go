@@ -4,28 +4,31 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+
+	"github.com/emberkv/ember/internal/keytree"
 )
+
+// placeBits is how many bits of a slot say where an entry is.
+const placeBits = 64 - hashBits
 
 // A loose item is one of a long key that is not in the index's slabs yet. In place of these
 // it refers to the entry: the number of the shard, and a slot without the bits of the hash.
-func loose(x indexKey, shard int, ref slot) indexKey {
-	x.tail = uint64(shard)<<(64-hashBits+8) | uint64(ref)>>hashBits<<8 | longKey
-	return x
+func loose(x keytree.Item, shard int, ref slot) keytree.Item {
+	return x.At(uint64(shard)<<placeBits | uint64(ref)>>hashBits)
 }
 
 // looseKey returns the key of an item, of a short one in the memory of buf.
-func (t *table) looseKey(x indexKey, buf *[24]byte) []byte {
-	if !x.long() {
-		return x.key(nil, buf)
+func (t *table) looseKey(x keytree.Item, buf *[24]byte) []byte {
+	if !x.Long() {
+		return x.Key(nil, buf)
 	}
-	const placeBits = 64 - hashBits
-	shard, ref := x.tail>>(8+placeBits), slot(x.tail>>8&(1<<placeBits-1)<<hashBits)
+	shard, ref := x.Place()>>placeBits, slot(x.Place()&(1<<placeBits-1)<<hashBits)
 	return t.shards[shard].slabs.Load().entryAt(ref).key
 }
 
 // restOf returns the key of a loose item, and "" for a short one.
-func (t *table) restOf(x indexKey) string {
-	if !x.long() {
+func (t *table) restOf(x keytree.Item) string {
+	if !x.Long() {
 		return ""
 	}
 	return text(t.looseKey(x, nil))
@@ -33,24 +36,24 @@ func (t *table) restOf(x indexKey) string {
 
 // sortLoose sorts items, loose if they are of long keys: first by what they hold, and then
 // those that are alike by the rest of their keys.
-func (t *table) sortLoose(items []indexKey) {
-	slices.SortFunc(items, func(a, b indexKey) int {
-		if a.hi != b.hi {
-			return cmp.Compare(a.hi, b.hi)
+func (t *table) sortLoose(items []keytree.Item) {
+	slices.SortFunc(items, func(a, b keytree.Item) int {
+		if a.Hi != b.Hi {
+			return cmp.Compare(a.Hi, b.Hi)
 		}
-		return cmp.Compare(a.lo, b.lo)
+		return cmp.Compare(a.Lo, b.Lo)
 	})
 	var room []deepItem
 	for len(items) > 0 {
-		n, long := 1, items[0].long()
-		for n < len(items) && items[n].hi == items[0].hi && items[n].lo == items[0].lo {
-			long = long || items[n].long()
+		n, long := 1, items[0].Long()
+		for n < len(items) && items[n].Hi == items[0].Hi && items[n].Lo == items[0].Lo {
+			long = long || items[n].Long()
 			n++
 		}
 		switch {
 		case n == 1:
 		case !long:
-			slices.SortFunc(items[:n], func(a, b indexKey) int { return cmp.Compare(a.tail, b.tail) })
+			slices.SortFunc(items[:n], func(a, b keytree.Item) int { return cmp.Compare(a.Tail, b.Tail) })
 		default:
 			room = room[:0]
 			for _, x := range items[:n] {
@@ -70,7 +73,7 @@ func (t *table) sortLoose(items []indexKey) {
 type deepItem struct {
 	hi, lo uint64 // 16 bytes of the key, filled up with zeros
 	end    int    // the key's length, or one more than what was compared if that is less
-	whole  indexKey
+	whole  keytree.Item
 }
 
 const deepBytes = 16

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/emberkv/ember/internal/hash"
+	"github.com/emberkv/ember/internal/keytree"
 )
 
 const (
@@ -97,7 +98,7 @@ func (sh *shard) need(hash uint64, total, n, inserts int) (need int64) {
 		need += 2*max(seg.bytes(), 256) + d.bytes()
 	}
 	if sh.index != nil && sh.mem.tight() {
-		need += int64(inserts) * (leafBytes + int64(n))
+		need += int64(inserts) * (keytree.LeafBytes + int64(n))
 	}
 	return need
 }

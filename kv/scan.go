@@ -1,6 +1,9 @@
 package kv
 
-import "github.com/emberkv/ember/internal/hash"
+import (
+	"github.com/emberkv/ember/internal/hash"
+	"github.com/emberkv/ember/internal/keytree"
+)
 
 const (
 	// A chunk is as many keys as are taken from the index under its lock, a microsecond's
@@ -16,16 +19,16 @@ const (
 // the loop that it is for.
 type cursor struct {
 	backward bool
-	end      start // of the range: the first key beyond it, or backward the last one in it
-	this     start // of this chunk
-	next     start // of the next one
-	size     int   // of the next one
-	done     bool  // there is no next one
+	end      keytree.Start // of the range: the first key beyond it, or backward the last one in it
+	this     keytree.Start // of this chunk
+	next     keytree.Start // of the next one
+	size     int           // of the next one
+	done     bool          // there is no next one
 
 	n      int // items in this chunk
-	items  [chunkItems]indexKey
+	items  [chunkItems]keytree.Item
 	hashes [chunkItems]uint64
-	slabs  *keySlabSet // of the items
+	slabs  *keytree.Slabs // of the items
 	buf    [24]byte
 
 	warmer warmer
@@ -33,18 +36,18 @@ type cursor struct {
 
 func (c *cursor) init(r *keyRange) {
 	c.backward, c.size = r.backward, firstChunk
-	from, to := start{bound: boundAt(r.from), set: r.from != ""}, start{bound: boundAt(r.to), set: r.to != ""}
+	from, to := keytree.Start{Bound: keytree.BoundAt(r.from), Set: r.from != ""}, keytree.Start{Bound: keytree.BoundAt(r.to), Set: r.to != ""}
 	if c.next, c.end = from, to; c.backward {
 		c.next, c.end = to, from
 	}
 }
 
 // room returns where the next chunk's items go.
-func (c *cursor) room() []indexKey { return c.items[:c.size] }
+func (c *cursor) room() []keytree.Item { return c.items[:c.size] }
 
 // took takes notice of the n items that are there now, and leaves out those beyond the
 // range's end.
-func (c *cursor) took(n int, slabs *keySlabSet) {
+func (c *cursor) took(n int, slabs *keytree.Slabs) {
 	c.n, c.slabs, c.done = n, slabs, n < c.size
 	c.size = min(c.size*chunkGrowth, chunkItems)
 	c.this = c.next
@@ -60,16 +63,16 @@ func (c *cursor) took(n int, slabs *keySlabSet) {
 
 // beyond reports whether item i is beyond the range's end.
 func (c *cursor) beyond(i int) bool {
-	return c.end.set && c.end.after(&c.items[i], c.slabs) == c.backward
+	return c.end.Set && c.end.After(&c.items[i], c.slabs) == c.backward
 }
 
 // behind returns the start of a chunk that begins behind item i of this one.
-func (c *cursor) behind(i int) start {
-	return start{bound: boundOf(c.items[i], c.slabs), set: true, exclusive: true}
+func (c *cursor) behind(i int) keytree.Start {
+	return keytree.Start{Bound: keytree.BoundOf(c.items[i], c.slabs), Set: true, Exclusive: true}
 }
 
 // key returns the key of item i, good until the next call.
-func (c *cursor) key(i int) string { return text(c.items[i].key(c.slabs, &c.buf)) }
+func (c *cursor) key(i int) string { return text(c.items[i].Key(c.slabs, &c.buf)) }
 
 // ahead returns the hashes of the items from i on that are looked up together.
 func (c *cursor) ahead(i int, seed uint64) []uint64 {
@@ -133,9 +136,9 @@ func (n *Snapshot) scan(r keyRange, yield func(string, []byte) bool) {
 	var c cursor
 	for c.init(&r); !c.done; {
 		if r.backward {
-			c.took(n.order.descend(&c.next, c.room()), n.order.set)
+			c.took(n.order.Descend(&c.next, c.room()), n.order.Slabs)
 		} else {
-			c.took(n.order.ascend(&c.next, c.room()), n.order.set)
+			c.took(n.order.Ascend(&c.next, c.room()), n.order.Slabs)
 		}
 		for i := 0; i < c.n; i++ {
 			if i%scanAhead == 0 {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/keytree"
 	"github.com/emberkv/ember/rdb"
 )
 
@@ -25,7 +26,7 @@ type Snapshot struct {
 	shift   uint  // of a hash, to get the view's number
 	views   []*frozen
 	index   *index // nil when there is none
-	order   treeView
+	order   keytree.View
 
 	mu struct {
 		sync.Mutex
@@ -200,7 +201,7 @@ func (n *Snapshot) release() {
 	n.views = nil
 	if n.index != nil {
 		n.index.release()
-		n.order = treeView{}
+		n.order = keytree.View{}
 	}
 }
 

@@ -1,4 +1,4 @@
-package kv
+package keytree
 
 import "unsafe"
 
@@ -15,7 +15,7 @@ const (
 	mergedNode = leafItems * 3 / 4
 )
 
-// A tree is a B+tree of items, without a lock: the index has one. All items are in leaves,
+// A Tree is a B+tree of items, without a lock of its own. All items are in leaves,
 // and these hold no pointers. The separators in inner nodes are as short as they can be,
 // so nearly all of them are short keys, whatever the items are.
 //
@@ -26,10 +26,10 @@ const (
 // reference, and its comparison needs the slabs of the view that is asked, which a Clone's
 // function does not know; keys in ascending order took 52 bytes each in place of 25; and an
 // insertion among a million took an eighth longer.
-type tree struct {
+type Tree struct {
 	root   unsafe.Pointer // *leaf if height is 0, else *inner; nil when there never was a key
 	height int
-	slabs  keySlabs
+	slabs  slabs
 
 	epoch   uint64 // how many views have been frozen
 	freezes int    // how many of them are in use
@@ -39,20 +39,41 @@ type tree struct {
 }
 
 const (
-	leafBytes  = int64(unsafe.Sizeof(leaf{}))
+	// LeafBytes is what an insertion may take, apart from a long key and, seldom, inner
+	// nodes.
+	LeafBytes  = int64(unsafe.Sizeof(leaf{}))
 	innerBytes = int64(unsafe.Sizeof(inner{}))
 )
 
-// bytes returns what the tree takes, and what frozen views alone still need.
-func (t *tree) bytes() (held, retained int64) {
+// Bytes returns what the tree takes, and what frozen views alone still need.
+func (t *Tree) Bytes() (held, retained int64) {
 	if t.freezes > 0 {
 		retained = t.retained + t.slabs.dropped
 	}
 	return t.nodes + t.slabs.held, retained
 }
 
-// release says that a frozen view will not be read any more.
-func (t *tree) release() {
+// Freeze returns a view of the tree as it is now, which the caller releases, once.
+func (t *Tree) Freeze() View {
+	t.epoch++
+	if t.freezes++; t.freezes == 1 {
+		t.slabs.dropped = 0
+	}
+	return t.View()
+}
+
+// Clear takes away all keys at once. Views that are frozen stay as they are.
+func (t *Tree) Clear() {
+	fresh := New()
+	fresh.epoch, fresh.freezes = t.epoch, t.freezes
+	if held, retained := t.Bytes(); t.freezes > 0 {
+		fresh.retained = held + retained
+	}
+	*t = fresh
+}
+
+// Release says that a frozen view will not be read any more.
+func (t *Tree) Release() {
 	if t.freezes--; t.freezes == 0 {
 		t.retained, t.slabs.dropped = 0, 0
 	}
@@ -62,7 +83,7 @@ func (t *tree) release() {
 type leaf struct {
 	epoch uint64
 	n     int
-	items [leafItems]indexKey
+	items [leafItems]Item
 }
 
 // An inner node has n children, at least one. Separator i is after all keys below child i,
@@ -70,17 +91,18 @@ type leaf struct {
 type inner struct {
 	epoch      uint64
 	n          int
-	separators [fanout - 1]indexKey
+	separators [fanout - 1]Item
 	children   [fanout]unsafe.Pointer // of leaves or of inner nodes: the height says which
 }
 
-func newTree() tree { return tree{slabs: newKeySlabs()} }
+// New returns an empty tree.
+func New() Tree { return Tree{slabs: newSlabs()} }
 
 // search returns the number of items before b.
-func (l *leaf) search(b *bound, set *keySlabSet) int {
+func (l *leaf) search(b *Bound, set *Slabs) int {
 	low, high := 0, l.n
 	for low < high {
-		if m := int(uint(low+high) >> 1); b.after(&l.items[m], set) {
+		if m := int(uint(low+high) >> 1); b.After(&l.items[m], set) {
 			low = m + 1
 		} else {
 			high = m
@@ -90,11 +112,11 @@ func (l *leaf) search(b *bound, set *keySlabSet) int {
 }
 
 // search returns the number of the child below which b belongs.
-func (in *inner) search(b *bound, set *keySlabSet) int {
+func (in *inner) search(b *Bound, set *Slabs) int {
 	low, high := 0, in.n-1
 	for low < high {
 		m := int(uint(low+high) >> 1)
-		if b.reached(&in.separators[m], set) {
+		if b.Reached(&in.separators[m], set) {
 			low = m + 1
 		} else {
 			high = m
@@ -104,19 +126,19 @@ func (in *inner) search(b *bound, set *keySlabSet) int {
 }
 
 // ownLeaf returns the leaf at child for the caller to change.
-func (t *tree) ownLeaf(child *unsafe.Pointer) *leaf {
+func (t *Tree) ownLeaf(child *unsafe.Pointer) *leaf {
 	l := (*leaf)(*child)
 	if t.freezes > 0 && l.epoch != t.epoch {
 		c := *l
 		c.epoch = t.epoch
 		l, *child = &c, unsafe.Pointer(&c)
-		t.retained += leafBytes
+		t.retained += LeafBytes
 	}
 	return l
 }
 
 // ownInner returns the inner node at child for the caller to change.
-func (t *tree) ownInner(child *unsafe.Pointer) *inner {
+func (t *Tree) ownInner(child *unsafe.Pointer) *inner {
 	in := (*inner)(*child)
 	if t.freezes > 0 && in.epoch != t.epoch {
 		c := *in
@@ -127,13 +149,13 @@ func (t *tree) ownInner(child *unsafe.Pointer) *inner {
 	return in
 }
 
-// insert adds a key that is not in the tree.
-func (t *tree) insert(key string) {
+// Insert adds a key that is not in the tree.
+func (t *Tree) Insert(key string) {
 	if t.root == nil {
 		t.root = unsafe.Pointer(&leaf{epoch: t.epoch})
-		t.nodes += leafBytes
+		t.nodes += LeafBytes
 	}
-	b := boundAt(key)
+	b := BoundAt(key)
 	right, separator := t.insertBelow(&t.root, t.height, &b)
 	if right != nil {
 		root := &inner{epoch: t.epoch, n: 2}
@@ -147,29 +169,29 @@ func (t *tree) insert(key string) {
 
 // insertBelow inserts below child. If that was full, it returns what has to stand to its
 // right, and the separator of the two.
-func (t *tree) insertBelow(child *unsafe.Pointer, height int, b *bound) (right unsafe.Pointer, separator indexKey) {
+func (t *Tree) insertBelow(child *unsafe.Pointer, height int, b *Bound) (right unsafe.Pointer, separator Item) {
 	if height == 0 {
 		return t.insertLeaf(t.ownLeaf(child), b)
 	}
 	in := t.ownInner(child)
 	i := in.search(b, t.slabs.set)
 	if right, separator = t.insertBelow(&in.children[i], height-1, b); right == nil {
-		return nil, indexKey{}
+		return nil, Item{}
 	}
 	return t.insertChild(in, i, right, separator)
 }
 
-func (t *tree) insertLeaf(l *leaf, b *bound) (right unsafe.Pointer, separator indexKey) {
-	x, i := b.indexKey, l.search(b, t.slabs.set)
-	if x.long() {
-		x = t.slabs.store(x, b.rest)
+func (t *Tree) insertLeaf(l *leaf, b *Bound) (right unsafe.Pointer, separator Item) {
+	x, i := b.Item, l.search(b, t.slabs.set)
+	if x.Long() {
+		x = t.slabs.store(x, b.Rest)
 	}
 	if l.n < leafItems {
 		l.insert(i, x)
-		return nil, indexKey{}
+		return nil, Item{}
 	}
 	r := &leaf{epoch: t.epoch}
-	t.nodes += leafBytes
+	t.nodes += LeafBytes
 	// A key behind all of a leaf is most likely one of an ascending series. The leaf
 	// stays full then: the next keys go to the right.
 	cut := leafItems / 2
@@ -186,7 +208,7 @@ func (t *tree) insertLeaf(l *leaf, b *bound) (right unsafe.Pointer, separator in
 	return unsafe.Pointer(r), t.separator(&l.items[l.n-1], &r.items[0])
 }
 
-func (l *leaf) insert(i int, x indexKey) {
+func (l *leaf) insert(i int, x Item) {
 	copy(l.items[i+1:l.n+1], l.items[i:l.n])
 	l.items[i] = x
 	l.n++
@@ -194,10 +216,10 @@ func (l *leaf) insert(i int, x indexKey) {
 
 // insertChild puts right behind child i of in. If in is full it returns another node, for
 // in's right.
-func (t *tree) insertChild(in *inner, i int, right unsafe.Pointer, separator indexKey) (unsafe.Pointer, indexKey) {
+func (t *Tree) insertChild(in *inner, i int, right unsafe.Pointer, separator Item) (unsafe.Pointer, Item) {
 	if in.n < fanout {
 		in.insert(i, right, separator)
-		return nil, indexKey{}
+		return nil, Item{}
 	}
 	r := &inner{epoch: t.epoch}
 	t.nodes += innerBytes
@@ -219,7 +241,7 @@ func (t *tree) insertChild(in *inner, i int, right unsafe.Pointer, separator ind
 	return unsafe.Pointer(r), middle
 }
 
-func (in *inner) insert(i int, right unsafe.Pointer, separator indexKey) {
+func (in *inner) insert(i int, right unsafe.Pointer, separator Item) {
 	copy(in.children[i+2:in.n+1], in.children[i+1:in.n])
 	copy(in.separators[i+1:in.n], in.separators[i:in.n-1])
 	in.children[i+1], in.separators[i] = right, separator
@@ -227,16 +249,16 @@ func (in *inner) insert(i int, right unsafe.Pointer, separator indexKey) {
 }
 
 // separator returns the shortest key that is after a's and not after b's.
-func (t *tree) separator(a, b *indexKey) indexKey {
+func (t *Tree) separator(a, b *Item) Item {
 	var bufA, bufB [24]byte
-	before, key := a.key(t.slabs.set, &bufA), b.key(t.slabs.set, &bufB)
+	before, key := a.Key(t.slabs.set, &bufA), b.Key(t.slabs.set, &bufB)
 	n := 0
 	for n < len(before) && before[n] == key[n] {
 		n++
 	}
-	s := boundAt(text(key[:n+1]))
-	if s.long() {
-		return t.slabs.store(s.indexKey, s.rest)
+	s := BoundAt(text(key[:n+1]))
+	if s.Long() {
+		return t.slabs.store(s.Item, s.Rest)
 	}
-	return s.indexKey
+	return s.Item
 }

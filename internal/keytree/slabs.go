@@ -1,4 +1,4 @@
-package kv
+package keytree
 
 import "encoding/binary"
 
@@ -16,16 +16,16 @@ const (
 	keyWalk = 4
 )
 
-// A keySlabSet leads to the slabs that hold an index's long keys, each behind its length as a
-// uvarint. As with the slabs of entries (arena.go), what is written never changes, and
-// the set is replaced when a slab comes or goes: whoever holds a set may read from it all
-// items that were in the index when it was the current one.
-type keySlabSet struct {
+// Slabs lead to the slabs that hold a tree's long keys, each behind its length as a
+// uvarint. What is written never changes, and they are replaced by others when a slab comes or
+// goes: whoever holds some may read from them all items that were in the tree when they were
+// the current ones.
+type Slabs struct {
 	data [][]byte
 }
 
 // keyAt returns the key that an item refers to.
-func (set *keySlabSet) keyAt(slab uint32, offset int) []byte {
+func (set *Slabs) keyAt(slab uint32, offset int) []byte {
 	b := set.data[slab][offset:]
 	length, n := uint64(b[0]), 1
 	if length >= 0x80 {
@@ -35,30 +35,30 @@ func (set *keySlabSet) keyAt(slab uint32, offset int) []byte {
 	return b[n:end:end]
 }
 
-// Key slabs are the memory of an index's long keys. Each copy has one owner, an item of a
-// leaf or of an inner node. The index's lock guards them.
-type keySlabs struct {
-	set     *keySlabSet
-	slabs   []keySlab // by number
-	used    int64     // sum over the slabs
-	dead    int64     // sum over the slabs
-	held    int64     // bytes of all slabs
-	dropped int64     // bytes of those that have gone since a view was frozen
-	current uint32    // takes the next keys, if there is any slab
-	free    []uint32  // numbers of slabs that have gone
+// Those of a tree are the memory of its long keys. Each copy has one owner, an item of a
+// leaf or of an inner node.
+type slabs struct {
+	set     *Slabs
+	slabs   []slab   // by number
+	used    int64    // sum over the slabs
+	dead    int64    // sum over the slabs
+	held    int64    // bytes of all slabs
+	dropped int64    // bytes of those that have gone since a view was frozen
+	current uint32   // takes the next keys, if there is any slab
+	free    []uint32 // numbers of slabs that have gone
 
 	victim int // being emptied, or -1
 	cursor int // up to where
 	owed   int // bytes of the victim that are due to be looked at
 }
 
-type keySlab struct {
+type slab struct {
 	used, dead int
 }
 
-var noKeySlabs = &keySlabSet{}
+var noSlabs = &Slabs{}
 
-func newKeySlabs() keySlabs { return keySlabs{set: noKeySlabs, victim: -1} }
+func newSlabs() slabs { return slabs{set: noSlabs, victim: -1} }
 
 // keySize returns the bytes that a key takes in a slab.
 func keySize(key []byte) int {
@@ -68,7 +68,7 @@ func keySize(key []byte) int {
 
 // store copies a key that is too long for x into a slab, and returns x with the
 // reference.
-func (k *keySlabs) store(x indexKey, key string) indexKey {
+func (k *slabs) store(x Item, key string) Item {
 	var head [binary.MaxVarintLen32]byte
 	n := binary.PutUvarint(head[:], uint64(len(key)))
 	size := n + len(key)
@@ -85,7 +85,7 @@ func (k *keySlabs) store(x indexKey, key string) indexKey {
 }
 
 // add begins another slab, with room for size bytes.
-func (k *keySlabs) add(size int) {
+func (k *slabs) add(size int) {
 	bytes := minKeySlabBytes
 	for bytes < maxKeySlabBytes && (int64(bytes)*2*keySlabShare <= k.used || bytes < size) {
 		bytes *= 2
@@ -96,7 +96,7 @@ func (k *keySlabs) add(size int) {
 		k.free = k.free[:n-1]
 	} else {
 		k.current = uint32(len(k.slabs))
-		k.slabs = append(k.slabs, keySlab{})
+		k.slabs = append(k.slabs, slab{})
 	}
 	k.replace(k.current, make([]byte, bytes))
 	k.held += int64(bytes)
@@ -106,18 +106,18 @@ func (k *keySlabs) add(size int) {
 }
 
 // replace puts a slab, or nil, into a copy of the set.
-func (k *keySlabs) replace(id uint32, data []byte) {
-	set := &keySlabSet{data: make([][]byte, len(k.slabs))}
+func (k *slabs) replace(id uint32, data []byte) {
+	set := &Slabs{data: make([][]byte, len(k.slabs))}
 	copy(set.data, k.set.data)
 	set.data[id] = data
 	k.set = set
 }
 
 // drop takes away a slab in which no item has its key any more.
-func (k *keySlabs) drop(id uint32) {
+func (k *slabs) drop(id uint32) {
 	k.used -= int64(k.slabs[id].used)
 	k.dead -= int64(k.slabs[id].dead)
-	k.slabs[id] = keySlab{}
+	k.slabs[id] = slab{}
 	bytes := int64(len(k.set.data[id]))
 	k.held, k.dropped = k.held-bytes, k.dropped+bytes
 	k.replace(id, nil)
@@ -129,8 +129,8 @@ func (k *keySlabs) drop(id uint32) {
 
 // kill counts the key of an item that has gone, if it is a long one, and returns how many
 // bytes of a slab that freed.
-func (k *keySlabs) kill(x indexKey) int {
-	if !x.long() {
+func (k *slabs) kill(x Item) int {
+	if !x.Long() {
 		return 0
 	}
 	size := keySize(k.set.keyAt(x.slab(), x.offset()))
@@ -146,7 +146,7 @@ func (k *keySlabs) kill(x indexKey) int {
 // choose makes the slab with the largest dead share the victim, when more than half of all
 // is dead. The current one, which it cannot be, is so small a part that among the others
 // is one of more than a third.
-func (k *keySlabs) choose() {
+func (k *slabs) choose() {
 	if k.dead*2 <= k.used {
 		return
 	}

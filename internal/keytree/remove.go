@@ -1,13 +1,13 @@
-package kv
+package keytree
 
 import "unsafe"
 
-// remove takes away a key, if the tree has it.
-func (t *tree) remove(key string) {
+// Remove takes away a key, if the tree has it.
+func (t *Tree) Remove(key string) {
 	if t.root == nil {
 		return
 	}
-	b := boundAt(key)
+	b := BoundAt(key)
 	died, _ := t.removeBelow(&t.root, t.height, &b)
 	for t.height > 0 && (*inner)(t.root).n == 1 {
 		t.root = (*inner)(t.root).children[0]
@@ -18,7 +18,7 @@ func (t *tree) remove(key string) {
 }
 
 // gone counts a node of so many bytes that has left the tree.
-func (t *tree) gone(bytes int64) {
+func (t *Tree) gone(bytes int64) {
 	t.nodes -= bytes
 	if t.freezes > 0 {
 		t.retained += bytes // a view may have it
@@ -27,7 +27,7 @@ func (t *tree) gone(bytes int64) {
 
 // removeBelow removes a key below child. It returns how many bytes of long keys that
 // freed, and whether the child has become small.
-func (t *tree) removeBelow(child *unsafe.Pointer, height int, b *bound) (died int, small bool) {
+func (t *Tree) removeBelow(child *unsafe.Pointer, height int, b *Bound) (died int, small bool) {
 	if height > 0 {
 		in := t.ownInner(child)
 		i := in.search(b, t.slabs.set)
@@ -38,7 +38,7 @@ func (t *tree) removeBelow(child *unsafe.Pointer, height int, b *bound) (died in
 	}
 	l := t.ownLeaf(child)
 	i := l.search(b, t.slabs.set)
-	if i == l.n || !b.equals(&l.items[i], t.slabs.set) {
+	if i == l.n || !b.Equals(&l.items[i], t.slabs.set) {
 		return 0, false
 	}
 	died = t.slabs.kill(l.items[i])
@@ -49,11 +49,11 @@ func (t *tree) removeBelow(child *unsafe.Pointer, height int, b *bound) (died in
 
 // merge puts child i of in, which is small, together with the one before or behind it, if
 // they fit.
-func (t *tree) merge(in *inner, i, height int) (died int) {
+func (t *Tree) merge(in *inner, i, height int) (died int) {
 	for j := max(i-1, 0); j <= i && j+1 < in.n; j++ {
 		if height == 0 {
 			if t.mergeLeaves(in, j) {
-				t.gone(leafBytes)
+				t.gone(LeafBytes)
 				return t.slabs.kill(in.drop(j))
 			}
 		} else if t.mergeInner(in, j) {
@@ -69,7 +69,7 @@ func (t *tree) merge(in *inner, i, height int) (died int) {
 func fits(a, b int) bool { return a+b <= mergedNode || a == 0 || b == 0 }
 
 // mergeLeaves moves the items of child j+1 to child j.
-func (t *tree) mergeLeaves(in *inner, j int) bool {
+func (t *Tree) mergeLeaves(in *inner, j int) bool {
 	r := (*leaf)(in.children[j+1])
 	if !fits((*leaf)(in.children[j]).n, r.n) {
 		return false
@@ -80,7 +80,7 @@ func (t *tree) mergeLeaves(in *inner, j int) bool {
 }
 
 // mergeInner moves the children of child j+1 to child j.
-func (t *tree) mergeInner(in *inner, j int) bool {
+func (t *Tree) mergeInner(in *inner, j int) bool {
 	r := (*inner)(in.children[j+1])
 	if !fits((*inner)(in.children[j]).n, r.n) {
 		return false
@@ -93,7 +93,7 @@ func (t *tree) mergeInner(in *inner, j int) bool {
 }
 
 // drop takes away child j+1 and returns the separator that was before it.
-func (in *inner) drop(j int) indexKey {
+func (in *inner) drop(j int) Item {
 	s := in.separators[j]
 	copy(in.separators[j:], in.separators[j+1:in.n-1])
 	copy(in.children[j+1:], in.children[j+2:in.n])
@@ -105,7 +105,7 @@ func (in *inner) drop(j int) indexKey {
 // compact does a share of the work of getting rid of dead keys, after died bytes have been
 // added to them: it looks at the next keys of the victim and moves those that are alive.
 // While a view is frozen, which keeps all slabs alive, it does nothing.
-func (t *tree) compact(died int) {
+func (t *Tree) compact(died int) {
 	k := &t.slabs
 	if died == 0 || t.freezes > 0 {
 		return
@@ -116,12 +116,12 @@ func (t *tree) compact(died int) {
 	k.owed += keyWalk * died
 	for k.victim >= 0 && k.owed > 0 {
 		id := uint32(k.victim)
-		x := indexKey{}.refers(id, k.cursor)
+		x := Item{}.refers(id, k.cursor)
 		key := k.set.keyAt(id, k.cursor)
 		size := keySize(key)
 		k.cursor += size
 		k.owed -= size
-		if owner := t.owner(text(key), x.tail); owner != nil {
+		if owner := t.owner(text(key), x.Tail); owner != nil {
 			moved := k.store(*owner, text(key))
 			k.kill(*owner) // drops the slab with the last one
 			*owner = moved
@@ -131,20 +131,20 @@ func (t *tree) compact(died int) {
 
 // owner returns the item that refers to a copy of a key, or nil when there is none. The
 // caller may change it: no view is frozen.
-func (t *tree) owner(key string, tail uint64) *indexKey {
-	b := boundAt(key)
+func (t *Tree) owner(key string, tail uint64) *Item {
+	b := BoundAt(key)
 	node := t.root
 	for height := t.height; height > 0; height-- {
 		in := (*inner)(node)
 		i := in.search(&b, t.slabs.set)
 		// A separator that is the key has just been passed.
-		if i > 0 && in.separators[i-1].tail == tail {
+		if i > 0 && in.separators[i-1].Tail == tail {
 			return &in.separators[i-1]
 		}
 		node = in.children[i]
 	}
 	l := (*leaf)(node)
-	if i := l.search(&b, t.slabs.set); i < l.n && l.items[i].tail == tail {
+	if i := l.search(&b, t.slabs.set); i < l.n && l.items[i].Tail == tail {
 		return &l.items[i]
 	}
 	return nil

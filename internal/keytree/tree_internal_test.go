@@ -1,4 +1,4 @@
-package kv
+package keytree
 
 import (
 	"fmt"
@@ -39,47 +39,47 @@ func orderedKeys(r *rand.Rand, n int) []string {
 }
 
 // treeKeys returns all keys of a view, taken a few at a time, in one direction.
-func treeKeys(v treeView, descending bool, room int) (keys []string) {
-	var from start
-	items := make([]indexKey, room)
+func treeKeys(v View, descending bool, room int) (keys []string) {
+	var from Start
+	items := make([]Item, room)
 	for {
 		n := 0
 		if descending {
-			n = v.descend(&from, items)
+			n = v.Descend(&from, items)
 		} else {
-			n = v.ascend(&from, items)
+			n = v.Ascend(&from, items)
 		}
 		for _, x := range items[:n] {
 			var buf [24]byte
-			keys = append(keys, string(x.key(v.set, &buf)))
+			keys = append(keys, string(x.Key(v.Slabs, &buf)))
 		}
 		if n < room {
 			return keys
 		}
-		from = start{bound: boundOf(items[n-1], v.set), set: true, exclusive: true}
+		from = Start{Bound: BoundOf(items[n-1], v.Slabs), Set: true, Exclusive: true}
 	}
 }
 
 func TestItemsCompareAsKeys(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
-	slabs := newKeySlabs()
+	slabs := newSlabs()
 	keys := orderedKeys(r, 1000)
 	for range 100_000 {
 		a, b := keys[r.IntN(len(keys))], keys[r.IntN(len(keys))]
 		if r.IntN(10) == 0 {
 			b = a
 		}
-		at := boundAt(a)
-		x := boundAt(b).indexKey
-		if x.long() {
+		at := BoundAt(a)
+		x := BoundAt(b).Item
+		if x.Long() {
 			x = slabs.store(x, b)
 		}
 		want := strings.Compare(a, b)
-		if at.after(&x, slabs.set) != (want > 0) || at.reached(&x, slabs.set) != (want >= 0) || at.equals(&x, slabs.set) != (want == 0) {
-			t.Fatalf("%q to %q: after %v, reached %v, equal %v", a, b, at.after(&x, slabs.set), at.reached(&x, slabs.set), at.equals(&x, slabs.set))
+		if at.After(&x, slabs.set) != (want > 0) || at.Reached(&x, slabs.set) != (want >= 0) || at.Equals(&x, slabs.set) != (want == 0) {
+			t.Fatalf("%q to %q: after %v, reached %v, equal %v", a, b, at.After(&x, slabs.set), at.Reached(&x, slabs.set), at.Equals(&x, slabs.set))
 		}
 		var buf [24]byte
-		if got := string(x.key(slabs.set, &buf)); got != b {
+		if got := string(x.Key(slabs.set, &buf)); got != b {
 			t.Fatalf("%q became %q", b, got)
 		}
 	}
@@ -102,10 +102,10 @@ func TestTree(t *testing.T) {
 func runTree(t *testing.T, n int) {
 	r := rand.New(rand.NewPCG(uint64(n), 2))
 	keys := orderedKeys(r, n)
-	x := newIndex()
+	x := New()
 	in := make(map[string]bool)
 	type frozen struct {
-		view treeView
+		view View
 		keys []string
 	}
 	var views []frozen
@@ -127,25 +127,25 @@ func runTree(t *testing.T, n int) {
 			grow := r.IntN(4) > 0 == (round%4 < 2) && round < rounds-1
 			switch {
 			case grow && !in[k]:
-				x.insert([]byte(k))
+				x.Insert(k)
 				in[k] = true
 			case !grow:
-				x.remove([]byte(k))
+				x.Remove(k)
 				delete(in, k)
 			}
 		}
 		want := sorted()
-		checkTree(t, &x.mu.tree)
-		if got := treeKeys(x.mu.tree.view(), false, 1+r.IntN(200)); !slices.Equal(got, want) {
+		checkTree(t, &x)
+		if got := treeKeys(x.View(), false, 1+r.IntN(200)); !slices.Equal(got, want) {
 			t.Fatalf("round %d: %d keys, want %d", round, len(got), len(want))
 		}
 		slices.Reverse(want)
-		if got := treeKeys(x.mu.tree.view(), true, 1+r.IntN(200)); !slices.Equal(got, want) {
+		if got := treeKeys(x.View(), true, 1+r.IntN(200)); !slices.Equal(got, want) {
 			t.Fatalf("round %d, descending: %d keys, want %d", round, len(got), len(want))
 		}
 		slices.Reverse(want)
 		if r.IntN(3) == 0 {
-			views = append(views, frozen{x.freeze(), want})
+			views = append(views, frozen{x.Freeze(), want})
 		}
 		for len(views) > 0 && r.IntN(2) == 0 {
 			f := views[0]
@@ -153,10 +153,10 @@ func runTree(t *testing.T, n int) {
 			if got := treeKeys(f.view, false, 100); !slices.Equal(got, f.keys) {
 				t.Fatalf("round %d: a frozen view has changed", round)
 			}
-			x.release()
+			x.Release()
 		}
 	}
-	if n := nodes(x.mu.tree.root, x.mu.tree.height); len(in) != 0 || n > 2 {
+	if n := nodes(x.root, x.height); len(in) != 0 || n > 2 {
 		t.Errorf("%d keys, %d nodes are left", len(in), n)
 	}
 }
@@ -173,19 +173,19 @@ func nodes(root unsafe.Pointer, height int) int {
 }
 
 // checkTree fails unless separators separate, and the slabs of long keys are counted right.
-func checkTree(t *testing.T, tr *tree) {
+func checkTree(t *testing.T, tr *Tree) {
 	t.Helper()
 	if tr.root == nil {
 		return
 	}
 	set := tr.slabs.set
 	alive := int64(0)
-	keyOf := func(x indexKey) string {
+	keyOf := func(x Item) string {
 		var buf [24]byte
-		if x.long() {
-			alive += int64(keySize(x.key(set, &buf)))
+		if x.Long() {
+			alive += int64(keySize(x.Key(set, &buf)))
 		}
-		return string(x.key(set, &buf))
+		return string(x.Key(set, &buf))
 	}
 	last := ""
 	var walk func(node unsafe.Pointer, height int)
