@@ -109,12 +109,12 @@ func ExampleRetry() {
 	go replica.Run(ctx)
 	for range 2 {
 		r := <-retries
-		fmt.Printf("attempt %d: %v; again in %v\n", r.Attempts, r.Err, r.Pause)
+		fmt.Printf("attempt %d: %v; again soon: %v\n", r.Attempts, r.Err, r.Pause <= 25*time.Millisecond)
 	}
 	cancel()
 	// Output:
-	// attempt 1: repl: dial nobody: dial memory nobody: connection refused; again in 5ms
-	// attempt 2: repl: dial nobody: dial memory nobody: connection refused; again in 5ms
+	// attempt 1: repl: dial nobody: dial memory nobody: connection refused; again soon: true
+	// attempt 2: repl: dial nobody: dial memory nobody: connection refused; again soon: true
 }
 
 // A master that cannot reach enough replicas takes no writes.
