@@ -101,8 +101,21 @@ func FuzzMessages(f *testing.F) {
 		if at, clock, records, err := parseLog(body); err == nil && !bytes.Equal(append(appendLogHead(nil, at, clock), records...), body) {
 			t.Errorf("log % x was read as %d, %d", body, at, clock)
 		}
+		if p, err := parseParted(body); err == nil && !bytes.Equal(p.append(nil), body) {
+			t.Errorf("parting % x was read as %+v", body, p)
+		}
+		if a, err := parseTail(body); err == nil && (a.why == "") != (body[0] == 0) {
+			t.Errorf("tail % x was read as %+v", body, a)
+		} else if err == nil && a.why == "" && !bytes.Equal(a.append(nil), body) {
+			t.Errorf("tail % x was read as %+v", body, a)
+		}
+		if _, sum, err := parseSyncEnd(body); err == nil && !bytes.HasSuffix(body, must(sum.AppendBinary(nil))) {
+			t.Errorf("SyncEnd % x was read with %+v", body, sum)
+		}
 		if p, err := parsePosition(body); err == nil && !bytes.Equal(appendPosition(nil, p), body[:positionBytes]) {
 			t.Errorf("position % x was read as %v", body, p)
 		}
 	})
 }
+
+func must(b []byte, _ error) []byte { return b }

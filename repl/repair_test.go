@@ -9,6 +9,7 @@ import (
 
 	"github.com/emberkv/ember/kv"
 	"github.com/emberkv/ember/repl"
+	"github.com/emberkv/ember/repl/repltest"
 )
 
 // A stand is a store with its node, as what it is now.
@@ -20,10 +21,12 @@ type stand struct {
 	lost    []string
 	repairs []repl.Repaired
 	fulls   []repl.FullSync
+	ends    []error // of links to the upstream
+	onEnd   func()  // called at each
 }
 
 // newStand makes a master at its name, or a replica of upstream, with a listener there.
-func newStand(t testing.TB, net *repl.Memory, name, upstream string, o *repl.Options) *stand {
+func newStand(t testing.TB, net repl.Transport, name, upstream string, o *repl.Options) *stand {
 	t.Helper()
 	s := &stand{name: name}
 	s.store = kv.New(&kv.Options{OnLostTail: func(l kv.LostTail) {
@@ -39,6 +42,14 @@ func newStand(t testing.TB, net *repl.Memory, name, upstream string, o *repl.Opt
 	o.Events.Repaired = func(r repl.Repaired) {
 		if r.Peer.Upstream {
 			s.repairs = append(s.repairs, r)
+		}
+	}
+	o.Events.Disconnected = func(p repl.Peer, err error) {
+		if p.Upstream {
+			s.ends = append(s.ends, err)
+			if s.onEnd != nil {
+				s.onEnd()
+			}
 		}
 	}
 	o.Events.FullSync = func(f repl.FullSync) {
@@ -260,4 +271,65 @@ func TestRepairAfterEachOther(t *testing.T) {
 			t.Errorf("%d full copies, %d repairs", len(a.fulls)+len(b.fulls), len(a.repairs)+len(b.repairs))
 		}
 	})
+}
+
+// TestRepairCutAtEveryByte: a link that breaks anywhere in a repair leaves the old contents
+// or the new ones, and the next one brings it to its end.
+func TestRepairCutAtEveryByte(t *testing.T) {
+	for _, down := range []bool{true, false} {
+		cuts := 0
+		for n := 0; ; n++ {
+			broken := false
+			synctest.Test(t, func(t *testing.T) { broken = repairCutAt(t, down, n) })
+			if !broken {
+				break
+			}
+			cuts++
+		}
+		if cuts < 300 {
+			t.Errorf("down %v: only %d bytes", down, cuts)
+		}
+	}
+}
+
+// repairCutAt cuts the first link of a repair after n bytes in one direction. It returns
+// false when it was over before.
+func repairCutAt(t *testing.T, down bool, n int) bool {
+	net := repltest.NewNetwork(uint64(n))
+	defer net.Close()
+	a := newStand(t, net.Host("a"), "a", "", nil)
+	b := newStand(t, net.Host("b"), "b", "a", nil)
+	setOn(t, a, "base", "1")
+	equal(t, a, b)
+	b.promote(t)
+	setOn(t, a, "lost", "1")
+	setOn(t, a, "base", "lost")
+	setOn(t, b, "kept", "2")
+	link := net.Link("a", "b")
+	if down {
+		link = net.Link("b", "a")
+	}
+	link.OneWay().CutNext(int64(n))
+	old, now := mustDigest(t, a), mustDigest(t, b)
+	a.onEnd = func() {
+		if d := mustDigest(t, a); d != old && d != now {
+			t.Errorf("cut after %d bytes: %+v", n, d)
+		}
+	}
+	a.follow(t, "b")
+	equal(t, b, a)
+	if len(a.repairs) != 1 || len(a.fulls) != 0 || len(a.tails) != 1 {
+		t.Errorf("cut after %d bytes: %d repairs, %d full copies, %d tails", n, len(a.repairs), len(a.fulls), len(a.tails))
+	}
+	a.onEnd = nil
+	return len(a.ends) > 0
+}
+
+func mustDigest(t testing.TB, s *stand) kv.Digest {
+	t.Helper()
+	d, err := s.store.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }

@@ -101,6 +101,8 @@ func samples() []sample {
 		{kindReady, answer{kindReady, 7, true, "10.0.0.1:7000"}.append(nil)},
 		{kindCommit, sampleOrder().part(kindCommit).body()},
 		{kindPromoted, answer{kind: kindPromoted, order: 7}.append(nil)},
+		{kindParted, parted{at: 1000, sum: backlog.Sum{From: 3, Value: 9}}.append(nil)},
+		{kindTail, (&tail{count: 1, keys: []byte("\x01k")}).append(nil)},
 		{kindPlace, appendPlace(nil, 900)},
 	}
 }
@@ -119,6 +121,10 @@ func parse(k kind, body []byte) (any, error) {
 		return parseAnswer(k, body)
 	case kindCommit:
 		return parseCommit(body)
+	case kindParted:
+		return parseParted(body)
+	case kindTail:
+		return parseTail(body)
 	case kindPlace:
 		return parsePlace(body)
 	case kindContinue:
