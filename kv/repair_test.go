@@ -478,3 +478,32 @@ func BenchmarkRepair(b *testing.B) {
 		})
 	}
 }
+
+// TestRepairOnDisk: a store that is kept on disk comes back with the state after the repair,
+// and goes on in that history.
+func TestRepairOnDisk(t *testing.T) {
+	dir := t.TempDir()
+	old, err := kv.Open(dir, nil)
+	must(t, err)
+	now := open(t, nil)
+	f := followEmpty(t, old, now)
+	set(t, old, "both", "1")
+	f.catchUp(t)
+	fork := now.Log().Fork(backlog.NewHistory()).Offset
+	set(t, old, "lost", "1")
+	set(t, now, "kept", "2")
+	repair(t, old, now, fork)
+	g := follow(t, now, old)
+	set(t, now, "more", "3")
+	g.catchUp(t)
+	wantSame(t, old, now)
+	must(t, old.Close())
+
+	again, err := kv.Open(dir, nil)
+	must(t, err)
+	defer again.Close()
+	wantValue(t, again, "kept", "2")
+	wantValue(t, again, "more", "3")
+	wantValue(t, again, "lost", "")
+	wantSame(t, again, now)
+}
