@@ -18,7 +18,7 @@ func (s *Store) replace(key string, was, value []byte, deadline int64, may func(
 		return false, err
 	}
 	end, err := s.replaceNow(key, was, value, deadline, may)
-	for resumed(err) {
+	for try := 0; s.again(&err, try); try++ {
 		end, err = s.replaceNow(key, was, value, deadline, may)
 	}
 	if err != nil || end == 0 {
