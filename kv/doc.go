@@ -301,7 +301,8 @@
 //   - memory: slot.go, entry.go, segment.go, marks.go, directory.go, arena.go, memory.go
 //   - what a shard does with it: shard.go, grow.go, compact.go, freeze.go, deadlines.go,
 //     table.go, shardset.go, batch.go
-//   - bounded memory: policy.go, ghost.go, evict.go, room.go, stats.go
+//   - bounded memory: policy.go, ghost.go, evict.go, hand.go, admit.go, spare.go,
+//     room.go, stats.go
 //   - the order of the keys, after package internal/keytree: index.go
 //   - the store: options.go, errors.go, store.go, get.go, stale.go, set.go, write.go, pause.go, drop.go, counter.go,
 //     rename.go, deleteprefix.go, iterate.go, range.go, keyrange.go, scan.go, warm.go

@@ -216,6 +216,9 @@ func (sh *shard) due(now int64, n int) (keys []dueKey) {
 				break
 			}
 			if e := slabs.entryAt(ref); e.deadline == item.at && hash.Bytes(sh.seed, e.key) == item.hash {
+				if keys == nil {
+					keys = make([]dueKey, 0, n) // once, and not before there is one
+				}
 				keys = append(keys, dueKey{item.hash, e.key})
 			}
 		}

@@ -45,7 +45,11 @@ func TestUsedKeysStay(t *testing.T) {
 		}
 		h, c := survivors(s, hot), survivors(s, cold)
 		t.Logf("%v: %d of the keys in use are left, %d of the others", policy, h, c)
-		if h < len(hot)*9/10 || c > len(cold)/20 {
+		// Every hot key is read seven times between two visits of the hand, so all should
+		// stay. But the first slabs hold as many hot keys as cold ones, and of one that is
+		// emptied because a writer waits no more than half is moved: it may lose one. There
+		// are no more than 30 such slabs. Of the cold ones none is ever read: all go.
+		if h < len(hot)-30 || c > 0 {
 			t.Errorf("%v: %d of %d keys in use are left, and %d of those that are not", policy, h, len(hot), c)
 		}
 	}
@@ -71,7 +75,11 @@ func TestScanDoesNotFlush(t *testing.T) {
 	}
 	lfu, lru := left(kv.EvictLFU), left(kv.EvictLRU)
 	t.Logf("of 3000 keys %d are left under lfu, %d under lru", lfu, lru)
-	if lfu < 2400 || lru > 300 {
+	// All were read three times while there was room for all, so all are to be moved when
+	// the hand first comes to them, into the queue that no scan gets to. Of a slab that is
+	// emptied because a writer waits half may go all the same. Under CLOCK a key that is not
+	// read any more outlives one visit, and the scan is worth three.
+	if lfu < 3000/2 || lru > 0 {
 		t.Errorf("of 3000 keys %d are left under lfu, %d under lru", lfu, lru)
 	}
 }

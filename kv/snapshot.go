@@ -36,7 +36,10 @@ type Snapshot struct {
 }
 
 // Snapshot returns the store's contents as they are now. It holds up writers for
-// microseconds, however large the store is. It returns [ErrClosed], and [ErrDamaged] for
+// microseconds, however large the store is. At [Options.MaxBytes] what it holds cannot be
+// freed: writes that need memory return [ErrFull] from when there is nothing else to evict
+// until it is closed. A store that is to take writes meanwhile has its snapshots taken on a
+// replica, or room for them. It returns [ErrClosed], and [ErrDamaged] for
 // contents that are not those of any position.
 func (s *Store) Snapshot() (*Snapshot, error) {
 	s.apply.Lock()
