@@ -36,8 +36,7 @@
 //
 // Each promise names tests that break when it does; simulated hours look for what breaks
 // P1 to P6, P9 and P10 in ways that nobody thought of (internal/sim: TestSim), and the bugs in
-// .ci/museum, put back one by one, show that the tests would. P6, one
-// writer an epoch, is the number of what is not promised yet.
+// .ci/museum, put back one by one, show that the tests would.
 //
 //   - P1 Prefix. A replica's state is the state after some prefix of its master's
 //     history: no gap, nothing that no master accepted
@@ -67,6 +66,13 @@
 //     write is let in, so many replicas have applied all that was written MaxLag before:
 //     a failover to the one of them that has most loses no more (repl: TestLossIsBounded,
 //     TestFrozenReplicas, TestGateOneWay, TestStoreWithoutReplicas).
+//   - P6 One writer an epoch. Every history is written in an epoch that one node has
+//     begun. A node that knows of a higher one takes no writes and follows no lower one, so
+//     of two masters that somebody has made the higher stays, from when they hear of
+//     each other (repl: TestMasterStepsDown, TestEpochsByWire, TestReplicaRefusesLowerEpochs,
+//     TestFramesOfALowerEpoch, TestConcurrentPromotions). A handover never has two
+//     writers, whatever goes wrong and when, loses nothing, and costs no copies
+//     (repl: TestHandover, TestHandoverFaults, TestOrdersByWire; kv: TestPausedWritesGoOn).
 //   - P7 Crash safety. What was acknowledged as durable is there after a crash at any
 //     moment, with what came before it; files that are damaged otherwise are refused, and a
 //     disk that fails is told of (kv: TestCrashAtEveryByte, TestEveryOperationFails,

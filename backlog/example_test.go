@@ -225,6 +225,26 @@ func ExampleGate() {
 	// this node is a replica
 }
 
+// While a gate holds writes up, they wait outside all locks.
+func ExamplePausedError() {
+	l := backlog.NewLog(nil)
+	resume := make(chan struct{})
+	l.SetGate(func() error { return &backlog.PausedError{Resume: resume} })
+	_, err := l.Append(backlog.AppendRecord(nil, []byte("a=1")))
+	go func() {
+		l.SetGate(nil)
+		close(resume)
+	}()
+	var paused *backlog.PausedError
+	if errors.As(err, &paused) {
+		<-paused.Resume
+		_, err = l.Append(backlog.AppendRecord(nil, []byte("a=1")))
+	}
+	fmt.Println(err, l.End())
+	// Output:
+	// <nil> 4
+}
+
 // A settler lets a write wait until others have it, outside all locks.
 func ExampleSettler() {
 	l := backlog.NewLog(nil)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/repl"
 )
 
@@ -75,6 +77,66 @@ func ExampleReplica_Promote() {
 	// b b
 	// full copies for c: 1
 	// true
+}
+
+// A planned switch: writers wait while it is under way, and nothing is lost.
+func ExampleMaster_Handover() {
+	net := repl.NewMemory()
+	a, b := newLedger(nil), newLedger(nil)
+	master, err := repl.NewMaster(a, &repl.Options{Name: "a", Transport: net})
+	if err != nil {
+		panic(err)
+	}
+	defer master.Close()
+	ln, _ := net.Listen("a")
+	go master.Serve(ln)
+	replica, err := repl.NewReplica(b, "a", &repl.Options{Name: "b", Transport: net})
+	if err != nil {
+		panic(err)
+	}
+	defer replica.Close()
+	ln, _ = net.Listen("b")
+	go replica.Serve(ln)
+	go replica.Run(context.Background())
+	replica.WaitSynced(context.Background())
+	a.put("k", "v")
+
+	_, err = master.Handover(context.Background(), "b")
+	fmt.Println(err)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, err = master.Handover(ctx, "nobody")
+	fmt.Println(errors.Is(err, repl.ErrNoFollower))
+	old, err := master.Handover(ctx, "b")
+	fmt.Println(err, old.Node().Role(), replica.Node().Role(), b.state()["k"])
+	_, err = a.put("k", "w")
+	fmt.Println(err)
+	// Output:
+	// repl: handover needs a deadline
+	// true
+	// <nil> replica master v
+	// repl: READONLY: writes go to the master; this node follows b
+}
+
+// What a handover returns when the replica does not come near in time: the old master
+// goes on.
+func ExampleHandoverError() {
+	err := error(&repl.HandoverError{To: "b", Step: repl.StepNear, Err: context.DeadlineExceeded})
+	fmt.Println(err)
+	fmt.Println(errors.Is(err, repl.ErrInDoubt))
+	// Output:
+	// repl: handover to b, step near: context deadline exceeded
+	// false
+}
+
+// What a write gets on a master that has heard of another.
+func ExampleFencedError() {
+	err := error(&repl.FencedError{Epoch: backlog.Epoch{Counter: 5, Node: [16]byte{1}}, By: "berlin"})
+	fmt.Println(err)
+	fmt.Println(errors.Is(err, repl.ErrFenced), errors.Is(err, repl.ErrReadOnly))
+	// Output:
+	// repl: READONLY: there is a master of a higher epoch: 5-01000000000000000000000000000000, told by berlin; this node follows nobody
+	// true true
 }
 
 // Another master's data take the place of a replica's own only when that is said.

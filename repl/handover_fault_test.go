@@ -57,13 +57,13 @@ func (p *couple) write(ctx context.Context, id int, m *member) {
 			p.mu.Unlock()
 		}
 		select {
-		case <-time.After(250 * time.Microsecond):
+		case <-time.After(500 * time.Microsecond):
 		case <-ctx.Done():
 		}
 	}
 }
 
-// TestHandoverFaults has something go wrong at each step of a handover, 0.4 ms
+// TestHandoverFaults has something go wrong at each step of a handover, 0.5 ms
 // apart where each message takes one: the link breaks, hangs or loses one
 // direction, either side is closed, or somebody changes a role at that moment. However it
 // ends, it does so before the deadline; never do both take writes; what was acknowledged
@@ -94,10 +94,10 @@ func TestHandoverFaults(t *testing.T) {
 			}
 		},
 	} {
-		for step := range 16 {
+		for step := range 12 {
 			t.Run(fmt.Sprint(name, step), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					outcome := handoverWith(t, fault, time.Duration(step)*400*time.Microsecond)
+					outcome := handoverWith(t, fault, time.Duration(step)*500*time.Microsecond)
 					outcomes[outcome]++
 				})
 			})
