@@ -146,6 +146,6 @@
 // accept.go, door.go, roster.go, feed.go, listen.go, parting.go, copy.go, pass.go, buffer.go,
 // pace.go, acks.go, settle.go, near.go; and up:
 // upstream.go, freshness.go, run.go, dial.go, session.go, repair.go, load.go. What a program sees of them:
-// events.go, sync.go, status.go, info.go. Below both: secret.go, proof.go, link.go, frame.go,
+// events.go, sync.go, status.go, info.go, infoember.go, words.go. Below both: secret.go, proof.go, link.go, frame.go,
 // seal.go, packing.go, message.go, transport.go, socket.go, tls.go, memory.go. PROTOCOL.md is the wire.
 package repl

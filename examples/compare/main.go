@@ -37,6 +37,13 @@
 // ns/op, and steadier than that on a machine that does other things as well.
 // gc-cpu-ns/op is the part of it of collections that ended in the run. B/op and allocs/op
 // count the whole process, too.
+//
+// # Reading order
+//
+// config.go, store.go (what is compared) with ember.go, maps.go, trees.go and caches.go;
+// data.go and workload.go (what is done); process.go, speed.go, memory.go and counters.go
+// (what is measured). Of hit ratios: bounded.go, trace.go, limit.go and hits.go. line.go and
+// table.go print.
 package main
 
 import (
