@@ -47,7 +47,8 @@ type journal struct {
 	written int64        // up to which offset of the log
 	onDisk  int64        // likewise, synced
 	origin  []byte       // as last written to file
-	frames  []byte       // room for what is written next
+	news    []byte       // room for the next origin
+	frames  []byte       // and for what is written next
 	wrote   time.Time
 
 	retryAt time.Time

@@ -143,13 +143,12 @@ func (j *journal) frame(at int64, run []byte, lineage backlog.Lineage, own bool)
 func (j *journal) frameOrigin(at int64, lineage backlog.Lineage, own bool) {
 	o := rdb.Origin{Lineage: lineage.At(at)}
 	o.Own = own || o.Lineage.Current != lineage.Current
-	var room [1 << 10]byte
-	b := rdb.AppendOrigin(room[:0], o)
-	if bytes.Equal(b, j.origin) {
+	j.news = rdb.AppendOrigin(j.news[:0], o)
+	if bytes.Equal(j.news, j.origin) {
 		return
 	}
-	j.origin = append(j.origin[:0], b...)
-	j.add(rdb.Frame{Kind: rdb.FrameLineage, Offset: at, Body: b})
+	j.origin = append(j.origin[:0], j.news...)
+	j.add(rdb.Frame{Kind: rdb.FrameLineage, Offset: at, Body: j.news})
 }
 
 func (j *journal) add(f rdb.Frame) {
