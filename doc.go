@@ -50,7 +50,9 @@
 //   - P3 Same place, same data. Two nodes at the same position hold the same keys.
 //     A full copy is compared by count and digest before it is put to use, and a
 //     store that stops following begins a new history (kv: TestCopyFromAFollower,
-//     TestLoadRefuses; repl: TestUpstreamsThatLie, TestMasterOnFollowersStoreForks).
+//     TestLoadRefuses; repl: TestUpstreamsThatLie, TestMasterOnFollowersStoreForks). A
+//     position is confirmed by a running hash of the log before it, where both ends
+//     know that (repl: TestSameOffsetOtherBytes, TestUnconfirmed).
 //     Changes of role keep it, and cost no copies among nodes of one history
 //     (repl: TestPromote, TestPromoteWaitsForWhatIsApplied, TestSwitches,
 //     TestForkOfTheMaster, TestMiddleOfAChain, TestFiveNodesReshuffled, TestFlapping). A
@@ -62,7 +64,9 @@
 //     TestLateAck, TestWaitWhileReplicasComeAndGo, TestAcksThatLie, TestAck).
 //   - P5 Nothing is lost in silence. What only an old master had when it comes back as
 //     a follower is counted, and handed to the program before it is dropped
-//     (kv: TestLostTail; repl: TestLostTailIsCounted). With Options.MinReplicas, whenever a
+//     (kv: TestLostTail; repl: TestLostTailIsCounted). If it concerns few keys, it costs these and
+//     no full copy, all or nothing (kv: TestRepair, TestRepairShowsAtOnce; repl:
+//     TestFailoverWithoutFullCopies, TestRepairCutAtEveryByte, TestLiesInARepair). With Options.MinReplicas, whenever a
 //     write is let in, so many replicas have applied all that was written MaxLag before:
 //     a failover to the one of them that has most loses no more (repl: TestLossIsBounded,
 //     TestFrozenReplicas, TestGateOneWay, TestStoreWithoutReplicas).
