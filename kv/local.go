@@ -209,14 +209,20 @@ func (s *Store) beneath(t *table, apply func([]operation) error) func([]operatio
 		s.local.mu.Lock()
 		defer s.local.mu.Unlock()
 		err := apply(ops)
-		if s.local.view.Load() != nil {
-			c := s.changeLocked(t)
-			c.overwritten(ops)
-			if c.tree != nil {
-				s.setLocked(&localView{c.tree, c.bytes})
-			}
-		}
+		s.uncoverLocked(t, ops)
 		return err
+	}
+}
+
+// uncoverLocked takes away the local writes to keys that operations concern. locals.mu must
+// be held for writing, if there are locals, since before the operations were carried out.
+func (s *Store) uncoverLocked(t *table, ops []operation) {
+	if s.local == nil || s.local.view.Load() == nil {
+		return
+	}
+	c := s.changeLocked(t)
+	if c.overwritten(ops); c.tree != nil {
+		s.setLocked(&localView{c.tree, c.bytes})
 	}
 }
 

@@ -89,6 +89,10 @@ func (s *Store) continued(r *rdb.Repair) (*backlog.Log, error) {
 func (s *Store) atTail(t *table, r *rdb.Repair, f func() error) error {
 	s.apply.Lock()
 	defer s.apply.Unlock()
+	if s.local != nil {
+		s.local.mu.Lock()
+		defer s.local.mu.Unlock()
+	}
 	now := s.lockAll()
 	if now == nil {
 		return ErrClosed
@@ -141,6 +145,7 @@ func (s *Store) goOver(t *table, ops []operation, fork int64, log *backlog.Log) 
 	s.applying.Store(fork)
 	s.log.Adopt(log)
 	b.show()
+	s.uncoverLocked(t, ops)
 	t.repairs.Add(1)
 	s.applying.Store(idle)
 	return nil

@@ -289,3 +289,19 @@ func TestReadingOptions(t *testing.T) {
 		t.Errorf("%v, want one about the machine", err)
 	}
 }
+
+// A replica that may not serve old data refuses to be read until it has found its master.
+func ExampleReading() {
+	store := kv.New(nil)
+	defer store.Close()
+	replica, err := repl.NewReplica(store, "10.0.0.1:7000", &repl.Options{
+		Reading: repl.Reading{WhenDown: repl.RefuseStale, MaxStaleness: 5 * time.Second},
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer replica.Close()
+	_, err = store.Get("k")
+	fmt.Println(err, errors.Is(err, kv.ErrStale))
+	// Output: kv: STALE: data may be older than allowed true
+}
