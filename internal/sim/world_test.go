@@ -30,6 +30,7 @@ type world struct {
 	window int64  // bytes of each store's log
 	near   bool   // a write needs a replica that is near
 	guard  []repl.Secret
+	repair int // MaxRepairKeys
 
 	ledger ledger
 	tally  tally
@@ -51,6 +52,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w.ledger.init(!w.ttls)
 	compression := rdb.Compression(rng.IntN(3))
 	w.near = rng.IntN(4) == 0
+	w.repair = []int{0, 0, -1, 10}[rng.IntN(4)]
 	if rng.IntN(4) == 0 {
 		w.guard = []repl.Secret{repl.NewSecret()}
 	}
@@ -59,7 +61,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		Machine: w.store,
 		Options: func(string) *repl.Options {
 			o := &repl.Options{Compression: compression}
-			o.Secrets, o.Heartbeat = w.guard, heartbeat
+			o.Secrets, o.Heartbeat, o.MaxRepairKeys = w.guard, heartbeat, w.repair
 			o.Events.FullSync = func(s repl.FullSync) { w.tally.sync(s.Peer, &w.tally.fulls) }
 			o.Events.PartialSync = func(s repl.PartialSync) { w.tally.sync(s.Peer, &w.tally.partials) }
 			if w.near {
