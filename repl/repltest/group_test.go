@@ -199,6 +199,9 @@ func upheaval(t *testing.T, seed uint64) (trace uint64) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		for i := range 200 {
 			time.Sleep(time.Duration(1+rng.IntN(100))*time.Millisecond + 4321*time.Nanosecond)
+			if len(g.Masters()) == 0 { // the last one has heard of another, and stepped down
+				g.Members()[0].Promote()
+			}
 			masters := g.Masters()
 			m := masters[rng.IntN(len(masters))]
 			if err := m.Machine().Set(fmt.Sprint(rng.IntN(60)), make([]byte, rng.IntN(300))); err != nil {
@@ -229,11 +232,15 @@ func upheaval(t *testing.T, seed uint64) (trace uint64) {
 			}
 		}
 		g.Network.HealAll()
-		last := g.Masters()[0]
+		last := g.Members()[0]
 		for _, m := range g.Members() {
 			if m != last {
 				m.Follow(last.Name(), repl.AllowForeign)
 			}
+		}
+		time.Sleep(time.Second)
+		if last.Node().Role() == repl.RoleReplica { // since ever, or it has stepped down
+			last.Promote()
 		}
 		g.WaitEqual()
 		trace = g.Network.Trace()
