@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -28,7 +27,6 @@ func crashOptions() *kv.Options {
 
 // A tale is a store's life on a disk: what was written, and what was acknowledged when.
 type tale struct {
-	mu      sync.Mutex
 	applied []string // keys, in the order of the log
 	acked   []ack
 }

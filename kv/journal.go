@@ -62,7 +62,6 @@ type journal struct {
 	seq     atomic.Uint64         // of the last file
 	held    atomic.Int64          // onDisk
 	synced  atomic.Int64          // up to which offset the store would come back
-	shared  atomic.Int64          // written, as far as it counts
 	resets  atomic.Int64          // how often the log was replaced
 	refused atomic.Pointer[error] // why the log's gate is closed
 	broken  atomic.Pointer[error] // why nothing can be written
