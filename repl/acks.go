@@ -191,9 +191,11 @@ func (a *acks) settle(t *tenure, end int64) error {
 	if a.floor.Load() >= end-o.MaxUnacked {
 		return nil
 	}
+	// Looked at now: when the wait is over the log may be another one, or have begun a
+	// history in which end stands for something else.
+	lineage := a.node.log.Lineage()
 	if a.await(t, end-o.MaxUnacked) {
 		return nil
 	}
-	pos := backlog.Position{History: a.node.log.Position().History, Offset: end}
-	return &NotAckedError{Position: pos}
+	return &NotAckedError{Position: backlog.Position{History: lineage.At(end - 1).Current, Offset: end}}
 }

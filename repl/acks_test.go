@@ -203,6 +203,28 @@ func TestCloseLetsWritersGo(t *testing.T) {
 	})
 }
 
+// TestNotAckedSaysWhere the write is: in the history that it was written in, also when the
+// log has begun another one meanwhile, in which that offset is nothing.
+func TestNotAckedSaysWhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, a := repl.NewMemory(), newLedger(nil)
+		var o repl.Options
+		o.Ack = 1
+		master(t, a, net, "a", &o)
+		history := a.Log().Position().History
+		time.AfterFunc(repl.DefaultAckTimeout/2, func() {
+			if err := a.Log().Restart(); err != nil {
+				t.Error(err)
+			}
+		})
+		end, err := a.put("k", "v")
+		var late *repl.NotAckedError
+		if !errors.As(err, &late) || late.Position != (backlog.Position{History: history, Offset: end}) {
+			t.Errorf("%v, want %d in %s", err, end, history)
+		}
+	})
+}
+
 // TestAcksOfAReplacedLog: what a follower has acked of a log that is no more says
 // nothing about the one in its place, though its link is still there: it hangs, and so
 // has not heard.
