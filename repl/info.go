@@ -41,7 +41,8 @@ import (
 //	master_sync_last_io_seconds_ago since the last frame, -1 before the first
 //	master_link_down_since_seconds  while it is down: since when; -1 if it has never been up
 //	slave_priority                  Options.Priority; 0 is never to become master
-//	slave_read_only                 1: a replica takes no writes
+//	slave_read_only                 1: a replica takes no writes into what is replicated; what
+//	                                kv.Options.WritableReplica lets it take lies beside that
 //	replica_announced               0 if nobody is told where to reach the node
 //
 // Of every node:
@@ -71,22 +72,32 @@ import (
 //
 //	ember_id, ember_name, ember_group, ember_announce
 //	ember_position                  as kv.Store.Wait and clients take it
+//	ember_when_down, ember_max_staleness_seconds  of Options
+//	ember_epoch                     the highest that the node has heard of
 //	ember_histories                 how many are remembered, the current one included
 //	ember_window_seconds            how far back the log reaches: an outage that is shorter
 //	                                costs no full copy
 //	ember_sync_full, ember_sync_partial  how many were given to followers
 //	ember_sync_refusals             reason=count: why followers needed full copies
-//	ember_lost_tails, ember_lost_bytes   how often a full copy replaced a log that had
-//	                                more than the master's, and what that was
+//	ember_sync_unconfirmed          followers that went on by their lineage alone, without a
+//	                                running hash that both ends know
+//	ember_repairs, ember_repaired_keys, ember_repaired_bytes  tails that were left without a
+//	                                full copy, the keys that they concerned, what came instead
+//	ember_lost_tails, ember_lost_bytes   how often a full copy or a repair replaced a log that
+//	                                had more than the master's, and what that was
 //	ember_handshakes_failed         of those who dialled this node
+//	ember_handshakes_unproved       of these, the ones without a proof that this node accepts
 //	ember_connections_unheard       closed because too many were in their handshake
+//	ember_secrets                   how many there are; 0 for a node that asks for no proof
 //	ember_ack, ember_min_replicas, ember_max_lag_seconds  of Options
 //	ember_near_slaves               how many are within Options.MaxLag
 //	ember_last_full_*               the newest full copy given, see below
 //	ember_last_partial_*            the newest partial resync given
 //	ember_slaveN                    of slaveN: name, id, addr, priority; sent: offset; behind: bytes
 //	                                not applied; rtt: seconds; lag: seconds, see Options.MaxLag, -1 for none;
-//	                                place: in line for a full copy, from 1; keys, bytes, log_bytes: of its sync; compression: none, s2 or zstd;
+//	                                place: in line for a full copy, from 1; keys, bytes, log_bytes: of its sync; secret: which it has
+//	                                proved to know, from 1, 0 for none; sealed: 1 if the link is encrypted by that;
+//	                                compression: none, s2 or zstd;
 //	                                written: bytes on the link; written_plain: without compression
 //
 // Of a replica:
@@ -95,12 +106,18 @@ import (
 //	ember_master_link               down, connecting, copying or streaming
 //	ember_master_synced             1 if it has caught up since the link came up
 //	ember_master_behind_bytes       of log that the master has said to have more
+//	ember_master_linked             1 if it streams, and so do all between it and the master
+//	ember_master_age_seconds        since the data were known to be all that the master had
+//	ember_master_stale              1 while reads are refused, as the options want it
 //	ember_master_clock_skew_seconds the writer's clock less ours
 //	ember_master_last_error         why the last link or attempt ended
 //	ember_master_next_try_seconds   until the next attempt
 //	ember_master_attempts           connections tried
 //	ember_master_sync_place         in its line for a full copy, from 1; 0 when not in line
 //	ember_master_sync_full, ember_master_sync_partial  how many were taken
+//	ember_master_secret             which the upstream has proved to know on the present link,
+//	                                or the last one, from 1; 0 for none
+//	ember_master_sealed             1 if that link is encrypted by it
 //	ember_master_compression        of the present link, or the last one: none, s2 or zstd
 //	ember_master_read_bytes         received on it
 //	ember_master_read_plain_bytes   what that would be without compression
@@ -111,7 +128,8 @@ import (
 //
 //	state        running, complete or broken
 //	peer         name of the other end
-//	reason       of a full copy: empty, other history, ahead of the fork, trimmed, inside a record
+//	reason       of a full copy: empty, other history, ahead of the fork, trimmed, inside a record,
+//	             other bytes
 //	error        why it broke
 //	keys, bytes  of entries, of a full copy
 //	log_bytes    of log beside them, or in a partial resync

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -116,6 +117,47 @@ func TestInfoGolden(t *testing.T) {
 			t.Errorf("%s: lines do not end in \\r\\n", name)
 		}
 		golden(t, "info_"+name+".txt", []byte(strings.ReplaceAll(info, "\r\n", "\n")))
+	}
+}
+
+// TestInfoIsDocumented: every name that Info writes, of a line or in a list, stands in its
+// documentation.
+func TestInfoIsDocumented(t *testing.T) {
+	source, err := os.ReadFile("info.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, _, _ := strings.Cut(string(source), "func (s Status) Info()")
+	words := make(map[string]bool)
+	for _, w := range regexp.MustCompile(`[a-z_0-9N]+`).FindAllString(doc, -1) {
+		words[w] = true
+	}
+	number := regexp.MustCompile(`slave[0-9]+`)
+	for of, s := range statuses() {
+		for line := range strings.Lines(s.Info()) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+			if name == "" || name[0] == '#' {
+				continue
+			}
+			name = number.ReplaceAllString(name, "slaveN")
+			for _, sync := range []string{"_last_full_", "_last_partial_"} {
+				if before, after, ok := strings.Cut(name, sync); ok && words[before+sync] {
+					name = after
+				}
+			}
+			names := []string{name}
+			if strings.HasSuffix(name, "slaveN") {
+				for pair := range strings.SplitSeq(value, ",") {
+					key, _, _ := strings.Cut(pair, "=")
+					names = append(names, key)
+				}
+			}
+			for _, n := range names {
+				if !words[n] {
+					t.Errorf("%s: nothing is said of %s, in %q", of, n, line)
+				}
+			}
+		}
 	}
 }
 
