@@ -93,8 +93,9 @@ type Options struct {
 	// sealed (see Security).
 	MaxFollowers int
 
-	// MaxHandshakes is how many connections may be in their handshake at once. One
-	// more is closed, and comes again if it is a replica's. The default is 64.
+	// MaxHandshakes is how many connections may be in their handshake at once. Of one
+	// more than that one is closed, and comes again if it is a replica's: the newest from
+	// the address that has most of them. The default is 64.
 	MaxHandshakes int
 
 	// Compression is what this node asks for when it follows, and what it offers
@@ -144,8 +145,8 @@ type Copying struct {
 	MaxSyncs int
 
 	// SyncRate bounds the bytes a second of all copies to followers together. The log
-	// beside them is not counted nor held back. 0, the default, means no bound; the
-	// least is 64 KiB.
+	// beside them is not counted nor held back, nor is what takes the place of a copy
+	// (see MaxRepairKeys). 0, the default, means no bound; the least is 64 KiB.
 	SyncRate int64
 
 	// SyncTimeout ends a copy whose follower takes no block for so long. The
@@ -180,8 +181,8 @@ type Copying struct {
 // it takes a full copy.
 type Safety struct {
 	// Ack is how many replicas must have applied a write before it returns. 0, the
-	// default, means that no write waits. Writes that wait at the same time are
-	// acked together.
+	// default, means that no write waits; the most is MaxFollowers. Writes that wait at
+	// the same time are acked together.
 	Ack int
 
 	// MaxUnacked lets writers run ahead, by so many bytes of log: a write waits
@@ -195,8 +196,8 @@ type Safety struct {
 
 	// MinReplicas is how many replicas must be near for a write to be let in; any
 	// other is refused with [ErrNotEnoughReplicas] and changes nothing. 0, the
-	// default, lets all in. A master begins without replicas, so it takes no writes until
-	// as many have come.
+	// default, lets all in; the most is MaxFollowers. A master begins without replicas, so
+	// it takes no writes until as many have come.
 	MinReplicas int
 
 	// MaxLag says what near is: what the master had this long ago, the replica has
@@ -326,13 +327,13 @@ func (o *Options) check() error {
 		{"SyncRate", o.SyncRate, o.SyncRate == 0 || o.SyncRate >= minSyncRate, "0, or at least 65536"},
 		{"MaxRepairKeys", o.MaxRepairKeys, o.MaxRepairKeys <= 64<<10, "at most 65536"},
 		{"SyncTimeout", o.SyncTimeout, o.SyncTimeout > 0, "more than 0"},
-		{"Ack", o.Ack, o.Ack >= 0, "at least 0"},
+		{"Ack", o.Ack, o.Ack >= 0 && o.Ack <= o.MaxFollowers, "0 to MaxFollowers"},
 		{"MaxUnacked", o.MaxUnacked, o.MaxUnacked >= 0, "at least 0"},
 		{"MaxUnacked", o.MaxUnacked, o.MaxUnacked == 0 || o.Ack > 0, "0 without Ack"},
 		{"AckTimeout", o.AckTimeout, o.AckTimeout > 0, "more than 0"},
 		{"WhenDown", o.WhenDown, o.WhenDown <= RefuseStale, "serve or refuse"},
 		{"MaxStaleness", o.MaxStaleness, o.MaxStaleness == 0 || o.MaxStaleness >= 2*o.Heartbeat, "at least twice Heartbeat"},
-		{"MinReplicas", o.MinReplicas, o.MinReplicas >= 0, "at least 0"},
+		{"MinReplicas", o.MinReplicas, o.MinReplicas >= 0 && o.MinReplicas <= o.MaxFollowers, "0 to MaxFollowers"},
 		{"MaxLag", o.MaxLag, o.MaxLag >= 2*o.Heartbeat, "at least twice Heartbeat"},
 	} {
 		if !c.ok {

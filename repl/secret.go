@@ -74,8 +74,8 @@ func checkSecrets(secrets []Secret) error {
 //
 // It may be called at any time and concurrently, and returns an [*OptionError].
 func (n *Node) SetSecrets(secrets []Secret) error {
-	if secrets == nil {
-		secrets = []Secret{}
+	if len(secrets) == 0 {
+		return &OptionError{Field: "len(Secrets)", Value: 0, Want: "1 to 4: the last cannot be taken away"}
 	}
 	if err := checkSecrets(secrets); err != nil {
 		return err

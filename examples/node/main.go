@@ -16,8 +16,8 @@
 // it is told to, once by allow= or for ever by -allow-empty and -allow-foreign.
 //
 // With -min-replicas a master that is cut off from its replicas stops to take writes: within
-// -max-lag, so that what is lost when another is promoted is no more than was written in
-// that time. With -ack each write waits for so many replicas to have it, a second at most.
+// -max-lag, so that what is lost when one of those is promoted is no more than was written
+// in that time. With -ack each write waits for so many replicas to have it, a second at most.
 //
 // A replica answers reads from the data that it has, however old, unless -serve-stale=false
 // or -max-staleness says otherwise; then they get 503 while it is cut off from its master,
