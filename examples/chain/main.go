@@ -138,6 +138,7 @@ func (s *story) loseTheMaster() error {
 	if _, err := replica.Promote(s.ctx); err != nil {
 		return err
 	}
+	fmt.Fprintln(s.out, "  a is gone, and b is the master")
 	return s.write(1000)
 }
 

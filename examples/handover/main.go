@@ -157,6 +157,7 @@ func (s *story) hang() error {
 		return fmt.Errorf("a is a %s", s.a.member.Role())
 	}
 	s.c.link.thaw()
+	time.Sleep(20 * time.Millisecond) // until those that were held up have written, too
 	if err := s.compare(s.a); err != nil {
 		return err
 	}
@@ -179,15 +180,16 @@ func (s *story) twoMasters() error {
 	if _, err := replica.Promote(s.ctx); err != nil {
 		return err
 	}
-	if err := s.a.store.Set("written on", []byte("a")); err != nil {
-		return err
-	}
-	fmt.Fprintf(s.out, "  a is of epoch %.10s..., c of %.10s...\n", epochOf(s.a), epochOf(s.c))
-	// Somebody points b at c, and it comes back to a.
+	fmt.Fprintf(s.out, "  now a is a master, of epoch %.10s..., and c is, of %.10s...\n", epochOf(s.a), epochOf(s.c))
+	// Somebody points b at c, and it comes back to a. What is written on a meanwhile, a
+	// alone has: b would lose it, too, had it followed a until then.
 	if err := s.b.follow(s.c); err != nil {
 		return err
 	}
 	if err := s.b.store.Wait(s.ctx, s.c.store.Position()); err != nil {
+		return err
+	}
+	if err := s.a.store.Set("written on", []byte("a")); err != nil {
 		return err
 	}
 	if err := s.b.follow(s.a); err != nil {
