@@ -79,5 +79,5 @@
 // (framing), log.go (append), contents.go and chunk.go (storage and trim),
 // reader.go (out again), gate.go (who may write), occupy.go (who says so), journal.go
 // (what a journal needs); position.go, epoch.go, lineage.go, extend.go, branch.go and
-// refusal.go say where, and sum.go whether it is so.
+// refusal.go say where, and sum.go whether it is so. What can go wrong is in errors.go.
 package backlog

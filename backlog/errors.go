@@ -14,8 +14,8 @@ var (
 	// ErrBoundary is returned for an offset that lies inside a record.
 	ErrBoundary = errors.New("backlog: offset is inside a record")
 
-	// ErrReset is returned to readers of a log whose contents were replaced by
-	// [Log.Adopt]: what they read before is not continued here.
+	// ErrReset is returned to readers of a log whose contents were replaced, by
+	// [Log.Adopt] or [Log.Restart]: what they read before is not continued here.
 	ErrReset = errors.New("backlog: log was replaced")
 )
 
@@ -32,6 +32,6 @@ var (
 	ErrOccupied = errors.New("backlog: log is occupied by another")
 
 	// ErrText is returned when a text or a binary form does not decode to a
-	// [History], a [Position], a [Lineage] or a [Refusal].
+	// [History], a [Position], an [Epoch], a [Lineage], a [Sum] or a [Refusal].
 	ErrText = errors.New("backlog: malformed text")
 )

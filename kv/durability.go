@@ -57,7 +57,8 @@ type SavePoint struct {
 	Records int64
 }
 
-// DefaultSavePoints are those of a store whose Options have none, and Redis'.
+// DefaultSavePoints are those of a store whose Options have none, and Redis': an hour with
+// one record, five minutes with 100, or a minute with 10,000.
 func DefaultSavePoints() []SavePoint {
 	return []SavePoint{{time.Hour, 1}, {5 * time.Minute, 100}, {time.Minute, 10_000}}
 }

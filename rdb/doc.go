@@ -65,10 +65,10 @@
 //
 // # Journals
 //
-// A journal is the log in files. A [Segment] is one of them, made of [Frame]s; each says
-// up to where the journal was synced when it was written, which is how a reader tells
-// what a crash has left unfinished from what was damaged. [SegmentReader] reads one;
-// FORMAT.md says what a folder of them means, and how a store is recovered from it.
+// A journal is the log in files. A [Segment] is one of them, a run of frames. Each
+// [Frame] says up to where the journal was synced when it was written, which is how a
+// reader tells what a crash has left unfinished from what was damaged. [SegmentReader]
+// reads one; FORMAT.md says what a folder of them means, and how a store is recovered from it.
 //
 // # Concurrency
 //
@@ -81,5 +81,6 @@
 // compression.go and packed.go (compressed blocks); order.go (what may follow
 // what); writer.go; source.go and reader.go (back again); file.go; frame.go, segment.go and
 // stop.go (journals). machine.go holds
-// the two ends of a full sync, repair.go what takes the place of one.
+// the two ends of a full sync, repair.go what takes the place of one; errors.go says
+// what can be wrong with bytes.
 package rdb

@@ -69,6 +69,8 @@
 // [Master.Handover] does both at once, for a planned switch: writers wait for some
 // milliseconds while the replica gets the rest and takes over, and nothing is lost.
 //
+// # Invariants of a change of role
+//
 //   - One change at a time: it holds the token of Node.changing, and fails if its
 //     tenure has ended while it waited.
 //   - gate.check alone decides whether a write is let in; a change of role closes it first
@@ -140,7 +142,7 @@
 //
 // # Reading order
 //
-// machine.go (what is replicated), options.go, node.go (the seat), tenure.go (its
+// machine.go (what is replicated), options.go, errors.go, node.go (the seat), tenure.go (its
 // role), gate.go (who may write), epoch.go (whose turn it is), master.go and replica.go
 // (the handles), handover.go, order.go and takeover.go (from one to the other), announce.go; then the way down:
 // accept.go, door.go, roster.go, feed.go, listen.go, parting.go, copy.go, pass.go, buffer.go,

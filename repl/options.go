@@ -205,7 +205,8 @@ type Safety struct {
 	// a timer. So what a master can have written that MinReplicas replicas do not
 	// have, cut off from them or not, is no more than it wrote in this time. Heartbeats
 	// ask for what was applied: a replica's lag moves between a round trip and that with
-	// one heartbeat more. The default is 10 s, the least two heartbeats.
+	// one heartbeat more. The least is two heartbeats; the default is 10 s, or the least
+	// if that is longer.
 	MaxLag time.Duration
 }
 

@@ -34,7 +34,7 @@ type Group[M repl.Machine] struct {
 // Everything random in the network, and the ids of the nodes, come from the seed, no two
 // nodes start at one instant, and no two links deliver at one. What else is random comes
 // from crypto/rand or from who runs first. So a run repeats to the last byte if the test
-// calls testing/cryptotest.SetGlobalRandom before, runs on one processor
+// calls testing/cryptotest.SetGlobalRandom (Go 1.26) before, runs on one processor
 // (runtime.GOMAXPROCS), and does one thing at an instant. [Network.Trace] tells two runs
 // apart.
 func New[M repl.Machine](t testing.TB, top Topology[M], seed uint64) *Group[M] {
