@@ -41,7 +41,7 @@ func (s *Store) Synced() backlog.Position {
 	}
 	resets := j.resets.Load()
 	lineage, synced := s.log.Lineage(), j.synced.Load()
-	if synced == 0 && s.log.End() > 0 || resets != j.resets.Load() {
+	if !j.has(0) || resets != j.resets.Load() {
 		return backlog.Position{}
 	}
 	return backlog.Position{History: lineage.At(synced).Current, Offset: synced}
@@ -55,7 +55,7 @@ func (j *journal) waitSynced(ctx context.Context, offset, resets int64) error {
 		switch {
 		case j.resets.Load() != resets:
 			return ErrReplaced
-		case j.synced.Load() >= offset:
+		case j.has(offset):
 			return nil
 		}
 		j.ask()
@@ -64,7 +64,7 @@ func (j *journal) waitSynced(ctx context.Context, offset, resets int64) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-j.done:
-			if j.synced.Load() >= offset {
+			if j.has(offset) {
 				return nil
 			}
 			return ErrClosed
@@ -115,7 +115,7 @@ func (j *journal) settle(end int64) error {
 // settled reports whether a write that ends at offset end may return.
 func (j *journal) settled(end int64) bool {
 	if j.opts.Fsync == FsyncAlways {
-		return j.synced.Load() >= end
+		return j.has(end)
 	}
 	return end-j.held.Load() <= j.opts.MaxUnsynced
 }

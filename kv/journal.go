@@ -59,13 +59,14 @@ type journal struct {
 
 	// For others. While there is no snapshot that the generation begins with, nothing is
 	// synced, whatever is on disk.
-	seq     atomic.Uint64         // of the last file
-	held    atomic.Int64          // onDisk
-	synced  atomic.Int64          // up to which offset the store would come back
-	resets  atomic.Int64          // how often the log was replaced
-	refused atomic.Pointer[error] // why the log's gate is closed
-	broken  atomic.Pointer[error] // why nothing can be written
-	records atomic.Int64          // written since Open
+	seq     atomic.Uint64                  // of the last file
+	held    atomic.Int64                   // onDisk
+	synced  atomic.Int64                   // up to which offset the store would come back; -1 if it would not
+	reads   atomic.Pointer[backlog.Reader] // reader, to ask whether its log is still the store's
+	resets  atomic.Int64                   // how often the log was replaced
+	refused atomic.Pointer[error]          // why the log's gate is closed
+	broken  atomic.Pointer[error]          // why nothing can be written
+	records atomic.Int64                   // written since Open
 
 	mu struct {
 		sync.Mutex
@@ -110,7 +111,8 @@ func (j *journal) begin() error {
 	if err != nil {
 		return err
 	}
-	j.reader, j.written, j.onDisk = r, end, end
+	j.read(r)
+	j.written, j.onDisk = end, end
 	if j.file, err = j.create(end); err != nil {
 		return err
 	}
@@ -120,6 +122,18 @@ func (j *journal) begin() error {
 	go j.run()
 	j.wg.Go(j.schedule)
 	return nil
+}
+
+// read makes r the journal's reader.
+func (j *journal) read(r *backlog.Reader) {
+	j.reader = r
+	j.reads.Store(r)
+}
+
+// has reports whether the store, as it is, would come back with all up to offset. What was
+// on disk of a log that has been replaced since says nothing.
+func (j *journal) has(offset int64) bool {
+	return j.synced.Load() >= offset && !j.reads.Load().Outdated()
 }
 
 // run is the journal's goroutine.

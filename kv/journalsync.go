@@ -121,7 +121,8 @@ func (j *journal) reopen() error {
 		return err
 	}
 	j.reader.Close()
-	j.reader, j.written, j.wanted, j.pause = r, j.onDisk, true, 0
+	j.read(r)
+	j.written, j.wanted, j.pause = j.onDisk, true, 0
 	j.publish()
 	return nil
 }
@@ -132,7 +133,7 @@ func (j *journal) reopen() error {
 // was before.
 func (j *journal) reset() error {
 	j.resets.Add(1)
-	j.synced.Store(0)
+	j.synced.Store(-1)
 	if j.sync != nil {
 		<-j.sync.done
 		j.sync = nil
@@ -150,7 +151,8 @@ func (j *journal) reset() error {
 	j.gen++
 	j.reader.Close()
 	at := snap.Position().Offset
-	j.reader, j.written, j.onDisk = r, at, at
+	j.read(r)
+	j.written, j.onDisk = at, at
 	j.base = j.saveFirst(snap)
 	j.publish()
 	j.file, err = j.create(at)

@@ -253,6 +253,24 @@ func (f *feed) report(change func(*Progress)) {
 	}
 }
 
+// awaitShared blocks while the log does not share what a copy needs that ends at offset end:
+// the journal of a machine that is kept on disk may be behind the state that was copied.
+func (f *feed) awaitShared(end int64) error {
+	if at := f.n.log.End(); at < end {
+		return fmt.Errorf("repl: log ends at %d, before the copy's end at %d", at, end)
+	}
+	select {
+	case <-f.reader.Ready():
+	case <-f.beats.C:
+		return f.beat()
+	case <-f.n.leaving:
+		return ErrClosed
+	case <-f.link.closed:
+		return f.link.cause
+	}
+	return nil
+}
+
 // endCopy sends the log up to the footer's offset, then the footer, and goes
 // over to streaming.
 func (f *feed) endCopy(footer *rdb.Footer) error {
@@ -263,7 +281,9 @@ func (f *feed) endCopy(footer *rdb.Footer) error {
 			return err
 		}
 		if !sent {
-			return fmt.Errorf("repl: log at %d ends before the copy's end at %d", f.reader.Offset(), footer.Position.Offset)
+			if err := f.awaitShared(footer.Position.Offset); err != nil {
+				return err
+			}
 		}
 	}
 	if at := f.reader.Offset(); at != footer.Position.Offset {

@@ -143,8 +143,18 @@ func (n *node) follow(upstream string) error {
 	defer cancel()
 	go r.Run(ctx)
 	go func() {
-		if r.WaitSynced(ctx) == nil && n.store.Durable(ctx, n.store.Position()) == nil {
-			n.say(sayKept, n.store.Len())
+		if r.WaitSynced(ctx) != nil {
+			return
+		}
+		for { // until there is something
+			keys := n.store.Len()
+			if n.store.Durable(ctx, n.store.Position()) != nil {
+				return
+			}
+			if n.say(sayKept, keys); keys > 0 {
+				return
+			}
+			time.Sleep(time.Millisecond)
 		}
 	}()
 	if !n.in.Scan() {
