@@ -50,7 +50,8 @@ type Options struct {
 	// Eviction is what happens at MaxBytes.
 	Eviction Eviction
 
-	// Durability is how [Open] keeps the store on disk.
+	// Durability is how [Open] keeps the store on disk. A literal names the group, as in
+	// Options{Durability: Durability{Fsync: FsyncAlways}}.
 	Durability
 
 	// WritableReplica lets a store that follows another take writes, which go nowhere: not

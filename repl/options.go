@@ -57,6 +57,15 @@ const (
 // Options configure a node. A nil pointer and the zero value of each field mean
 // the default. They are checked by [NewMaster] and [NewReplica], which return an
 // [*OptionError] for the first that is invalid, and copied.
+//
+// Options that belong together are a struct of their own, which is embedded: Options.Ack is
+// the Ack of [Safety]. A literal names the group, as Go wants it:
+//
+//	opts := &repl.Options{
+//		Name:     "paris",
+//		Security: repl.Security{Secrets: secrets},
+//		Safety:   repl.Safety{Ack: 1},
+//	}
 type Options struct {
 	// ID names the node; the default is random. Two live nodes of a group must
 	// not share one.

@@ -83,7 +83,7 @@
 // of friends.
 //
 // SIGTERM and SIGINT let a master's replicas have what they lack, close everything and
-// exit with 0. Wrong flags exit with 2, an address that cannot be had with 1.
+// exit with 0. Wrong flags exit with 2, an address or a file that cannot be had with 1.
 //
 // # Reading order
 //
