@@ -30,8 +30,9 @@ type TLS struct {
 	// Over carries the encrypted bytes; nil means TCP{}.
 	Over Transport
 
-	// Config must not be nil nor be changed afterwards. With ClientCAs and without
-	// ClientAuth it is refused: whoever dials would be let in, and somebody meant otherwise.
+	// Config must not be nil nor be changed afterwards. With ClientCAs and a ClientAuth that
+	// compares no certificate with them, nor a function of the program that may, it is refused:
+	// whoever dials would be let in, and somebody meant otherwise.
 	// Where MinVersion is 0 it is TLS 1.3: both ends are this library. Where
 	// ServerName is empty it is the host of the address that is dialed; an address
 	// without one, such as a socket's path, is taken whole, so over Unix it should be set.
@@ -97,10 +98,22 @@ func (t TLS) fault() error {
 	switch c := t.Config; {
 	case c == nil:
 		return &OptionError{Field: "TLS.Config", Value: nil, Want: "a configuration"}
-	case c.ClientCAs != nil && c.ClientAuth == tls.NoClientCert && c.GetConfigForClient == nil:
+	case c.ClientCAs != nil && c.GetConfigForClient == nil && letsAnyoneIn(c):
 		return &OptionError{Field: "TLS.Config.ClientAuth", Value: c.ClientAuth, Want: "RequireAndVerifyClientCert, since ClientCAs are set"}
 	}
 	return faultOf(t.Over)
+}
+
+// letsAnyoneIn reports whether c has a server ask for no certificate, or for one that
+// neither it nor the program looks at.
+func letsAnyoneIn(c *tls.Config) bool {
+	switch c.ClientAuth {
+	case tls.NoClientCert:
+		return true
+	case tls.RequestClientCert, tls.RequireAnyClientCert:
+		return c.VerifyPeerCertificate == nil && c.VerifyConnection == nil
+	}
+	return false
 }
 
 func (t TLS) config() (*tls.Config, error) {

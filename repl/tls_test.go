@@ -208,17 +208,29 @@ func TestTLSNeedsConfig(t *testing.T) {
 	if _, err := (repl.TLS{Config: &tls.Config{}}).Listen(anyPort); err == nil || err.Error() != "repl: TLS.Config has no certificate to listen with" {
 		t.Errorf("Listen without a certificate: %v", err)
 	}
-	// A list of authorities that nobody is asked for lets everybody in.
-	unasked := groupTLS(t)
-	unasked.ClientAuth = tls.NoClientCert
+	// A list of authorities that nobody is asked for, or that no certificate is compared
+	// with, lets everybody in.
+	asking := func(kind tls.ClientAuthType) repl.Transport {
+		c := groupTLS(t)
+		c.ClientAuth = kind
+		return repl.TLS{Config: c}
+	}
 	for _, bad := range []repl.Transport{
-		repl.TLS{}, &repl.TLS{}, repl.TLS{Config: unasked}, repl.TCP{BufferBytes: -1}, repl.TLS{Over: repl.TCP{BufferBytes: -1}, Config: groupTLS(t)},
+		repl.TLS{}, &repl.TLS{}, asking(tls.NoClientCert), asking(tls.RequestClientCert), asking(tls.RequireAnyClientCert), repl.TCP{BufferBytes: -1}, repl.TLS{Over: repl.TCP{BufferBytes: -1}, Config: groupTLS(t)},
 	} {
 		if _, err := bad.Listen(anyPort); !errors.Is(err, repl.ErrOption) {
 			t.Errorf("Listen of %T: %v, want ErrOption", bad, err)
 		}
 		if _, err := repl.NewReplica(newLedger(nil), "a", &repl.Options{Transport: bad}); !errors.Is(err, repl.ErrOption) {
 			t.Errorf("NewReplica with %T: %v, want ErrOption", bad, err)
+		}
+	}
+	// A program that looks at certificates itself may ask as it likes.
+	own := groupTLS(t)
+	own.ClientAuth, own.VerifyConnection = tls.RequireAnyClientCert, func(tls.ConnectionState) error { return nil }
+	for _, good := range []repl.Transport{asking(tls.VerifyClientCertIfGiven), repl.TLS{Config: own}} {
+		if _, err := repl.NewReplica(newLedger(nil), "a", &repl.Options{Transport: good}); err != nil {
+			t.Errorf("NewReplica with %T: %v", good, err)
 		}
 	}
 }
