@@ -96,7 +96,7 @@ func (n *Node) accept(conn net.Conn) {
 
 // serve runs one accepted connection from its first byte to its end.
 func (n *Node) serve(l *link) {
-	l.peer.Addr = l.conn.RemoteAddr().String()
+	l.peer.Addr = remote(l.conn)
 	n.mu.Lock()
 	n.mu.accepted[l] = struct{}{}
 	closed := n.mu.closed

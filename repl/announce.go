@@ -16,11 +16,20 @@ func reachable(addr string, conn net.Conn) string {
 	if port == 0 || !unspecified(host) {
 		return addr
 	}
-	theirs, remotePort := splitAddr(conn.RemoteAddr().String())
+	theirs, remotePort := splitAddr(remote(conn))
 	if remotePort == 0 {
 		return addr
 	}
 	return net.JoinHostPort(theirs, strconv.Itoa(port))
+}
+
+// remote returns the address of the other end of conn, or "" if it is not known, as that
+// of a connection that a program brings may be.
+func remote(conn net.Conn) string {
+	if addr := conn.RemoteAddr(); addr != nil {
+		return addr.String()
+	}
+	return ""
 }
 
 func unspecified(host string) bool {

@@ -28,7 +28,7 @@ type guest struct {
 // admit gives l a place, if there is one for it. It returns the link that has to go for
 // that, or nil; when that is l itself, l has no place.
 func (d *door) admit(l *link) (goes *link) {
-	g := guest{l, origin(l.conn.RemoteAddr())}
+	g := guest{l, origin(remote(l.conn))}
 	if len(d.inside) < d.room {
 		d.inside = append(d.inside, g)
 		return nil
@@ -63,14 +63,10 @@ func (d *door) leave(l *link) bool {
 	return true
 }
 
-// origin returns what connections from one place have in common: an address of IPv4, the
+// origin returns what connections from one place have in common, by the address of one: an address of IPv4, the
 // first 64 bits of one of IPv6, which whoever has one of them has them all; and of other
 // networks the name, without what numbers the connections.
-func origin(addr net.Addr) string {
-	if addr == nil {
-		return ""
-	}
-	text := addr.String()
+func origin(text string) string {
 	host, _, err := net.SplitHostPort(text)
 	if err != nil {
 		name, _, _ := strings.Cut(text, "#")

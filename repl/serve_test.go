@@ -90,3 +90,36 @@ func TestMaxFollowers(t *testing.T) {
 		follow(t, net.Host("x"), "a", someone(3).at(a)) // its older link is open still
 	})
 }
+
+// An anonymousConn does not know who is at its other end, as [net.Conn] allows.
+type anonymousConn struct{ net.Conn }
+
+func (anonymousConn) RemoteAddr() net.Addr { return nil }
+
+type anonymousListener struct{ net.Listener }
+
+func (l anonymousListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return anonymousConn{c}, nil
+}
+
+// TestConnectionsWithoutAnAddress are served, and leave an address as it was announced.
+func TestConnectionsWithoutAnAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, a := repl.NewMemory(), newLedger(nil)
+		m := master(t, a, net, "plain", nil)
+		ln, err := net.Listen("anonymous")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go m.Serve(anonymousListener{ln})
+		r := replica(t, newLedger(nil), net, "anonymous", &repl.Options{Announce: "0.0.0.0:7000"})
+		synced(t, m, a, r)
+		if p := m.Status().Followers[0].Peer; p.Addr != "" || p.Listen != "0.0.0.0:7000" {
+			t.Errorf("%+v", p)
+		}
+	})
+}
