@@ -262,6 +262,9 @@ func (r *frameReader) readFrame() (kind, byte, []byte, error) {
 		}
 	}
 	r.plain += int64(frameHeaderBytes + len(body))
+	if r.seal != nil {
+		r.plain += sealTagBytes
+	}
 	return k, flags, body, nil
 }
 

@@ -110,6 +110,10 @@ func TestSealedLinks(t *testing.T) {
 			if u.Attempts != 1 || !u.Sealed || (u.Read < 900_000) != (packs != rdb.None) {
 				t.Errorf("%v: %+v", packs, u)
 			}
+			f := m.Status().Followers[0]
+			if last := u.Read - f.Written; u.ReadPlain-f.WrittenPlain != last || packs == rdb.None && u.Read != u.ReadPlain {
+				t.Errorf("%v: read %d for %d, written %d for %d", packs, u.Read, u.ReadPlain, f.Written, f.WrittenPlain)
+			}
 		})
 	}
 }
