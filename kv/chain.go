@@ -71,11 +71,14 @@ func (r *recovery) replay(files []storedFile) error {
 			needed = i
 		}
 	}
-	first := r.window(chain, needed)
+	first, useless := r.window(chain, needed), len(r.useless)
 	err = r.walk(chain, first)
 	var c *CorruptError
 	if errors.As(err, &c) && first < needed && r.log.End() < r.from.Offset {
-		err = r.walk(chain, needed) // the damage is in what only the window would be filled from
+		// The damage is in what only the window would be filled from, and says nothing of what
+		// lies behind it.
+		r.useless, r.report.Torn = r.useless[:useless], 0
+		err = r.walk(chain, needed)
 		errors.As(err, &c)
 	}
 	if err == nil || c == nil || !r.repair {
