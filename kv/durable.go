@@ -40,8 +40,9 @@ func (s *Store) Synced() backlog.Position {
 		return backlog.Position{}
 	}
 	resets := j.resets.Load()
-	lineage, synced := s.log.Lineage(), j.synced.Load()
-	if !j.has(0) || resets != j.resets.Load() {
+	lineage := s.log.Lineage()
+	synced, ok := j.kept() // after the lineage, which cannot be a later log's then
+	if !ok || resets != j.resets.Load() {
 		return backlog.Position{}
 	}
 	return backlog.Position{History: lineage.At(synced).Current, Offset: synced}

@@ -43,12 +43,14 @@ type journal struct {
 
 	gen     uint64
 	reader  *backlog.Reader
-	file    *journalFile // nil while none can be written
-	written int64        // up to which offset of the log
-	onDisk  int64        // likewise, synced
-	origin  []byte       // as last written to file
-	news    []byte       // room for the next origin
-	frames  []byte       // and for what is written next
+	file    *journalFile    // nil while none can be written
+	written int64           // up to which offset of the log
+	onDisk  int64           // likewise, synced
+	origin  []byte          // as last written to file
+	history backlog.History // the one in it
+	forked  bool            // origin is not known to be synced
+	news    []byte          // room for the next origin
+	frames  []byte          // and for what is written next
 	wrote   time.Time
 
 	retryAt time.Time
@@ -59,14 +61,13 @@ type journal struct {
 
 	// For others. While there is no snapshot that the generation begins with, nothing is
 	// synced, whatever is on disk.
-	seq     atomic.Uint64                  // of the last file
-	held    atomic.Int64                   // onDisk
-	synced  atomic.Int64                   // up to which offset the store would come back; -1 if it would not
-	reads   atomic.Pointer[backlog.Reader] // reader, to ask whether its log is still the store's
-	resets  atomic.Int64                   // how often the log was replaced
-	refused atomic.Pointer[error]          // why the log's gate is closed
-	broken  atomic.Pointer[error]          // why nothing can be written
-	records atomic.Int64                   // written since Open
+	seq     atomic.Uint64         // of the last file
+	held    atomic.Int64          // onDisk
+	synced  atomic.Pointer[reach] // up to where the store would come back
+	resets  atomic.Int64          // how often the log was replaced
+	refused atomic.Pointer[error] // why the log's gate is closed
+	broken  atomic.Pointer[error] // why nothing can be written
+	records atomic.Int64          // written since Open
 
 	mu struct {
 		sync.Mutex
@@ -84,6 +85,31 @@ type journal struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	wg     sync.WaitGroup
+
+	closing sync.Once
+}
+
+// A reach is an offset of the log, together with whose: offsets of contents that were
+// replaced say nothing of those that have taken their place.
+type reach struct {
+	reader *backlog.Reader // of these contents
+	offset int64
+}
+
+// kept returns up to which offset the log's contents are on disk; false when nothing is known
+// of those that it has now.
+func (j *journal) kept() (int64, bool) {
+	r := j.synced.Load()
+	if r == nil || r.reader.Outdated() {
+		return 0, false
+	}
+	return r.offset, true
+}
+
+// has reports whether the log is on disk up to offset.
+func (j *journal) has(offset int64) bool {
+	kept, ok := j.kept()
+	return ok && kept >= offset
 }
 
 // A syncing is a sync in the background.
@@ -111,7 +137,7 @@ func (j *journal) begin() error {
 	if err != nil {
 		return err
 	}
-	j.read(r)
+	j.reader = r
 	j.written, j.onDisk = end, end
 	if j.file, err = j.create(end); err != nil {
 		return err
@@ -122,18 +148,6 @@ func (j *journal) begin() error {
 	go j.run()
 	j.wg.Go(j.schedule)
 	return nil
-}
-
-// read makes r the journal's reader.
-func (j *journal) read(r *backlog.Reader) {
-	j.reader = r
-	j.reads.Store(r)
-}
-
-// has reports whether the store, as it is, would come back with all up to offset. What was
-// on disk of a log that has been replaced since says nothing.
-func (j *journal) has(offset int64) bool {
-	return j.synced.Load() >= offset && !j.reads.Load().Outdated()
 }
 
 // run is the journal's goroutine.
@@ -236,7 +250,7 @@ func (j *journal) untilDue() time.Duration {
 	switch {
 	case j.file == nil:
 		return max(time.Until(j.retryAt), 0)
-	case j.opts.Fsync == FsyncEverySecond && j.sync == nil && j.written > j.onDisk:
+	case j.opts.Fsync == FsyncEverySecond && j.sync == nil && !j.allSynced():
 		return max(time.Until(j.file.unsynced.Add(syncEvery)), 0)
 	}
 	return time.Hour
@@ -244,7 +258,6 @@ func (j *journal) untilDue() time.Duration {
 
 // finish brings what the log has to the disk, and says that all of it is there.
 func (j *journal) finish() error {
-	defer j.folder.close()
 	j.wg.Wait() // those who save have noticed
 	if j.sync != nil {
 		j.endSync(<-j.sync.done)
@@ -258,8 +271,8 @@ func (j *journal) finish() error {
 	if err != nil {
 		return err
 	}
-	lineage, _ := j.store.log.Origin()
-	return j.folder.writeStop(rdb.Stop{Generation: j.gen, Position: backlog.Position{History: lineage.Current, Offset: j.synced.Load()}})
+	// Of the history that the journal is in: if another one was begun since, nothing of it is here.
+	return j.folder.writeStop(rdb.Stop{Generation: j.gen, Position: backlog.Position{History: j.history, Offset: j.onDisk}})
 }
 
 func (j *journal) finishWriting() error {
@@ -286,6 +299,10 @@ func (j *journal) finishWriting() error {
 func (j *journal) close() error {
 	j.cancel()
 	<-j.done
+	j.closing.Do(func() {
+		j.saving <- struct{}{} // for good: whoever saves has ended, and nobody will any more
+		j.folder.close()
+	})
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.mu.err

@@ -27,6 +27,9 @@ func (j *journal) create(base int64) (*journalFile, error) {
 	if err != nil {
 		sum = backlog.Sum{From: base}
 	}
+	if j.reader.Outdated() {
+		return nil, backlog.ErrReset // both may be the next log's
+	}
 	// Of a history that has ended it is not known any more whether it was begun here. To say so
 	// costs a fork after a crash, no more.
 	h := rdb.SegmentHeader{
@@ -51,7 +54,7 @@ func (j *journal) create(base int64) (*journalFile, error) {
 		j.folder.remove(segmentFile(name))
 		return nil, err
 	}
-	j.origin = rdb.AppendOrigin(nil, h.Origin)
+	j.origin, j.history, j.forked = rdb.AppendOrigin(nil, h.Origin), at.Current, false
 	return &journalFile{out: out, Segment: name, at: int64(len(b)), marked: base}, nil
 }
 
@@ -147,7 +150,7 @@ func (j *journal) frameOrigin(at int64, lineage backlog.Lineage, own bool) {
 	if bytes.Equal(j.news, j.origin) {
 		return
 	}
-	j.origin = append(j.origin[:0], j.news...)
+	j.origin, j.history, j.forked = append(j.origin[:0], j.news...), o.Lineage.Current, true
 	j.add(rdb.Frame{Kind: rdb.FrameLineage, Offset: at, Body: j.news})
 }
 

@@ -11,7 +11,7 @@ import (
 func (j *journal) syncIfDue() error {
 	f := j.file
 	behind := j.written - j.onDisk
-	if behind == 0 {
+	if j.allSynced() {
 		j.wanted = false
 		return j.mark()
 	}
@@ -25,8 +25,8 @@ func (j *journal) syncIfDue() error {
 	}
 	// In the background, so that what is written meanwhile is not held up.
 	s := &syncing{file: f, upTo: j.written, done: make(chan error, 1)}
-	j.sync, j.wanted = s, false
-	f.unsynced = time.Now() // of what comes after
+	j.sync, j.wanted, j.forked = s, false, false // one that fails is not appended to again
+	f.unsynced = time.Now()                      // of what comes after
 	j.wg.Go(func() { s.done <- s.file.out.Sync() })
 	return nil
 }
@@ -53,15 +53,20 @@ func (j *journal) syncNow() error {
 			return err
 		}
 	}
-	if j.onDisk < j.written {
+	if !j.allSynced() {
 		if err := j.file.out.Sync(); err != nil {
 			return err
 		}
+		j.forked = false
 		j.didSync(j.written)
 	}
 	j.wanted = false
 	return nil
 }
+
+// allSynced reports whether all that was written is synced, and the history, too, that was
+// begun last.
+func (j *journal) allSynced() bool { return j.onDisk == j.written && !j.forked }
 
 func (j *journal) didSync(upTo int64) {
 	j.onDisk = max(j.onDisk, upTo)
@@ -78,7 +83,7 @@ func (j *journal) publish() {
 			shared = j.onDisk
 		}
 		j.reader.Share(shared)
-		j.synced.Store(j.onDisk)
+		j.synced.Store(&reach{j.reader, j.onDisk})
 		if j.onDisk == j.written {
 			j.broken.Store(nil)
 		}
@@ -110,10 +115,10 @@ func (j *journal) refuse(err error) {
 
 // reopen goes on, after a failure, behind what is on disk, in a new file.
 func (j *journal) reopen() error {
-	if j.reader.Outdated() {
+	r, err := j.store.log.NewReader(j.onDisk)
+	if j.reader.Outdated() { // asked now: r would be the next log's
 		return backlog.ErrReset
 	}
-	r, err := j.store.log.NewReader(j.onDisk)
 	if err != nil {
 		return err
 	}
@@ -121,7 +126,7 @@ func (j *journal) reopen() error {
 		return err
 	}
 	j.reader.Close()
-	j.read(r)
+	j.reader = r
 	j.written, j.wanted, j.pause = j.onDisk, true, 0
 	j.publish()
 	return nil
@@ -133,7 +138,7 @@ func (j *journal) reopen() error {
 // was before.
 func (j *journal) reset() error {
 	j.resets.Add(1)
-	j.synced.Store(-1)
+	j.synced.Store(nil)
 	if j.sync != nil {
 		<-j.sync.done
 		j.sync = nil
@@ -151,7 +156,7 @@ func (j *journal) reset() error {
 	j.gen++
 	j.reader.Close()
 	at := snap.Position().Offset
-	j.read(r)
+	j.reader = r
 	j.written, j.onDisk = at, at
 	j.base = j.saveFirst(snap)
 	j.publish()
