@@ -14,7 +14,11 @@ import "iter"
 // Close there is nothing to see, nor while reads are refused ([ErrStale]).
 func (s *Store) All() iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
-		s.localView().over(s.clock.reached, s.all)(yield)
+		if v := s.localView(); v != nil {
+			s.whileReadable(v.over(s.clock.reached, s.all))(yield)
+			return
+		}
+		s.all(yield)
 	}
 }
 

@@ -541,3 +541,42 @@ func viewOf(t *testing.T, s *kv.Store) iter.Seq2[string, []byte] {
 		}))
 	}
 }
+
+// TestStaleLocals: while reads are refused local writes are no more to be seen than what
+// they are over, by no iteration, and a loop that has begun ends; nor are they after Close.
+func TestStaleLocals(t *testing.T) {
+	for _, ordered := range []bool{false, true} {
+		from := kv.New(nil)
+		s, _ := writableReplica(t, from, kv.Options{Ordered: ordered})
+		for i := range 10 {
+			if err := s.Set(fmt.Sprint("local", i), []byte("v")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ways := map[string]iter.Seq2[string, []byte]{
+			"All": s.All(), "Range": s.Range("", ""), "Prefix": s.Prefix("local"), "Backward": s.Backward("", ""),
+		}
+		count := func(when string, want int, body func()) {
+			for name, seq := range ways {
+				s.SetStale(false)
+				if when == "stale" {
+					s.SetStale(true)
+				}
+				n := 0
+				for range seq {
+					n++
+					body()
+				}
+				if n != want {
+					t.Errorf("ordered %t, %s: %s shows %d keys, want %d", ordered, when, name, n, want)
+				}
+			}
+		}
+		count("fresh", 10, func() {})
+		count("stale", 0, func() {})
+		count("stale meanwhile", 1, func() { s.SetStale(true) })
+		s.Close()
+		count("closed", 0, func() {})
+		from.Close()
+	}
+}

@@ -65,6 +65,18 @@ func (v *localView) over(reached func(int64) bool, seq iter.Seq2[string, []byte]
 	}
 }
 
+// whileReadable ends seq when the store may not be read any more: local writes outlive what
+// they are over.
+func (s *Store) whileReadable(seq iter.Seq2[string, []byte]) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for key, value := range seq {
+			if _, err := s.readable(); err != nil || !yield(key, value) {
+				return
+			}
+		}
+	}
+}
+
 // merge returns what seq yields of a range, in its order, with the local writes over it.
 func (v *localView) merge(r keyRange, reached func(int64) bool, seq iter.Seq2[string, []byte]) iter.Seq2[string, []byte] {
 	if v == nil {

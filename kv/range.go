@@ -41,7 +41,7 @@ func (s *Store) iterate(r keyRange) iter.Seq2[string, []byte] {
 	if s.ordered {
 		return func(yield func(string, []byte) bool) {
 			if v := s.localView(); v != nil {
-				v.merge(r, s.clock.reached, func(y func(string, []byte) bool) { s.scan(r, y) })(yield)
+				s.whileReadable(v.merge(r, s.clock.reached, func(y func(string, []byte) bool) { s.scan(r, y) }))(yield)
 				return
 			}
 			s.scan(r, yield)
