@@ -225,7 +225,9 @@ func TestDrippingPeers(t *testing.T) {
 		if err := drip(p, p.frame(msgAck, 0, ackBody(1, end, end, 0))); err == nil {
 			t.Error("a follower has sent an ack a byte a second")
 		}
-		if took := time.Since(begun); took > 5*time.Second || !errors.Is(d.last(), repl.ErrTimeout) {
+		took := time.Since(begun)
+		synctest.Wait() // until the program has heard of it
+		if took > 5*time.Second || !errors.Is(d.last(), repl.ErrTimeout) {
 			t.Errorf("the follower was cut off after %v, for %v", took, d.last())
 		}
 	})
