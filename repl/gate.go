@@ -81,12 +81,12 @@ func (g *gate) fenced() error {
 }
 
 // pause holds writers up until the function that it returns is called, which lets them
-// ask again.
+// ask again. It may be called more than once.
 func (g *gate) pause() (resume func()) {
 	over := make(chan struct{})
 	g.change(func(r *causes) { r.pause = &backlog.PausedError{Resume: over} })
-	return func() {
+	return sync.OnceFunc(func() {
 		g.change(func(r *causes) { r.pause = nil })
 		close(over) // last: who wakes finds the gate as it is now
-	}
+	})
 }

@@ -20,10 +20,12 @@ import (
 //
 // It has the node's turn to change the role, from the beginning to the end.
 type handover struct {
-	n    *Node
-	from *tenure
-	feed *feed
-	to   Peer
+	n      *Node
+	from   *tenure
+	feed   *feed
+	to     Peer
+	resume func() // lets the writers go that are held up; set by run
+
 	back chan struct{} // capacity 1: a token when the replica is heard to follow again; see replicaIsBack
 }
 
@@ -85,8 +87,8 @@ func (h *handover) run(ctx context.Context) (*tenure, error) {
 	if err := h.near(ctx); err != nil {
 		return nil, h.failed(StepNear, err)
 	}
-	resume := h.n.gate.pause()
-	defer resume()
+	h.resume = h.n.gate.pause()
+	defer h.resume()
 	o := h.newOrder(ctx)
 	ready, err := h.prepare(ctx, o)
 	if err != nil {
@@ -262,6 +264,7 @@ func (h *handover) follow(doubt error) (*tenure, error) {
 	if err := n.succeed(h.from, next); err != nil {
 		return nil, errors.Join(doubt, err)
 	}
+	h.resume() // before the program is told: it may wait for its writers then
 	n.tell(RoleChange{Role: RoleReplica, Upstream: addr, Position: n.log.Position(), Err: doubt})
 	if doubt != nil {
 		return nil, doubt

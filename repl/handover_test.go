@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/kv"
 	"github.com/emberkv/ember/repl"
 	"github.com/emberkv/ember/repl/repltest"
 )
@@ -244,5 +245,53 @@ func TestHandoverToASlowReplica(t *testing.T) {
 		if _, err := a.handover(t, "b", time.Second); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// TestHandoverLetsWritersGo: a program that waits for its writers, when it hears that the
+// node has changed its role, is not waited for by them.
+func TestHandoverLetsWritersGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repltest.NewNetwork(1)
+		net.SetDelay(5*time.Millisecond, 0)
+		s, writers, held := kv.New(nil), new(sync.WaitGroup), time.Duration(-1)
+		defer s.Close()
+		a, err := repl.NewMaster(s, &repl.Options{Name: "a", Transport: net.Host("a"), Events: repl.Events{Role: func(repl.RoleChange) {
+			begun, done := time.Now(), make(chan struct{})
+			go func() { writers.Wait(); close(done) }()
+			select {
+			case <-done:
+			case <-time.After(time.Second):
+			}
+			held = time.Since(begun)
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		serve(t, a, net.Host("a"), "a")
+		b := newMember(t, net.Host("b"), "b", "a")
+		eventually(t, func() bool { f := a.Status().Followers; return len(f) == 1 && f[0].Online }, func() string { return "b does not follow" })
+		writers.Go(func() {
+			for n := 0; ; n++ {
+				if err := s.Set("k", fmt.Append(nil, n)); err != nil {
+					if !errors.Is(err, repl.ErrReadOnly) {
+						t.Error(err)
+					}
+					return
+				}
+				time.Sleep(time.Millisecond)
+			}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := a.Handover(ctx, "b"); err != nil {
+			t.Fatal(err)
+		}
+		writers.Wait()
+		if held != 0 {
+			t.Errorf("the program waited %v for writers that were held up", held)
+		}
+		b.node.Close()
 	})
 }
