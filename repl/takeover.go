@@ -67,7 +67,7 @@ func (n *Node) takeOver(s *session, p *promise) (promoted bool, err error) {
 	}
 	defer func() { <-n.changing }()
 	from := n.tenure()
-	if from.up != s.up || from.valid() != nil || n.isLeaving() || n.log.Position() != p.end || time.Since(p.since) >= p.valid {
+	if from.up != s.up || s.up.target() != s.to || from.valid() != nil || n.isLeaving() || n.log.Position() != p.end || time.Since(p.since) >= p.valid {
 		return false, nil
 	}
 	n.beginEpoch()

@@ -2,6 +2,7 @@ package repl_test
 
 import (
 	"encoding/binary"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,5 +104,44 @@ func TestOrdersByWire(t *testing.T) {
 				b.node.Close()
 			})
 		})
+	}
+}
+
+// TestFollowVoidsAPromise: a replica that was given another upstream does not take over for
+// the one before, though the order to do so may arrive before the link is closed.
+func TestFollowVoidsAPromise(t *testing.T) {
+	for round := range 100 {
+		synctest.Test(t, func(t *testing.T) {
+			net := repl.NewMemory()
+			l := newLedger(nil)
+			fill(t, l, "k", 10)
+			up, at := someone(9).at(l), l.Log().Position()
+			b := newMemberOf(t, net, "b", "up", l)
+			upstream(t, net, "up", func(n int, p *peer) {
+				if n > 0 || p.welcome(up) != nil {
+					return
+				}
+				p.send(msgContinue, int64s(up.end))
+				p.send(msgPrepare, prepareBody(7, at, time.Second))
+				p.await(msgReady)
+				time.Sleep(time.Second / 2)
+				p.send(msgCommit, binary.LittleEndian.AppendUint64(nil, 7))
+				p.drain()
+			})
+			r, _ := b.node.Replica()
+			time.Sleep(time.Second / 2)
+			for range round {
+				runtime.Gosched()
+			}
+			err := r.Follow("another")
+			time.Sleep(time.Second)
+			if master := b.node.Role() == repl.RoleMaster; master && err == nil {
+				t.Error("Follow has said that it follows another, and it is a master")
+			}
+			b.node.Close()
+		})
+		if t.Failed() {
+			return
+		}
 	}
 }
