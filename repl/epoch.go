@@ -120,8 +120,7 @@ func (n *Node) abdicate(t *tenure, why *FencedError) {
 	}
 	defer done()
 	up := newUpstream(n, "", 0)
-	up.mu.lastErr, up.orphan = why, why
-	up.fresh.complete()
+	up.mu.lastErr, up.orphan = why, why // its data are of no known age: another one writes, since whenever
 	next := n.newTenure(RoleReplica, up)
 	if n.succeed(t, next) == nil {
 		n.tell(RoleChange{Role: RoleReplica, Position: n.log.Position(), Err: why})
@@ -186,7 +185,7 @@ func (s *session) ranks() error {
 func (s *session) share() {
 	n := s.up.node
 	if !s.link.related {
-		n.heard.Store(nil)
+		n.heard.Store(new(standing)) // not nil: see feed.heard
 		s.link.related = true
 	}
 	if told := (standing{epoch: n.log.Lineage().Epoch}); told.above(s.link.theirs) {

@@ -104,8 +104,23 @@ func (f *feed) heard(a ack) error {
 	if !f.link.related {
 		return nil
 	}
-	if err := f.n.heed(a.heard, f.link.peer.Name); err != ErrBusy {
+	n := f.n
+	known := n.heard.Load() // before the log is looked at: session.share forgets it when that was replaced
+	if !f.isRelated() || a.heard.above(n.standing()) && !n.heard.CompareAndSwap(known, &a.heard) {
+		return nil // the next ack says it again
+	}
+	if err := n.obey(f.link.peer.Name); err != ErrBusy {
 		return err
 	}
-	return nil // the next ack says it again
+	return nil
+}
+
+// isRelated reports whether the follower, which was of this node's group, is so still. The
+// node may have gone over to another group, while a follower that hangs says what it has
+// heard in the old one.
+func (f *feed) isRelated() bool {
+	if r := f.reads.Load(); r != nil {
+		return !r.Outdated()
+	}
+	return f.n.relates(f.link.with)
 }

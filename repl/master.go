@@ -28,9 +28,11 @@ func NewMaster(m Machine, opts *Options) (*Master, error) {
 	if err != nil {
 		return nil, err
 	}
-	if closed := n.log.Closed(); closed != nil && !errors.Is(closed, ErrNotEnoughReplicas) {
-		// It has followed. What is written from now on is not in the history of
-		// the node that it followed, which may be writing there still.
+	closed := n.log.Closed()
+	if _, own := n.log.Origin(); !own || closed != nil && !errors.Is(closed, ErrNotEnoughReplicas) {
+		// It has followed, perhaps before it was closed and opened again. What is written
+		// from now on is not in the history of the node that it followed, which may be
+		// writing there still.
 		n.beginEpoch()
 	} else if n.log.Lineage().Epoch.IsZero() {
 		n.log.Raise(n.standing().epoch.Next(n.opts.ID))
