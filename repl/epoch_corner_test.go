@@ -119,3 +119,34 @@ func TestStaleWhenFenced(t *testing.T) {
 		}
 	})
 }
+
+// TestStaleAfterACopy: data that were copied are as old as they were where they come from,
+// however fresh those were in whose place they came.
+func TestStaleAfterACopy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repltest.NewNetwork(5)
+		reading := repl.Reading{MaxStaleness: 5 * time.Second}
+		other := newStation(t, net, "other", "", reading)
+		set(t, other, "k", "another's")
+		cut := newStation(t, net, "cut", "other", reading)
+		cut.becomes(t, nil)
+		net.Link("other", "cut").Cut()
+		net.Link("other", "cut").Refuse()
+		_, b, _ := chainOf(t, net, reading)
+		time.Sleep(time.Hour)
+		if err := b.reads(); err != nil {
+			t.Fatal(b.stateOf())
+		}
+		r, err := b.node.Replica()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Follow("cut", repl.AllowForeign); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, func() bool { u := b.node.Status().Upstream; return u.Synced && u.Fulls == 2 }, b.stateOf)
+		if err := b.reads(); !errors.Is(err, kv.ErrStale) {
+			t.Errorf("b serves what was cut off for an hour: %s", b.stateOf())
+		}
+	})
+}

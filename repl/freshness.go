@@ -84,11 +84,15 @@ func (f *freshness) beat(h *heartbeat, at int64) {
 // maxAge is more than any age that is worth to be told from one that is not known.
 const maxAge = 100 * 365 * 24 * time.Hour
 
-// stream takes down that the link streams, from at on.
-func (f *freshness) stream(at int64) {
+// stream takes down that the link streams, from at on, and whether the data are others than
+// before: how old those were says nothing then.
+func (f *freshness) stream(at int64, replaced bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.mu.streaming = true
+	if replaced {
+		f.mu.asOf = time.Time{}
+	}
 	f.reachLocked(at)
 	f.judgeLocked()
 }

@@ -346,5 +346,5 @@ func (s *session) endCopy(body []byte) error {
 		Bytes: l.progress.Bytes, LogBytes: l.progress.LogBytes, Took: l.sync.status().Took, Lost: lost,
 	})
 	s.up.working()
-	return s.stream()
+	return s.stream(true)
 }

@@ -165,7 +165,7 @@ func (s *session) repairIfComplete(beyond []byte, clock int64) error {
 		Peer: s.link.peer, From: status.From, Position: s.at, Keys: int64(r.keys), Entries: r.entries,
 		Bytes: status.RepairedBytes, Lost: lost, Took: time.Since(r.began),
 	})
-	if err := s.stream(); err != nil || len(beyond) == 0 {
+	if err := s.stream(true); err != nil || len(beyond) == 0 {
 		return err
 	}
 	return s.apply(append(appendLogHead(nil, s.at.Offset, clock), beyond...))

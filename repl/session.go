@@ -249,7 +249,7 @@ func (s *session) resume(body []byte) error {
 	}
 	s.up.dropLoad()
 	s.beginPartial(SyncStatus{Peer: s.link.peer, From: s.at})
-	return s.stream()
+	return s.stream(false)
 }
 
 // beginPartial begins the account of a sync by the log alone, or nearly so.
@@ -301,12 +301,12 @@ func (s *session) learn(body []byte) error {
 	return s.extend()
 }
 
-// stream goes over to streaming at s.at.
-func (s *session) stream() error {
+// stream goes over to streaming at s.at, perhaps with other data than before.
+func (s *session) stream(replaced bool) error {
 	s.phase = phaseStreaming
 	s.acked = -1
 	s.up.setState(LinkStreaming)
-	s.up.freshen(func() { s.up.fresh.stream(s.at.Offset) })
+	s.up.freshen(func() { s.up.fresh.stream(s.at.Offset, replaced) })
 	s.checkSynced()
 	return nil
 }
