@@ -69,6 +69,9 @@ const (
 type Options struct {
 	// ID names the node; the default is random. Two live nodes of a group must
 	// not share one.
+	// A program whose store outlives it should keep the ID beside it: a master that was
+	// started anew under another one, and is then demoted, cannot say that the epoch in which
+	// it wrote is over, so that a master of a lower one, which it is to follow, steps down.
 	ID NodeID
 
 	// Name is shown to peers and in status, at most 64 bytes of UTF-8. The default is
