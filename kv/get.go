@@ -72,6 +72,19 @@ func (s *Store) get(key string) (entry, error) {
 	return e, nil
 }
 
+// peek is get for who looks again on behalf of one who has looked already: it is no hit, no
+// miss and no use of the key.
+func (s *Store) peek(key string) (entry, error) {
+	e, ok, err := s.lookUp(key)
+	if err == nil && !ok {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return entry{}, err
+	}
+	return e, nil
+}
+
 // span returns ms milliseconds as a duration, the longest one if they do not fit:
 // a deadline may lie further ahead than a duration reaches.
 func span(ms int64) time.Duration {

@@ -7,12 +7,9 @@ import "iter"
 //
 //go:noinline
 func (s *Store) getSlowly(key string) (entry, error) {
-	e, ok, err := s.lookUp(key)
-	if s.counts.lookups.stripes != nil && err == nil {
-		s.counts.lookups.count(ok)
-	}
-	if err == nil && !ok {
-		err = ErrNotFound
+	e, err := s.peek(key)
+	if s.counts.lookups.stripes != nil && (err == nil || err == ErrNotFound) {
+		s.counts.lookups.count(err == nil)
 	}
 	return e, err
 }

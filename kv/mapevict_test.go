@@ -56,3 +56,23 @@ func TestLoadsAtTheBound(t *testing.T) {
 		})
 	}
 }
+
+// TestLoadsCountOnce: a Load that misses is one miss of the store's, and one that finds is one
+// hit, however often the map looks.
+func TestLoadsCountOnce(t *testing.T) {
+	const n = 10
+	s := open(t, &kv.Options{MaxBytes: 1 << 20, Eviction: kv.EvictLRU})
+	m, err := kv.NewMap(s, "m:", &kv.MapOptions[string, []byte]{
+		Load: func(context.Context, string) ([]byte, time.Duration, error) { return []byte("v"), 0, nil },
+	})
+	must(t, err)
+	for range 2 {
+		for i := range n {
+			_, err := m.Load(t.Context(), fmt.Sprint(i))
+			must(t, err)
+		}
+	}
+	if st := s.Stats(); st.Misses != n || st.Hits != n {
+		t.Errorf("%d misses and %d hits, want %d of each", st.Misses, st.Hits, n)
+	}
+}

@@ -99,7 +99,7 @@ func (m *Map[K, V]) miss(ctx context.Context, key K, k string) (v V, err error) 
 
 // load is what a flight does that somebody waits for.
 func (m *Map[K, V]) load(ctx context.Context, key K, f *flight[V]) (v V, err error) {
-	was, err := m.store.get(f.key)
+	was, err := m.store.peek(f.key)
 	if err == nil { // another flight has landed meanwhile
 		h, err := m.holding(was.key, was.value)
 		if err != nil {

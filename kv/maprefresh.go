@@ -16,7 +16,7 @@ func (m *Map[K, V]) refresh(key K, k string) {
 
 // renew is what a flight does whose value is old.
 func (m *Map[K, V]) renew(ctx context.Context, key K, f *flight[V]) (v V, err error) {
-	was, err := m.store.get(f.key)
+	was, err := m.store.peek(f.key)
 	if err == ErrNotFound { // gone meanwhile: somebody may be waiting
 		return m.load(ctx, key, f)
 	}
