@@ -100,7 +100,13 @@ func (j *journal) settle(end int64) error {
 			case <-late.C:
 				err = ErrDiskSlow
 				slow := diskError(err)
-				j.refused.CompareAndSwap(nil, &slow)
+				closed := j.refused.CompareAndSwap(nil, &slow)
+				if j.settled(end) { // just now: nobody may come to open the gate again
+					if closed {
+						j.refused.CompareAndSwap(&slow, nil)
+					}
+					return nil
+				}
 			case <-j.done:
 				if j.settled(end) {
 					return nil

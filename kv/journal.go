@@ -42,6 +42,7 @@ type journal struct {
 	opts   Durability
 
 	gen     uint64
+	newest  uint64 // generation that was ever begun
 	reader  *backlog.Reader
 	file    *journalFile    // nil while none can be written
 	written int64           // up to which offset of the log

@@ -17,6 +17,8 @@ type journalFile struct {
 	at       int64     // bytes in the file
 	unsynced time.Time // when the oldest of what is not synced was written
 	marked   int64     // up to which offset a frame says that the log is synced
+	base     int64     // offset at which it begins
+	again    bool      // an earlier file has all up to there, and its history
 }
 
 // create begins a new file for the log from offset base on, which is on disk up to there.
@@ -55,7 +57,7 @@ func (j *journal) create(base int64) (*journalFile, error) {
 		return nil, err
 	}
 	j.origin, j.history, j.forked = rdb.AppendOrigin(nil, h.Origin), at.Current, false
-	return &journalFile{out: out, Segment: name, at: int64(len(b)), marked: base}, nil
+	return &journalFile{out: out, Segment: name, at: int64(len(b)), marked: base, base: base}, nil
 }
 
 // write writes all that the log has. It returns [backlog.ErrReset] when the log was

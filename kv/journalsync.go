@@ -69,7 +69,7 @@ func (j *journal) syncNow() error {
 func (j *journal) allSynced() bool { return j.onDisk == j.written && !j.forked }
 
 func (j *journal) didSync(upTo int64) {
-	j.onDisk = max(j.onDisk, upTo)
+	j.onDisk, j.pause = max(j.onDisk, upTo), 0
 	j.publish()
 }
 
@@ -99,6 +99,9 @@ func (j *journal) publish() {
 func (j *journal) fail(err error) {
 	if j.file != nil {
 		j.file.out.Close()
+		if j.file.again && j.written == j.file.base {
+			j.folder.remove(segmentFile(j.file.Segment)) // else each attempt would leave one
+		}
 		j.file = nil
 	}
 	j.refuse(diskError(err))
@@ -127,7 +130,8 @@ func (j *journal) reopen() error {
 	}
 	j.reader.Close()
 	j.reader = r
-	j.written, j.wanted, j.pause = j.onDisk, true, 0
+	j.file.again = true
+	j.written, j.wanted = j.onDisk, true
 	j.publish()
 	return nil
 }
@@ -153,14 +157,16 @@ func (j *journal) reset() error {
 	if err != nil {
 		return err
 	}
-	j.gen++
+	j.newest++
+	j.gen = j.newest
 	j.reader.Close()
 	at := snap.Position().Offset
 	j.reader = r
 	j.written, j.onDisk = at, at
+	// The file first: it says whose history it is.
+	j.file, err = j.create(at)
 	j.base = j.saveFirst(snap)
 	j.publish()
-	j.file, err = j.create(at)
 	return err
 }
 

@@ -62,7 +62,7 @@ func (s *Store) open(f *folder, d Durability) error {
 		return err
 	}
 	s.journal = newJournal(s, f, d)
-	s.journal.gen = r.gen
+	s.journal.gen, s.journal.newest = r.gen, r.newest
 	s.journal.seq.Store(r.seq)
 	if r.fresh {
 		if err := s.journal.writeFirst(); err != nil {

@@ -17,6 +17,7 @@ type recovery struct {
 	repair bool
 
 	gen     uint64 // that the store goes on in
+	newest  uint64 // of all files: a later one may have been begun
 	seq     uint64 // the highest of all files
 	fresh   bool   // there was nothing
 	useless []string
@@ -57,7 +58,7 @@ func (r *recovery) run() error {
 			}
 		}
 	}
-	r.gen = gen
+	r.newest, r.gen = r.gen, gen
 	if err := r.loadNewest(snapshots); err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (r *recovery) begin(files stored) error {
 	case r.stopped:
 		return &CorruptError{File: r.folder.join(stopName), Err: errors.New("a marker without a snapshot")}
 	}
-	r.gen, r.fresh = 1, true
+	r.gen, r.newest, r.fresh = 1, 1, true
 	r.report.Position = r.store.log.Position()
 	r.report.Snapshot = r.report.Position
 	r.report.Clean = true

@@ -2,9 +2,14 @@ package kv_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"github.com/emberkv/ember/rdb"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/internal/faultfs"
@@ -131,6 +136,125 @@ func TestCloseWaitsForSave(t *testing.T) {
 		}
 		if n := fs.OpenFiles(); n != 0 {
 			t.Errorf("%d files are open", n)
+		}
+	})
+}
+
+// TestWriterLetGoAsTheDiskIsBack: a sync that ends at the moment at which a writer loses its
+// patience leaves the gate open.
+func TestWriterLetGoAsTheDiskIsBack(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			fs, opts := faultfs.New(), always()
+			opts.DiskTimeout = time.Second
+			s := mustOpen(t, fs, opts)
+			fs.Delay(faultfs.Sync, time.Second)
+			for i := range 4 {
+				if err := s.Set(diskKey(i), nil); err != nil && !errors.Is(err, kv.ErrDiskSlow) {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				if err := s.Log().Closed(); err != nil {
+					t.Fatalf("a minute after all was on disk: %v", err)
+				}
+			}
+			mustClose(t, s)
+		})
+	}
+}
+
+// TestGateAfterFirstSnapshot: the gate that a fault has closed while the first snapshot of
+// new contents was written opens when it is there, under every policy.
+func TestGateAfterFirstSnapshot(t *testing.T) {
+	for _, policy := range []kv.Fsync{kv.FsyncAlways, kv.FsyncEverySecond, kv.FsyncNever} {
+		synctest.Test(t, func(t *testing.T) {
+			fs, opts := faultfs.New(), always()
+			opts.Fsync = policy
+			s := mustOpen(t, fs, opts)
+			setSome(t, s, 0, 10)
+			fs.Delay(faultfs.Sync, time.Second)
+			if err := s.Drop(rdb.Header{}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(1500 * time.Millisecond)
+			go s.Set("k", nil)
+			time.Sleep(10 * time.Millisecond)
+			fs.Fail(faultfs.Rename, syscall.EIO)
+			time.Sleep(time.Minute)
+			fs.Fail(faultfs.Rename, nil)
+			time.Sleep(time.Minute)
+			if err := s.Log().Closed(); err != nil {
+				t.Errorf("%v: a minute after the fault: %v", policy, err)
+			}
+			mustClose(t, s)
+		})
+	}
+}
+
+// TestFailingWritesLeaveNoFiles: a disk that makes files, and does not take what is to be
+// in them, is not filled with empty ones.
+func TestFailingWritesLeaveNoFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := faultfs.New()
+		s := mustOpen(t, fs, always())
+		setSome(t, s, 0, 10)
+		fs.SetRoom(1000)
+		if err := s.Set("big", make([]byte, 5000)); !errors.Is(err, kv.ErrDisk) {
+			t.Fatal(err)
+		}
+		for range 100 {
+			fs.SetRoom(1000) // a header fits each time
+			time.Sleep(time.Second)
+		}
+		if n := len(faultfs.In("dir", "journal-*", fs.Paths())); n > 4 {
+			t.Errorf("%d segments after a hundred seconds", n)
+		}
+		fs.SetRoom(-1)
+		if err := s.Durable(t.Context(), s.Position()); err != nil {
+			t.Fatal(err)
+		}
+		after := mustOpen(t, fs.Crashed(faultfs.Nothing()), nil)
+		if v, err := after.Get("big"); err != nil || len(v) != 5000 || after.Len() != 11 {
+			t.Errorf("%d keys, %d bytes, %v", after.Len(), len(v), err)
+		}
+		mustClose(t, after)
+		mustClose(t, s)
+	})
+}
+
+// TestGenerationIsNotUsedAgain: what is left of a generation that never had a snapshot is no
+// part of the next one.
+func TestGenerationIsNotUsedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs, opts := faultfs.New(), always()
+		s := mustOpen(t, fs, opts)
+		setSome(t, s, 0, 10)
+		fs.Fail(faultfs.Rename, syscall.EIO)
+		if err := s.Drop(rdb.Header{}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 40 {
+			s.Set(fmt.Sprint("other", i), make([]byte, 100))
+		}
+		time.Sleep(time.Second)
+		disk := crashedCopy(fs)
+		s.Close()
+		source := kv.New(nil)
+		defer source.Close()
+		setSome(t, source, 0, 20)
+		again := mustOpen(t, disk, opts)
+		wantSome(t, again, 10)
+		fullCopy(t, source, again)
+		if err := again.Durable(t.Context(), source.Position()); err != nil {
+			t.Fatal(err)
+		}
+		after := mustOpen(t, crashedCopy(disk), opts)
+		wantSome(t, after, 20)
+		mustClose(t, after)
+		mustClose(t, again)
+		// Files that could not be removed would be taken for its own.
+		if n := len(faultfs.In("dir", "*-00000002-*", disk.Paths())); n != 0 {
+			t.Errorf("%d files of a generation that had been begun before", n)
 		}
 	})
 }

@@ -221,6 +221,7 @@ func (j *journal) endBase() error {
 		return b.err
 	}
 	j.base = nil
+	j.wanted = true // what was written meanwhile: the gate may wait for it
 	j.lastSave.Store(time.Now().UnixNano())
 	j.savedAt.Store(j.records.Load())
 	j.publish()

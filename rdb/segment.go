@@ -116,7 +116,7 @@ func NewSegmentReader(r io.Reader, s Segment) (*SegmentReader, error) {
 	}
 	version := binary.LittleEndian.Uint32(prologue[len(segmentMagic):])
 	switch {
-	case string(prologue[:len(segmentMagic)]) != segmentMagic:
+	case string(prologue[:len(segmentMagic)]) != segmentMagic || version == 0: // a crash may leave zeros
 		return nil, &ReadError{0, fmt.Errorf("%w: not a segment of a journal", ErrFormat)}
 	case version != segmentVersion:
 		return nil, &ReadError{0, fmt.Errorf("%w: segment of version %d", ErrVersion, version)}

@@ -4,7 +4,7 @@
 // (package faultfs).
 //
 // The files: disk.go (what is wanted), file.go (whole files), system.go (the real one),
-// lock_*.go and syncdir_*.go (what differs between systems).
+// lock_*.go, syncdir_*.go and syncread_*.go (what differs between systems).
 package disk
 
 import (

@@ -45,8 +45,13 @@ func (System) Open(path string) (ReadFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f, nil
+	return readFile{f}, nil
 }
+
+// A readFile is an [os.File] that can be synced though it was opened for reading.
+type readFile struct{ *os.File }
+
+func (f readFile) Sync() error { return syncRead(f.File) }
 
 // List implements [FS].
 func (System) List(dir string) ([]Info, error) {
