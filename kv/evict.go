@@ -177,8 +177,15 @@ func (s *Store) evictSoonest(sh *shard, spare *spared) (freed int, ok bool, err 
 	}
 	var room [evictEntries]candidate
 	gone := room[:0]
-	for _, d := range sh.due(math.MaxInt64-1, evictEntries) {
-		if at := sh.locate(d.hash, text(d.key)); !spare.has(sh, d.hash) {
+	// The first ones may all be spared: then those behind them.
+	for n, more := evictEntries, true; more && len(gone) == 0; n *= 2 {
+		due := sh.due(math.MaxInt64-1, n)
+		more = len(due) >= n
+		for _, d := range due {
+			if len(gone) == evictEntries || spare.has(sh, d.hash) {
+				continue
+			}
+			at := sh.locate(d.hash, text(d.key))
 			gone = append(gone, candidate{hash: d.hash, ref: at.ref, entry: at.entry})
 			freed += aligned(at.size)
 		}

@@ -93,6 +93,37 @@ func TestBoundHoldsUnderRandomLoad(t *testing.T) {
 	}
 }
 
+// A transaction that writes the keys whose deadlines come first makes room by others.
+func TestEvictTTLBesidesATransaction(t *testing.T) {
+	s := open(t, &kv.Options{MaxBytes: 1 << 20, Eviction: kv.EvictTTL})
+	deadline := time.Now().Add(time.Hour)
+	const keys = 20_000
+	for i := range keys { // until the bound is reached, and the first ones go
+		must(t, s.Set(key(i), make([]byte, 100), kv.ExpireAt(deadline.Add(time.Duration(i)*time.Second))))
+	}
+	held := s.Len()
+	var renewed []string
+	for i := 0; len(renewed) < held/4; i++ {
+		if ok, _ := s.Has(key(i)); ok {
+			renewed = append(renewed, key(i))
+		}
+	}
+	must(t, s.Update(func(tx *kv.Tx) error {
+		for _, k := range renewed {
+			if err := tx.Set(k, make([]byte, 110), kv.TTL(48*time.Hour)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	for _, k := range renewed {
+		if ok, _ := s.Has(k); !ok {
+			t.Fatalf("%s is not there", k)
+		}
+	}
+	withinBound(t, s)
+}
+
 // The heap stays within the bound, too.
 func TestBoundIsTheHeap(t *testing.T) {
 	if raceEnabled {
