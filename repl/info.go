@@ -86,7 +86,7 @@ import (
 //	ember_lost_tails, ember_lost_bytes   how often a full copy or a repair replaced a log that
 //	                                had more than the master's, and what that was
 //	ember_handshakes_failed         of those who dialled this node
-//	ember_handshakes_unproved       of these, the ones without a proof that this node accepts
+//	ember_handshakes_unproved       of these, for want of a secret that both ends know
 //	ember_connections_unheard       closed because too many were in their handshake
 //	ember_secrets                   how many there are; 0 for a node that asks for no proof
 //	ember_ack, ember_min_replicas, ember_max_lag_seconds  of Options
