@@ -157,8 +157,8 @@ func TestSlaveIsOutrun(t *testing.T) {
 // lack, though one of them was slow just now.
 func TestSignalLosesNothing(t *testing.T) {
 	t.Parallel()
-	a := start(t, "a")
-	b := start(t, "b", "-follow", a.repl)
+	a := start(t, "a", "-heartbeat", "10s") // slow is not dead, on a slow machine either
+	b := start(t, "b", "-follow", a.repl, "-heartbeat", "10s")
 	b.gets("k", "v", a.put("k", "v"))
 	a.shows("connected_slaves:1")
 
