@@ -154,6 +154,9 @@ func (s *server) handover(r *http.Request) (answer, error) {
 			return answer{}, err
 		}
 	}
+	if q.Get("to") == "" {
+		return answer{}, refuse(http.StatusBadRequest, "to is missing, want the name or the id of a replica")
+	}
 	m, err := s.node.Master()
 	if errors.Is(err, repl.ErrRoleChanged) {
 		return answer{}, refuse(http.StatusConflict, "this node is a replica; ask the master to hand over")

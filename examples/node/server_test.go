@@ -246,7 +246,7 @@ func TestBadRequests(t *testing.T) {
 		{"POST /wait?replicas=1&timeout=soon", "", 400, "timeout"},
 		{"POST /wait?replicas=1&timeout=2h", "", 400, "timeout"},
 		{"POST /wait?replicas=1", "Ember-Position: " + backlog.NewHistory().String() + "-0", 409, "history"},
-		{"POST /handover", "", 404, "no such follower"},
+		{"POST /handover", "", 400, "to is missing"},
 		{"POST /handover?to=nobody", "", 404, "nobody"},
 		{"POST /handover?to=b&timeout=0s", "", 400, "timeout"},
 		{"POST /handover?to=b&timeout=2h", "", 400, "timeout"},
