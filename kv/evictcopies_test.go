@@ -31,9 +31,10 @@ func TestCopiesOfABoundedStore(t *testing.T) {
 		window = bound / 4 // of the log: more than all writers write
 		keys   = 60_000
 	)
-	seeds, steps := 21, 600
+	const steps = 600
+	seeds := 21
 	if raceEnabled {
-		seeds, steps = 3, 200
+		seeds = 3
 	}
 	for seed := range seeds {
 		policy := evicting[seed%len(evicting)]

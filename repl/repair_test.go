@@ -267,6 +267,7 @@ func TestRepairAfterEachOther(t *testing.T) {
 			a, b = b, a
 			time.Sleep(time.Second)
 		}
+		synctest.Wait()
 		if len(a.fulls)+len(b.fulls) != 1 || len(a.repairs)+len(b.repairs) != 40 {
 			t.Errorf("%d full copies, %d repairs", len(a.fulls)+len(b.fulls), len(a.repairs)+len(b.repairs))
 		}
@@ -318,6 +319,7 @@ func repairCutAt(t *testing.T, down bool, n int) bool {
 	}
 	a.follow(t, "b")
 	equal(t, b, a)
+	synctest.Wait()
 	if len(a.repairs) != 1 || len(a.fulls) != 0 || len(a.tails) != 1 {
 		t.Errorf("cut after %d bytes: %d repairs, %d full copies, %d tails", n, len(a.repairs), len(a.fulls), len(a.tails))
 	}

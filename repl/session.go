@@ -312,8 +312,11 @@ func (s *session) stream(replaced bool) error {
 }
 
 func (s *session) checkSynced() {
-	if s.at.Offset >= s.goal && s.up.caughtUp(s.to) {
-		s.sync.end(nil)
+	if s.at.Offset < s.goal {
+		return
+	}
+	s.sync.end(nil) // before those who wait for it are woken
+	if s.up.caughtUp(s.to) {
 		call(s.up.node.opts.Events.CaughtUp, CaughtUp{
 			Peer: s.link.peer, Position: s.at, Bytes: s.at.Offset - s.from, Took: time.Since(s.began),
 		})
