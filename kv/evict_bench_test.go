@@ -13,10 +13,11 @@ import (
 func BenchmarkSetAtTheBound(b *testing.B) {
 	const keys = 100_000
 	for name, opts := range map[string]kv.Options{
-		"below": {MaxBytes: 1 << 30, Eviction: kv.EvictLRU},
-		"lru":   {MaxBytes: 16 << 20, Eviction: kv.EvictLRU},
-		"lfu":   {MaxBytes: 16 << 20, Eviction: kv.EvictLFU},
-		"ttl":   {MaxBytes: 16 << 20, Eviction: kv.EvictTTL},
+		"below":                 {MaxBytes: 1 << 30, Eviction: kv.EvictLRU},
+		"lru":                   {MaxBytes: 16 << 20, Eviction: kv.EvictLRU},
+		"lfu":                   {MaxBytes: 16 << 20, Eviction: kv.EvictLFU},
+		"ttl":                   {MaxBytes: 16 << 20, Eviction: kv.EvictTTL},
+		"below, with deadlines": {MaxBytes: 1 << 30, Eviction: kv.EvictTTL},
 	} {
 		b.Run(name, func(b *testing.B) {
 			s := open(b, &opts)
