@@ -2,6 +2,7 @@ package kv_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -263,11 +264,11 @@ func TestExpiryWaitsForTheGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, nil)
 		set(t, s, "k", "v", kv.TTL(time.Second))
-		asked := 0
-		s.Log().SetGate(func() error { asked++; return errors.New("no lease") })
+		var asked atomic.Int64
+		s.Log().SetGate(func() error { asked.Add(1); return errors.New("no lease") })
 		time.Sleep(time.Hour)
-		if asked < 1800 || asked > 3700 {
-			t.Errorf("the gate was asked %d times in an hour, want about once a second", asked)
+		if n := asked.Load(); n < 1800 || n > 3700 {
+			t.Errorf("the gate was asked %d times in an hour, want about once a second", n)
 		}
 		wantValue(t, s, "k", "")
 		if d := digest(t, s); d.Keys != 1 {
