@@ -145,9 +145,9 @@
 // machine.go (what is replicated), options.go, errors.go, node.go (the seat), tenure.go (its
 // role), gate.go (who may write), epoch.go (whose turn it is), master.go and replica.go
 // (the handles), handover.go, order.go and takeover.go (from one to the other), announce.go; then the way down:
-// accept.go, door.go, roster.go, feed.go, listen.go, parting.go, copy.go, pass.go, buffer.go,
+// accept.go, door.go, roster.go, feed.go, feedlog.go, listen.go, parting.go, copy.go, pass.go, buffer.go,
 // pace.go, acks.go, settle.go, near.go; and up:
 // upstream.go, freshness.go, run.go, dial.go, session.go, repair.go, load.go. What a program sees of them:
 // events.go, sync.go, status.go, info.go, infoember.go, words.go. Below both: secret.go, proof.go, link.go, frame.go,
-// seal.go, packing.go, message.go, transport.go, socket.go, tls.go, memory.go. PROTOCOL.md is the wire.
+// seal.go, packing.go, kind.go, hello.go, refuse.go, message.go, transport.go, socket.go, tls.go, memory.go. PROTOCOL.md is the wire.
 package repl
