@@ -74,8 +74,8 @@ func (p *process) listen(out io.Reader) {
 		switch {
 		case scan(line, sayFull, &where):
 			p.copies = append(p.copies, where)
-		case scan(line, sayKept, &n):
-			p.kept = n
+		case scan(line, sayKept, &n): // of two goroutines, and the later line may be of less
+			p.kept = max(p.kept, n)
 		case scan(line, sayOpened, &n, &clean, &where):
 			p.kept, p.clean = n, clean
 			p.opened <- n
