@@ -238,6 +238,11 @@ func TestAcksOfAReplacedLog(t *testing.T) {
 		fill(t, a.ledger, "a", 200)
 		fill(t, x.ledger, "x", 5)
 		level(t, a, n, f)
+		acked := func() bool {
+			s := n.node.Status().Followers
+			return len(s) == 1 && s[0].Applied == n.Log().End()
+		}
+		eventually(t, acked, func() string { return fmt.Sprintf("%+v", n.node.Status().Followers) })
 		net.Link("n", "f").Stall()
 		for i := range 8 { // more than the link holds
 			a.put(fmt.Sprint("big", i), strings.Repeat("v", 100<<10))
