@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"kv":                 {"backlog", "rdb", "internal/disk", "internal/hash", "internal/hugepage", "internal/keytree"},
 	"repl":               {"backlog", "rdb", "internal/pack", "internal/pipe"},
 	"repl/repltest":      {"repl", "internal/hash", "internal/pipe"},
+	"repl/sentinel":      {"backlog", "repl", "internal/disk"},
 	"internal/sim":       {},
 	"internal/borders":   {},
 	"internal/leakcheck": {},

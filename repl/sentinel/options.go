@@ -1,0 +1,148 @@
+package sentinel
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/emberkv/ember/repl"
+)
+
+// Defaults of Options.
+const (
+	DefaultQuorum          = 2
+	DefaultDownAfter       = time.Second
+	DefaultFailoverTimeout = time.Minute
+	DefaultParallelSyncs   = 4
+	DefaultForgetAfter     = 24 * time.Hour
+)
+
+// Limits of Options.
+const (
+	MinDownAfter = 20 * time.Millisecond
+	MaxDownAfter = time.Hour
+	MaxMonitor   = 64 // addresses in Options.Monitor
+)
+
+// Options configure a sentinel. The zero value of each field means the default, but for
+// Monitor, which must name an address. They are checked by [New], which returns a
+// [*repl.OptionError] for the first that is invalid, and copied.
+type Options struct {
+	// ID names the sentinel among its peers. The default is the one that Store holds, or a
+	// random one, which is kept there.
+	ID repl.NodeID
+
+	// Name is shown to peers and in status, at most [repl.MaxNameBytes] of UTF-8. The
+	// default is the first digits of ID.
+	Name string
+
+	// Group is the Options.Group of the nodes that are watched.
+	Group string
+
+	// Monitor are addresses of nodes of the group, at least one, of which one has to be
+	// reachable at the start. All others are found by way of them: the master, the replicas,
+	// replicas of replicas, and the other sentinels.
+	Monitor []string
+
+	// Quorum is how many sentinels must find the master down, this one included, before
+	// they look for another. To promote one takes a majority of all sentinels, too. The
+	// default is 2, which is right for three; all should have the same.
+	Quorum int
+
+	// DownAfter is for how long a node must not answer until this sentinel takes it for down,
+	// and so about how long the group is without a master when one falls. It must be
+	// more than the longest round trip and pause. Nodes hold a lease for four fifths of
+	// it. The default is 1 s; all sentinels of a group must have the same.
+	DownAfter time.Duration
+
+	// FailoverTimeout bounds what a failover waits for: the promotion, after which another
+	// replica is tried, and then the others' change to the new master. The default is 1 min.
+	FailoverTimeout time.Duration
+
+	// ParallelSyncs is how many replicas are told at a time to follow a new master. One that
+	// needs a full copy serves what it has until that is complete, and those that wait
+	// together share one. The default is 4.
+	ParallelSyncs int
+
+	// MinHeard is how many replicas must have been heard before one is promoted. A write that
+	// n of R replicas have, see [repl.Master.Wait], survives a failover for certain if that is at least
+	// R-n+1. The default is 1; with more, a group that cannot hear so many stays without
+	// a master.
+	MinHeard int
+
+	// ForgetAfter is when a node is forgotten that cannot be reached. The default is 24 h.
+	ForgetAfter time.Duration
+
+	// Announce is the address at which peers and clients may reach the listener of this
+	// sentinel. The default is that of the listener; an unspecified host, as in
+	// "0.0.0.0:9000", is replaced by the one that nodes see.
+	Announce string
+
+	// Transport dials nodes and peers. The default is TCP.
+	Transport repl.Transport
+
+	// Logger takes the sentinel's log, one line an event. The default is silence.
+	Logger *slog.Logger
+
+	repl.Security
+}
+
+func (o *Options) normalize() (*Options, error) {
+	var n Options
+	if o != nil {
+		n = *o
+	}
+	if n.Transport == nil {
+		n.Transport = &repl.TCP{}
+	}
+	if n.Logger == nil {
+		n.Logger = slog.New(slog.DiscardHandler)
+	}
+	setDefault(&n.Quorum, DefaultQuorum)
+	setDefault(&n.DownAfter, DefaultDownAfter)
+	setDefault(&n.FailoverTimeout, max(DefaultFailoverTimeout, 2*n.DownAfter))
+	setDefault(&n.ParallelSyncs, DefaultParallelSyncs)
+	setDefault(&n.MinHeard, 1)
+	setDefault(&n.ForgetAfter, max(DefaultForgetAfter, 2*n.DownAfter))
+	n.Monitor, n.Secrets = slices.Clone(n.Monitor), slices.Clone(n.Secrets)
+	return &n, n.check()
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (o *Options) check() error {
+	for _, c := range []struct {
+		field string
+		value any
+		ok    bool
+		want  string
+	}{
+		{"Name", o.Name, len(o.Name) <= repl.MaxNameBytes && utf8.ValidString(o.Name), "at most 64 bytes of UTF-8"},
+		{"Group", o.Group, len(o.Group) <= repl.MaxNameBytes && utf8.ValidString(o.Group), "at most 64 bytes of UTF-8"},
+		{"len(Monitor)", len(o.Monitor), len(o.Monitor) > 0 && len(o.Monitor) <= MaxMonitor, "1 to 64 addresses"},
+		{"Quorum", o.Quorum, o.Quorum > 0 && o.Quorum <= MaxPeers+1, "1 to 64"},
+		{"DownAfter", o.DownAfter, o.DownAfter >= MinDownAfter && o.DownAfter <= MaxDownAfter, "20ms to 1h"},
+		{"FailoverTimeout", o.FailoverTimeout, o.FailoverTimeout >= o.DownAfter, "at least DownAfter"},
+		{"ParallelSyncs", o.ParallelSyncs, o.ParallelSyncs > 0, "at least 1"},
+		{"MinHeard", o.MinHeard, o.MinHeard > 0, "at least 1"},
+		{"ForgetAfter", o.ForgetAfter, o.ForgetAfter >= 2*o.DownAfter, "at least twice DownAfter"},
+		{"Announce", o.Announce, len(o.Announce) <= repl.MaxAnnounceBytes && utf8.ValidString(o.Announce), "at most 64 bytes of UTF-8"},
+	} {
+		if !c.ok {
+			return &repl.OptionError{Field: c.field, Value: c.value, Want: c.want}
+		}
+	}
+	for i, addr := range o.Monitor {
+		if addr == "" || len(addr) > MaxAddrBytes {
+			return &repl.OptionError{Field: fmt.Sprintf("Monitor[%d]", i), Value: addr, Want: "an address of at most 255 bytes"}
+		}
+	}
+	return nil
+}
