@@ -1,0 +1,70 @@
+package sentinel_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/emberkv/ember/repl/sentinel"
+)
+
+// Programs that read Redis Sentinel's messages count the words.
+func TestEventsReadAsInRedis(t *testing.T) {
+	master := sentinel.Instance{Type: sentinel.InstanceMaster, Name: "a", Addr: "10.0.0.1:7000"}
+	slave := sentinel.Instance{Type: sentinel.InstanceSlave, Name: "b", Addr: "[::1]:7001"}
+	for _, c := range []struct {
+		event sentinel.Event
+		want  string
+	}{
+		{sentinel.Event{Kind: sentinel.EventSDown, Group: "g", About: slave, Master: master},
+			"+sdown slave b ::1 7001 @ g 10.0.0.1 7000"},
+		{sentinel.Event{Kind: sentinel.EventODown, Group: "g", About: master, Master: master, Text: "#quorum 2/2"},
+			"+odown master g 10.0.0.1 7000 #quorum 2/2"},
+		{sentinel.Event{Kind: sentinel.EventSwitchMaster, Group: "g", About: master, Master: slave, Text: "ignored"},
+			"+switch-master g 10.0.0.1 7000 ::1 7001"},
+		{sentinel.Event{Kind: sentinel.EventNewEpoch, Group: "g", Master: master, Text: "7"}, "+new-epoch 7"},
+		{sentinel.Event{Kind: sentinel.EventNewSentinel, Group: "g", About: sentinel.Instance{Type: sentinel.InstanceSentinel, Name: "s", Addr: "pipe"}},
+			"+sentinel sentinel s pipe 0 @ g - 0"},
+	} {
+		if got := c.event.String(); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+func TestEventKindsHaveNames(t *testing.T) {
+	seen := map[string]bool{}
+	for k := range sentinel.EventKind(255) {
+		text, _ := k.MarshalText()
+		if text[0] != '+' && text[0] != '-' {
+			if k.Warning() {
+				t.Errorf("%v has no name and is a warning", k)
+			}
+			continue
+		}
+		var back sentinel.EventKind
+		if err := back.UnmarshalText(text); err != nil || back != k || seen[k.String()] {
+			t.Errorf("%v reads as %v, %v; seen before: %v", k, back, err, seen[k.String()])
+		}
+		seen[k.String()] = true
+	}
+	if len(seen) != 43 {
+		t.Errorf("%d kinds", len(seen))
+	}
+	if err := new(sentinel.EventKind).UnmarshalText([]byte("+tilt")); err == nil {
+		t.Error("+tilt is none of ours")
+	}
+}
+
+func TestEventsAreJSON(t *testing.T) {
+	b, err := json.Marshal(sentinel.Event{Kind: sentinel.EventReboot, About: sentinel.Instance{Type: sentinel.InstanceSlave}})
+	var back struct {
+		Kind  string
+		About struct{ Type string }
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &back)
+	}
+	if err != nil || back.Kind != "+reboot" || back.About.Type != "slave" {
+		t.Errorf("%s, %v", b, err)
+	}
+}
