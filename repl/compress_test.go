@@ -105,7 +105,10 @@ func TestCompressionSavesBytes(t *testing.T) {
 				t.Fatal(err)
 			}
 			copied = net.Stats().Bytes
-			write(2000) // a burst: the feed sends it in runs
+			net.Link("a", "b").Refuse() // a burst, as the feed finds it that comes back to its work: it sends it in runs
+			net.Link("a", "b").Cut()
+			write(2000)
+			net.HealAll()
 			if _, err := m.Wait(t.Context(), s[0].Position(), 1); err != nil {
 				t.Fatal(err)
 			}
