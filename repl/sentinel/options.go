@@ -28,7 +28,7 @@ const (
 
 // Options configure a sentinel. The zero value of each field means the default, but for
 // Monitor, which must name an address. They are checked by [New], which returns a
-// [*repl.OptionError] for the first that is invalid, and copied.
+// [*repl.OptionError] for the first that is invalid, or [ErrScript], and copied.
 type Options struct {
 	// ID names the sentinel among its peers. The default is the one that Store holds, or a
 	// random one, which is kept there.
@@ -87,6 +87,7 @@ type Options struct {
 	Logger *slog.Logger
 
 	repl.Security
+	Scripts
 }
 
 func (o *Options) normalize() (*Options, error) {
@@ -107,6 +108,9 @@ func (o *Options) normalize() (*Options, error) {
 	setDefault(&n.MinHeard, 1)
 	setDefault(&n.ForgetAfter, max(DefaultForgetAfter, 2*n.DownAfter))
 	n.Monitor, n.Secrets = slices.Clone(n.Monitor), slices.Clone(n.Secrets)
+	if err := n.Scripts.normalize(); err != nil {
+		return nil, err
+	}
 	return &n, n.check()
 }
 

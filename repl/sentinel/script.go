@@ -1,0 +1,131 @@
+package sentinel
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/emberkv/ember/repl"
+)
+
+// ErrScript is returned by [New] for a script that is not there or cannot be executed; the
+// error says which, and is fs.ErrNotExist or fs.ErrPermission, too. Found out when a master
+// is down, it would be too late.
+var ErrScript = errors.New("sentinel: script cannot be run")
+
+// Scripts are programs that a sentinel runs when something happens, each in a process of its
+// own, with the environment and the folder of this one. A program that is written in Go has
+// Options.OnEvent, which needs no processes.
+//
+// What they exit with is understood as in Redis. 0: it is done. 1, or an end by a signal:
+// try again, at most 10 times in all, after ScriptRetry, and then after twice the time as
+// before. 2 and more: it has failed for good. One that runs for longer than ScriptTimeout is
+// killed, with what it has started, which counts as a signal. At most 16 run at once and 256
+// wait or run; of one more than that the oldest that is not running is given up. So scripts
+// may run at the same time, out of order, and again: they must be prepared for that.
+//
+// One that has failed for good is told by the event -script-error, and in the log with the
+// end of what it has printed. [Sentinel.Close] kills those that run and forgets the others.
+type Scripts struct {
+	// NotificationScript is run for each event of the level warning that is about an
+	// instance, with two arguments: the event's name, such as +sdown, and its description.
+	NotificationScript string
+
+	// ReconfigScript is run when another node has become master, so that clients can be
+	// told, with seven arguments: the group; the role of this sentinel, "leader" if it
+	// has done it and otherwise "observer"; the state, "start"; host and port of the old
+	// master; host and port of the new one. Where an address is not a host and a port, as
+	// that of a Unix socket, the host is all of it and the port is empty.
+	ReconfigScript string
+
+	// ScriptRetry is the pause before a script is tried for the second time. The default
+	// is 30 s, the most an hour.
+	ScriptRetry time.Duration
+
+	// ScriptTimeout is how long a script may run. The default is 60 s.
+	ScriptTimeout time.Duration
+}
+
+// Defaults and limits of Scripts. The numbers are those of Redis.
+const (
+	DefaultScriptRetry   = 30 * time.Second
+	DefaultScriptTimeout = 60 * time.Second
+
+	maxScripts        = 256 // waiting and running
+	maxScriptsRunning = 16
+	maxScriptRuns     = 10 // of one that asks to be run again
+	maxScriptRetry    = time.Hour
+)
+
+// Roles of a sentinel in a failover, as the reconfiguration script is told them.
+const (
+	scriptLeader   = "leader"
+	scriptObserver = "observer"
+)
+
+// normalize fills in the defaults and makes the paths independent of the folder that the
+// process will be in. It returns the first thing that is wrong.
+func (s *Scripts) normalize() error {
+	if s.ScriptRetry == 0 {
+		s.ScriptRetry = DefaultScriptRetry
+	}
+	if s.ScriptTimeout == 0 {
+		s.ScriptTimeout = DefaultScriptTimeout
+	}
+	if s.ScriptRetry < 0 || s.ScriptRetry > maxScriptRetry {
+		return &repl.OptionError{Field: "ScriptRetry", Value: s.ScriptRetry, Want: "more than 0, at most 1h"}
+	}
+	if s.ScriptTimeout < 0 {
+		return &repl.OptionError{Field: "ScriptTimeout", Value: s.ScriptTimeout, Want: "more than 0"}
+	}
+	for _, script := range []struct {
+		field string
+		path  *string
+	}{
+		{"NotificationScript", &s.NotificationScript},
+		{"ReconfigScript", &s.ReconfigScript},
+	} {
+		if *script.path == "" {
+			continue
+		}
+		path, err := filepath.Abs(*script.path)
+		if err == nil {
+			// With an absolute path this looks at the file, and at no $PATH.
+			_, err = exec.LookPath(path)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrScript, script.field, err)
+		}
+		*script.path = path
+	}
+	return nil
+}
+
+// notify runs the notification script, if there is one.
+func (q *scriptQueue) notify(event, description string) {
+	if q.scripts.NotificationScript != "" {
+		q.add(q.scripts.NotificationScript, event, description)
+	}
+}
+
+// reconfig runs the reconfiguration script, if there is one.
+func (q *scriptQueue) reconfig(group, role, from, to string) {
+	if q.scripts.ReconfigScript == "" {
+		return
+	}
+	fromHost, fromPort := hostPort(from)
+	toHost, toPort := hostPort(to)
+	q.add(q.scripts.ReconfigScript, group, role, "start", fromHost, fromPort, toHost, toPort)
+}
+
+// hostPort returns the two parts of an address, or the address and nothing.
+func hostPort(addr string) (host, port string) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr, ""
+	}
+	return host, port
+}

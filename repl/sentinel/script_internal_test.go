@@ -1,0 +1,289 @@
+//go:build unix
+
+package sentinel
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A scripted is a queue with one script, and what has become of it.
+type scripted struct {
+	*scriptQueue
+	path string
+	out  string // file to which the script appends
+
+	mu     sync.Mutex
+	events []string
+}
+
+// newScripted writes a script, which finds in $OUT a file of its own, and returns a queue
+// for it.
+func newScripted(t *testing.T, body string, opts Scripts) *scripted {
+	t.Helper()
+	dir := t.TempDir()
+	s := &scripted{path: filepath.Join(dir, "script"), out: filepath.Join(dir, "out")}
+	text := fmt.Sprintf("#!/bin/sh\nOUT='%s'\n%s\n", s.out, body)
+	if err := os.WriteFile(s.path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	opts.NotificationScript, opts.ReconfigScript = s.path, s.path
+	if err := opts.normalize(); err != nil {
+		t.Fatal(err)
+	}
+	s.scriptQueue = newScriptQueue(opts, slog.New(slog.DiscardHandler), func(name, description string) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.events = append(s.events, name+" "+strings.ReplaceAll(description, s.path, "PATH"))
+	})
+	t.Cleanup(s.close)
+	return s
+}
+
+// lines returns what the script has written.
+func (s *scripted) lines(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile(s.out)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+}
+
+func (s *scripted) told() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.events)
+}
+
+// idle says that nothing is left to be run.
+func (s *scripted) idle(t *testing.T) {
+	t.Helper()
+	if left := s.status(); len(left) > 0 {
+		t.Errorf("there is left %+v", left)
+	}
+}
+
+// until waits for something that processes do, by the real clock.
+func until(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !f(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it has not come to that: %s", what)
+		}
+	}
+}
+
+func TestScriptArguments(t *testing.T) {
+	s := newScripted(t, `(printf '%s|' $# "$@"; echo) >>$OUT`, Scripts{})
+	for i, c := range []struct {
+		run  func()
+		want string
+	}{
+		{func() { s.notify("+sdown", "slave b 10.0.0.2 7000 @ g 10.0.0.1 7000") }, "2|+sdown|slave b 10.0.0.2 7000 @ g 10.0.0.1 7000|"},
+		{func() { s.reconfig("g", scriptLeader, "10.0.0.1:7000", "[fe80::2]:7000") }, "7|g|leader|start|10.0.0.1|7000|fe80::2|7000|"},
+		{func() { s.reconfig("", scriptObserver, "/run/a.sock", "$(id); b") }, "7||observer|start|/run/a.sock||$(id); b||"},
+	} {
+		c.run()
+		until(t, "the script has run", func() bool { return len(s.status()) == 0 })
+		if got := s.lines(t); len(got) != i+1 || got[i] != c.want {
+			t.Errorf("run %d: %q, want %q", i, got, c.want)
+		}
+	}
+	if told := s.told(); len(told) > 0 {
+		t.Errorf("told %q", told)
+	}
+}
+
+// TestScriptTriedAgain: a script that asks for it is run ten times, at these moments.
+func TestScriptTriedAgain(t *testing.T) {
+	for _, c := range []struct{ end, told string }{
+		{"exit 1", "-script-error PATH 0 1"},
+		{"kill -TERM $$", "-script-error PATH 15 0"},
+	} {
+		t.Run(c.end, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScripted(t, "echo again >>$OUT; "+c.end, Scripts{})
+				s.notify("+odown", "")
+				// Virtual time stands while a process runs, so a moment is enough.
+				const moment = time.Microsecond
+				time.Sleep(moment)
+				pause := DefaultScriptRetry
+				for run := 1; run < 10; run, pause = run+1, 2*pause {
+					if got := len(s.lines(t)); got != run {
+						t.Fatalf("%d runs, want %d", got, run)
+					}
+					time.Sleep(pause - 2*moment)
+					if got := len(s.lines(t)); got != run {
+						t.Fatalf("run %d came too early", got)
+					}
+					time.Sleep(2 * moment)
+				}
+				time.Sleep(1000 * time.Hour)
+				if got := len(s.lines(t)); got != 10 {
+					t.Errorf("%d runs, want 10", got)
+				}
+				if told := s.told(); !slices.Equal(told, []string{c.told}) {
+					t.Errorf("told %q, want %q", told, c.told)
+				}
+				s.idle(t)
+			})
+		})
+	}
+}
+
+// TestScriptFinal: a script that has done its work, or has failed for good, is run once.
+func TestScriptFinal(t *testing.T) {
+	for _, c := range []struct {
+		body string
+		told []string
+	}{
+		{"exit 0", nil},
+		{"exit 2", []string{"-script-error PATH 0 2"}},
+		{"exit 77", []string{"-script-error PATH 0 77"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScripted(t, "echo once >>$OUT\n"+c.body, Scripts{})
+			s.reconfig("g", scriptLeader, "a:1", "b:2")
+			time.Sleep(1000 * time.Hour)
+			if got := s.lines(t); !slices.Equal(got, []string{"once"}) {
+				t.Errorf("%s: %q", c.body, got)
+			}
+			if told := s.told(); !slices.Equal(told, c.told) {
+				t.Errorf("%s: told %q, want %q", c.body, told, c.told)
+			}
+			s.idle(t)
+		})
+	}
+}
+
+// TestScriptGone: one that was there at the start and is not now is not waited for.
+func TestScriptGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t, "", Scripts{})
+		if err := os.Remove(s.path); err != nil {
+			t.Fatal(err)
+		}
+		s.notify("+sdown", "")
+		time.Sleep(1000 * time.Hour)
+		if told := s.told(); !slices.Equal(told, []string{"-script-error PATH 0 2"}) {
+			t.Errorf("told %q", told)
+		}
+		s.idle(t)
+	})
+}
+
+// TestScriptThatHangs: it is killed with what it has started, and tried again.
+func TestScriptThatHangs(t *testing.T) {
+	s := newScripted(t, "sleep 1000 & echo $! >>$OUT; wait", Scripts{ScriptTimeout: 100 * time.Millisecond, ScriptRetry: time.Hour})
+	s.notify("+sdown", "")
+	until(t, "the script waits for its second run", func() bool {
+		jobs := s.status()
+		return len(jobs) == 1 && !jobs[0].Running && jobs[0].Runs == 1
+	})
+	until(t, "it is told", func() bool { return len(s.told()) > 0 })
+	if told := s.told(); !strings.HasPrefix(told[0], "-script-timeout PATH ") {
+		t.Errorf("told %q", told)
+	}
+	slept, err := strconv.Atoi(s.lines(t)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Whoever adopts it may take a moment to bury it.
+	until(t, "what the script has started is gone", func() bool { return ended(slept) })
+}
+
+// ended reports whether a process is no more, or only waits to be asked for its status.
+func ended(pid int) bool {
+	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return true
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && strings.Contains(string(stat), ") Z ")
+}
+
+// TestScriptQueueIsBounded: so many run, so many wait, and the oldest that waits goes.
+func TestScriptQueueIsBounded(t *testing.T) {
+	s := newScripted(t, "echo $1 >>$OUT; sleep 1000", Scripts{})
+	for i := range maxScriptsRunning {
+		s.notify(strconv.Itoa(i), "")
+	}
+	until(t, "as many run as may", func() bool {
+		return !slices.ContainsFunc(s.status(), func(j ScriptStatus) bool { return !j.Running }) &&
+			len(s.lines(t)) == maxScriptsRunning
+	})
+	for i := maxScriptsRunning; i < maxScripts+2; i++ {
+		s.notify(strconv.Itoa(i), "")
+	}
+	jobs := s.status()
+	if len(jobs) != maxScripts {
+		t.Fatalf("%d scripts run or wait, want %d", len(jobs), maxScripts)
+	}
+	for i, j := range jobs {
+		want := i
+		if i >= maxScriptsRunning {
+			want += 2
+		}
+		if j.Args[0] != strconv.Itoa(want) || j.Running != (i < maxScriptsRunning) {
+			t.Fatalf("in place %d is %+v, want %d", i, j, want)
+		}
+	}
+	s.close() // kills the sixteen
+	s.close()
+	if got := len(s.lines(t)); got != maxScriptsRunning {
+		t.Errorf("%d scripts have run, want %d", got, maxScriptsRunning)
+	}
+}
+
+func TestScriptOptions(t *testing.T) {
+	dir := t.TempDir()
+	plain := filepath.Join(dir, "plain")
+	if err := os.WriteFile(plain, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		path string
+		why  error
+	}{
+		{filepath.Join(dir, "missing"), fs.ErrNotExist},
+		{"ls", fs.ErrNotExist}, // it is not looked for in $PATH
+		{plain, fs.ErrPermission},
+		{dir, ErrScript},
+	} {
+		for _, s := range []Scripts{{NotificationScript: c.path}, {ReconfigScript: c.path}} {
+			if err := s.normalize(); !errors.Is(err, ErrScript) || !errors.Is(err, c.why) {
+				t.Errorf("%+v: %v, want %v", s, err, c.why)
+			}
+		}
+	}
+	for _, s := range []Scripts{{ScriptRetry: -1}, {ScriptRetry: 2 * time.Hour}, {ScriptTimeout: -1}} {
+		if err := s.normalize(); err == nil {
+			t.Errorf("%+v is taken", s)
+		}
+	}
+}
+
+func TestScriptTail(t *testing.T) {
+	var got tail
+	want := ""
+	for i := range 300 {
+		text := strings.Repeat(strconv.Itoa(i), 1+i%7*200)
+		got.Write([]byte(text))
+		want += text
+		if end := want[max(0, len(want)-maxScriptOutput):]; string(got.bytes) != end {
+			t.Fatalf("after %d writes: %d bytes are not the last %d", i+1, len(got.bytes), len(end))
+		}
+	}
+}
