@@ -3,7 +3,6 @@ package sentinel
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"time"
@@ -60,12 +59,6 @@ const (
 	maxScriptRetry    = time.Hour
 )
 
-// Roles of a sentinel in a failover, as the reconfiguration script is told them.
-const (
-	scriptLeader   = "leader"
-	scriptObserver = "observer"
-)
-
 // normalize fills in the defaults and makes the paths independent of the folder that the
 // process will be in. It returns the first thing that is wrong.
 func (s *Scripts) normalize() error {
@@ -104,28 +97,20 @@ func (s *Scripts) normalize() error {
 	return nil
 }
 
-// notify runs the notification script, if there is one.
-func (q *scriptQueue) notify(event, description string) {
-	if q.scripts.NotificationScript != "" {
-		q.add(q.scripts.NotificationScript, event, description)
+// tell runs the scripts that are for e, if there are any. leads says whether this sentinel
+// leads the failover that e is about.
+func (q *scriptQueue) tell(e Event, leads bool) {
+	s := &q.scripts
+	if s.NotificationScript != "" && e.Kind.Warning() && e.About.Type != NoInstance {
+		q.add(s.NotificationScript, e.Kind.String(), e.Message())
 	}
-}
-
-// reconfig runs the reconfiguration script, if there is one.
-func (q *scriptQueue) reconfig(group, role, from, to string) {
-	if q.scripts.ReconfigScript == "" {
-		return
+	if s.ReconfigScript != "" && e.Kind == EventSwitchMaster {
+		role := "observer"
+		if leads {
+			role = "leader"
+		}
+		fromHost, fromPort := hostPort(e.About.Addr)
+		toHost, toPort := hostPort(e.Master.Addr)
+		q.add(s.ReconfigScript, e.Group, role, "start", fromHost, fromPort, toHost, toPort)
 	}
-	fromHost, fromPort := hostPort(from)
-	toHost, toPort := hostPort(to)
-	q.add(q.scripts.ReconfigScript, group, role, "start", fromHost, fromPort, toHost, toPort)
-}
-
-// hostPort returns the two parts of an address, or the address and nothing.
-func hostPort(addr string) (host, port string) {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr, ""
-	}
-	return host, port
 }

@@ -43,10 +43,10 @@ func newScripted(t *testing.T, body string, opts Scripts) *scripted {
 	if err := opts.normalize(); err != nil {
 		t.Fatal(err)
 	}
-	s.scriptQueue = newScriptQueue(opts, slog.New(slog.DiscardHandler), func(name, description string) {
+	s.scriptQueue = newScriptQueue(opts, slog.New(slog.DiscardHandler), func(kind EventKind, text string) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.events = append(s.events, name+" "+strings.ReplaceAll(description, s.path, "PATH"))
+		s.events = append(s.events, kind.String()+" "+strings.ReplaceAll(text, s.path, "PATH"))
 	})
 	t.Cleanup(s.close)
 	return s
@@ -86,24 +86,35 @@ func until(t *testing.T, what string, f func() bool) {
 	}
 }
 
+// TestScriptArguments: which events run a script, and with what.
 func TestScriptArguments(t *testing.T) {
-	s := newScripted(t, `(printf '%s|' $# "$@"; echo) >>$OUT`, Scripts{})
-	for i, c := range []struct {
-		run  func()
-		want string
+	master := Instance{Type: InstanceMaster, Name: "a", Addr: "10.0.0.1:7000"}
+	slave := Instance{Type: InstanceSlave, Name: "b", Addr: "[fe80::2]:7000"}
+	for _, c := range []struct {
+		event Event
+		leads bool
+		want  []string
 	}{
-		{func() { s.notify("+sdown", "slave b 10.0.0.2 7000 @ g 10.0.0.1 7000") }, "2|+sdown|slave b 10.0.0.2 7000 @ g 10.0.0.1 7000|"},
-		{func() { s.reconfig("g", scriptLeader, "10.0.0.1:7000", "[fe80::2]:7000") }, "7|g|leader|start|10.0.0.1|7000|fe80::2|7000|"},
-		{func() { s.reconfig("", scriptObserver, "/run/a.sock", "$(id); b") }, "7||observer|start|/run/a.sock||$(id); b||"},
+		{Event{Kind: EventSDown, Group: "g", About: slave, Master: master}, false,
+			[]string{"2|+sdown|slave b fe80::2 7000 @ g 10.0.0.1 7000|"}},
+		{Event{Kind: EventNewSlave, Group: "g", About: slave, Master: master}, false, nil},
+		{Event{Kind: EventNewEpoch, Group: "g", Text: "7"}, false, nil},
+		{Event{Kind: EventSwitchMaster, Group: "g", About: master, Master: slave}, true, []string{
+			"2|+switch-master|g 10.0.0.1 7000 fe80::2 7000|",
+			"7|g|leader|start|10.0.0.1|7000|fe80::2|7000|"}},
+		{Event{Kind: EventSwitchMaster, Group: "$(id); g", About: slave, Master: Instance{Type: InstanceMaster, Addr: "/run/a.sock"}}, false, []string{
+			"2|+switch-master|$(id); g fe80::2 7000 /run/a.sock 0|",
+			"7|$(id); g|observer|start|fe80::2|7000|/run/a.sock|0|"}},
 	} {
-		c.run()
-		until(t, "the script has run", func() bool { return len(s.status()) == 0 })
-		if got := s.lines(t); len(got) != i+1 || got[i] != c.want {
-			t.Errorf("run %d: %q, want %q", i, got, c.want)
+		s := newScripted(t, `IFS="|"; echo "$#|$*|" >>$OUT`, Scripts{})
+		s.tell(c.event, c.leads)
+		until(t, "the scripts have run", func() bool { return len(s.status()) == 0 })
+		if got := slices.Sorted(slices.Values(s.lines(t))); len(c.want) > 0 && !slices.Equal(got, c.want) || len(c.want) == 0 && got[0] != "" {
+			t.Errorf("%v: %q, want %q", c.event, got, c.want)
 		}
-	}
-	if told := s.told(); len(told) > 0 {
-		t.Errorf("told %q", told)
+		if told := s.told(); len(told) > 0 {
+			t.Errorf("told %q", told)
+		}
 	}
 }
 
@@ -116,7 +127,7 @@ func TestScriptTriedAgain(t *testing.T) {
 		t.Run(c.end, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newScripted(t, "echo again >>$OUT; "+c.end, Scripts{})
-				s.notify("+odown", "")
+				s.add(s.path, "+odown", "")
 				// Virtual time stands while a process runs, so a moment is enough.
 				const moment = time.Microsecond
 				time.Sleep(moment)
@@ -156,7 +167,7 @@ func TestScriptFinal(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newScripted(t, "echo once >>$OUT\n"+c.body, Scripts{})
-			s.reconfig("g", scriptLeader, "a:1", "b:2")
+			s.add(s.path)
 			time.Sleep(1000 * time.Hour)
 			if got := s.lines(t); !slices.Equal(got, []string{"once"}) {
 				t.Errorf("%s: %q", c.body, got)
@@ -176,7 +187,7 @@ func TestScriptGone(t *testing.T) {
 		if err := os.Remove(s.path); err != nil {
 			t.Fatal(err)
 		}
-		s.notify("+sdown", "")
+		s.add(s.path, "+sdown", "")
 		time.Sleep(1000 * time.Hour)
 		if told := s.told(); !slices.Equal(told, []string{"-script-error PATH 0 2"}) {
 			t.Errorf("told %q", told)
@@ -188,7 +199,7 @@ func TestScriptGone(t *testing.T) {
 // TestScriptThatHangs: it is killed with what it has started, and tried again.
 func TestScriptThatHangs(t *testing.T) {
 	s := newScripted(t, "sleep 1000 & echo $! >>$OUT; wait", Scripts{ScriptTimeout: 100 * time.Millisecond, ScriptRetry: time.Hour})
-	s.notify("+sdown", "")
+	s.add(s.path, "+sdown", "")
 	until(t, "the script waits for its second run", func() bool {
 		jobs := s.status()
 		return len(jobs) == 1 && !jobs[0].Running && jobs[0].Runs == 1
@@ -218,14 +229,14 @@ func ended(pid int) bool {
 func TestScriptQueueIsBounded(t *testing.T) {
 	s := newScripted(t, "echo $1 >>$OUT; sleep 1000", Scripts{})
 	for i := range maxScriptsRunning {
-		s.notify(strconv.Itoa(i), "")
+		s.add(s.path, strconv.Itoa(i))
 	}
 	until(t, "as many run as may", func() bool {
 		return !slices.ContainsFunc(s.status(), func(j ScriptStatus) bool { return !j.Running }) &&
 			len(s.lines(t)) == maxScriptsRunning
 	})
 	for i := maxScriptsRunning; i < maxScripts+2; i++ {
-		s.notify(strconv.Itoa(i), "")
+		s.add(s.path, strconv.Itoa(i))
 	}
 	jobs := s.status()
 	if len(jobs) != maxScripts {

@@ -14,7 +14,7 @@ import (
 type scriptQueue struct {
 	scripts Scripts
 	log     *slog.Logger
-	event   func(name, description string) // -script-error and -script-timeout
+	event   func(kind EventKind, text string) // EventScriptError and EventScriptTimeout
 
 	ctx  context.Context // ends with close
 	end  context.CancelFunc
@@ -50,7 +50,7 @@ type ScriptStatus struct {
 // newScriptQueue returns a queue for scripts, whose options are normalized. It calls event,
 // from any of its goroutines, for a script that has failed for good or was killed.
 // The caller must call close.
-func newScriptQueue(s Scripts, log *slog.Logger, event func(name, description string)) *scriptQueue {
+func newScriptQueue(s Scripts, log *slog.Logger, event func(EventKind, string)) *scriptQueue {
 	q := &scriptQueue{scripts: s, log: log, event: event, wake: make(chan struct{}, 1)}
 	q.ctx, q.end = context.WithCancel(context.Background())
 	q.wg.Go(q.run)
@@ -161,20 +161,20 @@ func (q *scriptQueue) execute(j *scriptJob) {
 	q.mu.running--
 	q.mu.Unlock()
 	q.poke()
-	q.tell(j, end, runs, again)
+	q.report(j, end, runs, again)
 }
 
-// tell says what has become of a script, unless all is well.
-func (q *scriptQueue) tell(j *scriptJob, end scriptEnd, runs int, again bool) {
+// report says what has become of a script, unless all is well.
+func (q *scriptQueue) report(j *scriptJob, end scriptEnd, runs int, again bool) {
 	log := q.log.With("script", j.path, "args", j.args, "run", runs, "end", end.String(), "printed", end.printed)
 	if end.timedOut {
-		q.event("-script-timeout", j.path+" "+end.pidText())
+		q.event(EventScriptTimeout, j.path+" "+end.pidText())
 	}
 	switch {
 	case again:
 		log.Info("script will be run again")
 	case !end.ok():
 		log.Warn("script has failed")
-		q.event("-script-error", j.path+" "+end.codes())
+		q.event(EventScriptError, j.path+" "+end.codes())
 	}
 }
