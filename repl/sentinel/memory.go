@@ -1,0 +1,90 @@
+package sentinel
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/emberkv/ember/repl"
+)
+
+// A memory is what a sentinel saves.
+type memory struct {
+	group  string
+	id     repl.NodeID
+	ballot ballot
+	reign  Reign
+	nodes  []contact
+	peers  []contact
+}
+
+// savedMagic begins a saved state; its last byte is the version.
+var savedMagic = [8]byte{'E', 'M', 'B', 'R', 'S', 'N', 'T', 1}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func (m *memory) append(b []byte) []byte {
+	start := len(b)
+	b = append(b, savedMagic[:]...)
+	b = appendText(b, m.group)
+	b = append(b, m.id[:]...)
+	b = binary.LittleEndian.AppendUint64(b, m.ballot.epoch)
+	b = binary.LittleEndian.AppendUint64(b, m.ballot.votedIn)
+	b = append(b, m.ballot.votedFor[:]...)
+	b = appendReign(b, m.reign)
+	b = appendContacts(b, m.peers, maxSavedBytes-4)
+	b = appendContacts(b, m.nodes, maxSavedBytes-4)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+// parseMemory reads what append wrote. Its errors are StateErrors.
+func parseMemory(b []byte) (*memory, error) {
+	switch {
+	case len(b) > maxSavedBytes:
+		return nil, &StateError{fmt.Sprintf("more than %d bytes", maxSavedBytes)}
+	case len(b) < len(savedMagic)+4:
+		return nil, &StateError{fmt.Sprintf("torn: %d bytes", len(b))}
+	case [7]byte(b) != [7]byte(savedMagic[:]):
+		return nil, &StateError{"not the state of a sentinel"}
+	case b[7] != savedMagic[7]:
+		return nil, &StateError{fmt.Sprintf("version %d, not %d", b[7], savedMagic[7])}
+	}
+	body, sum := b[:len(b)-4], binary.LittleEndian.Uint32(b[len(b)-4:])
+	if crc32.Checksum(body, castagnoli) != sum {
+		return nil, &StateError{"damaged: another checksum"}
+	}
+	c := &cutter{what: "state", rest: body[len(savedMagic):]}
+	m := &memory{group: c.text(repl.MaxNameBytes), id: c.id()}
+	m.ballot = ballot{epoch: c.counter(), votedIn: c.counter(), votedFor: repl.NodeID(c.cut(len(repl.NodeID{})))}
+	c.check(m.ballot.votedIn <= m.ballot.epoch && (m.ballot.votedIn == 0) == (m.ballot.votedFor == repl.NodeID{}), "vote")
+	m.reign, m.peers, m.nodes = c.reign(), c.contacts(MaxPeers), c.contacts(MaxNodes)
+	if err := c.end(); err != nil {
+		return nil, &StateError{err.Error()}
+	}
+	return m, nil
+}
+
+// recall loads what the sentinel of a group saved, or begins a memory. A zero id stands for
+// the one that was saved, or a new one.
+func recall(s Store, group string, id repl.NodeID) (*memory, error) {
+	b, err := s.Load()
+	if err != nil {
+		return nil, err
+	}
+	if b == nil {
+		if id == (repl.NodeID{}) {
+			id = repl.NewNodeID()
+		}
+		return &memory{group: group, id: id}, nil
+	}
+	m, err := parseMemory(b)
+	switch {
+	case err != nil:
+		return nil, err
+	case m.group != group:
+		return nil, &StateError{fmt.Sprintf("of group %q, not %q", m.group, group)}
+	case id != repl.NodeID{} && m.id != id:
+		return nil, &StateError{fmt.Sprintf("of sentinel %s, not %s", m.id, id)}
+	}
+	return m, nil
+}

@@ -1,0 +1,147 @@
+package sentinel
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/emberkv/ember/internal/disk"
+)
+
+// A Store keeps what a sentinel must not forget: its id, its vote, and what it knows of the group. One
+// store is for one sentinel at a time. Its methods are called by one goroutine.
+type Store interface {
+	// Load returns what was saved last, or nil if nothing was. The caller owns it.
+	Load() ([]byte, error)
+
+	// Save returns nil when state is kept, whatever happens to the process and the
+	// machine; state is the caller's afterwards. After an error the sentinel gives no vote, and goes on; it tries
+	// again. Save should take milliseconds: the sentinel waits for it.
+	Save(state []byte) error
+}
+
+// ErrState is returned by [New], as a [*StateError], for a state that is damaged, or
+// another sentinel's.
+var ErrState = errors.New("sentinel: unusable state")
+
+// A StateError says why a state cannot be used. A sentinel does not start without its
+// vote: remove the state only if it has not been running for as long as an election lasts.
+type StateError struct {
+	Reason string
+}
+
+func (e *StateError) Error() string { return ErrState.Error() + ": " + e.Reason }
+
+// Unwrap returns [ErrState].
+func (e *StateError) Unwrap() error { return ErrState }
+
+// maxSavedBytes bounds a saved state: all nodes and peers with the longest addresses.
+const maxSavedBytes = 1 << 20
+
+// A MemoryStore is a Store that lasts as long as the program. A sentinel that is started
+// again without what it saved may vote twice in an epoch, and so let two masters be promoted in one:
+// a MemoryStore is for tests, and for programs that keep it beyond the sentinel. The zero MemoryStore is ready for use.
+type MemoryStore struct {
+	mu struct {
+		sync.Mutex
+		state []byte
+	}
+}
+
+// Load implements [Store].
+func (m *MemoryStore) Load() ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]byte(nil), m.mu.state...), nil
+}
+
+// Save implements [Store].
+func (m *MemoryStore) Save(state []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.state = append([]byte(nil), state...)
+	return nil
+}
+
+// A FileStore is a Store in a file, which is replaced whole, with all that it takes to last through
+// a power failure.
+type FileStore struct {
+	fs   disk.FS
+	path string
+	lock io.Closer
+}
+
+// OpenFileStore returns the store in the file at path, which need not exist, nor its
+// folder. A lock, path.lock, keeps others out, until Close or the end of the
+// process: it returns an error if another sentinel has it.
+func OpenFileStore(path string) (*FileStore, error) { return openFileStore(disk.System{}, path) }
+
+func openFileStore(files disk.FS, path string) (*FileStore, error) {
+	f := &FileStore{fs: files, path: filepath.Clean(path)}
+	if err := files.MakeDir(filepath.Dir(f.path)); err != nil {
+		return nil, fmt.Errorf("sentinel: store: %w", err)
+	}
+	lock, err := files.Lock(f.path + ".lock")
+	if err != nil {
+		return nil, fmt.Errorf("sentinel: store: %w", err)
+	}
+	f.lock = lock
+	if err := f.sweep(); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("sentinel: store: %w", err)
+	}
+	return f, nil
+}
+
+// sweep removes the files of saves that a crash cut short.
+func (f *FileStore) sweep() error {
+	dir, base := filepath.Split(f.path)
+	files, err := f.fs.List(filepath.Clean(dir))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if strings.HasPrefix(file.Name, base+".") && strings.HasSuffix(file.Name, ".tmp") {
+			if err := f.fs.Remove(filepath.Join(dir, file.Name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Load implements [Store].
+func (f *FileStore) Load() ([]byte, error) {
+	r, err := f.fs.Open(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sentinel: store: %w", err)
+	}
+	defer r.Close()
+	b, err := io.ReadAll(io.LimitReader(r, maxSavedBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("sentinel: store: %w", err)
+	}
+	return b, nil
+}
+
+// Save implements [Store].
+func (f *FileStore) Save(state []byte) error {
+	err := disk.WriteFile(f.fs, f.path, func(w io.Writer) error {
+		_, err := w.Write(state)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("sentinel: store: %w", err)
+	}
+	return nil
+}
+
+// Close lets go of the file. It must not be called before the sentinel is closed.
+func (f *FileStore) Close() error { return f.lock.Close() }
