@@ -30,6 +30,11 @@ var (
 	// nothing. Try again; when enough replicas are back it is let in.
 	ErrNotEnoughReplicas = errors.New("repl: NOREPLICAS: not enough replicas are near")
 
+	// ErrNoLease is what a write gets, as a [*LeaseError], on a master that takes writes only while
+	// its sentinels lease it the right to, and does not hold that lease. It has changed nothing.
+	// Try again: the lease may be on its way, or another node may be the master by now.
+	ErrNoLease = errors.New("repl: NOLEASE: the sentinels have not granted the right to write")
+
 	// ErrInUse is returned by [NewMaster] and [NewReplica] for a machine that another
 	// node has, which is not closed. Close that one, or change its role.
 	ErrInUse = errors.New("repl: the machine belongs to another node")
@@ -72,6 +77,21 @@ var (
 	// ErrInDoubt means that it is not known whether the replica has taken over. This node
 	// takes no more writes, and follows the replica.
 	ErrInDoubt = errors.New("repl: the replica may have taken over")
+)
+
+// Errors of what is asked on a [Control] link, where they arrive inside of a [*RefusedError]
+// with the other end's words.
+var (
+	// ErrNotSupervised is returned for an order to a node without Options.Supervised.
+	ErrNotSupervised = errors.New("repl: node takes no orders")
+
+	// ErrNotAsked is returned for what the other end does not answer: a poll or an order of who
+	// is no node, a call of a node.
+	ErrNotAsked = errors.New("repl: this is not for the peer to answer")
+
+	// ErrFailed is returned when the other end could not do what it was asked, for a reason
+	// that has no error of its own here.
+	ErrFailed = errors.New("repl: peer could not do it")
 )
 
 // Errors that end a link. They reach the program in Status and in Events,
@@ -118,9 +138,10 @@ var (
 	// ErrPeerClosed means that the peer said it was being closed.
 	ErrPeerClosed = errors.New("repl: peer is closed")
 
-	// ErrBusy means that the upstream has no room for another follower. See
-	// Options.MaxFollowers.
-	ErrBusy = errors.New("repl: upstream is busy")
+	// ErrBusy means that the upstream has no room for another follower (see
+	// Options.MaxFollowers), or whoever was dialled for another control link; or that a node which
+	// was given an order is still carrying out another.
+	ErrBusy = errors.New("repl: peer is busy")
 
 	// ErrEmptyMaster means that the upstream is empty and of another history,
 	// while this node holds data. See Options.AllowEmpty.
@@ -180,6 +201,25 @@ func (e *FencedError) Error() string {
 
 // Unwrap returns ErrFenced and ErrReadOnly.
 func (e *FencedError) Unwrap() []error { return []error{ErrFenced, ErrReadOnly} }
+
+// A LeaseError is what a write gets on a master that does not hold its lease. See
+// [Supervision].
+type LeaseError struct {
+	Granted int  // of how many sentinels grants are in force, when they were looked at last
+	Need    int  // how many it takes; 0 if none has ever said so
+	RunOut  bool // the lease was held, in this tenure, and has run out
+}
+
+func (e *LeaseError) Error() string {
+	state := "not granted yet"
+	if e.RunOut {
+		state = "run out"
+	}
+	return fmt.Sprintf("%v: the lease is %s, by %d of %d", ErrNoLease, state, e.Granted, e.Need)
+}
+
+// Unwrap returns ErrNoLease.
+func (e *LeaseError) Unwrap() error { return ErrNoLease }
 
 // A NotAckedError is what a write gets when fewer than Options.Ack replicas
 // came within Options.MaxUnacked bytes of it in Options.AckTimeout.

@@ -15,6 +15,8 @@ type Peer struct {
 	Listen   string `json:"listen"`   // where it may be reached, as far as it has said; see Options.Announce
 	Priority int    `json:"priority"` // see Options.Priority; 0 means never
 	Upstream bool   `json:"upstream"` // the peer is this node's upstream, not one of its followers
+
+	Sentinel bool `json:"sentinel,omitempty"` // the peer is no node: it watches, or asks; see Control
 }
 
 // Events are functions that a node calls when something happens to one of its

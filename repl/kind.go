@@ -39,6 +39,11 @@ const (
 	kindParted kind = 20
 	kindTail   kind = 21
 	kindPlace  kind = 22
+
+	kindControl kind = 23
+	kindRequest kind = 24
+	kindReply   kind = 25
+	kindNews    kind = 26
 )
 
 // kinds holds each kind's name and the largest body of its message.
@@ -68,6 +73,10 @@ var kinds = [...]struct {
 	kindParted:    {"Parted", partedBytes},
 	kindTail:      {"Tail", maxTailBytes},
 	kindPlace:     {"Place", placeBytes},
+	kindControl:   {"Control", maxHandshakeBody},
+	kindRequest:   {"Request", requestHeadBytes + MaxCallBytes},
+	kindReply:     {"Reply", requestHeadBytes + MaxReportBytes},
+	kindNews:      {"News", 0},
 }
 
 func (k kind) known() bool { return int(k) < len(kinds) && kinds[k].name != "" }
@@ -91,8 +100,10 @@ func (s kindSet) has(k kind) bool { return s>>k&1 == 1 }
 // could make its upstream gather one of 256 MiB before anybody looks.
 var (
 	anyKind      = ^kindSet(0)
-	fromStranger = kindsOf(kindHello, kindChallenge)
+	fromStranger = kindsOf(kindHello, kindChallenge, kindControl)
 	fromDialed   = kindsOf(kindWelcome, kindRefuse)
+	fromAsker    = kindsOf(kindRequest, kindRefuse)
+	fromAsked    = kindsOf(kindReply, kindNews, kindRefuse)
 	fromFollower = kindsOf(kindSyncStart, kindAck, kindRefuse, kindReady, kindPromoted)
 	fromUpstream = kindsOf(kindRefuse, kindContinue, kindFullSync, kindSyncBegin, kindBlock, kindSyncEnd, kindLog, kindHeartbeat, kindHistory, kindParted, kindPlace, kindPrepare, kindCommit)
 )

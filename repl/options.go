@@ -131,6 +131,7 @@ type Options struct {
 	Copying
 	Safety
 	Reading
+	Supervision
 }
 
 // Liveness says how soon a dead peer is found.
@@ -347,6 +348,7 @@ func (o *Options) check() error {
 		{"WhenDown", o.WhenDown, o.WhenDown <= RefuseStale, "serve or refuse"},
 		{"MaxStaleness", o.MaxStaleness, o.MaxStaleness == 0 || o.MaxStaleness >= 2*o.Heartbeat, "at least twice Heartbeat"},
 		{"MinReplicas", o.MinReplicas, o.MinReplicas >= 0 && o.MinReplicas <= o.MaxFollowers, "0 to MaxFollowers"},
+		{"Fenced", o.Fenced, o.Supervised || !o.Fenced, "false without Supervised"},
 		{"MaxLag", o.MaxLag, o.MaxLag >= 2*o.Heartbeat, "at least twice Heartbeat"},
 	} {
 		if !c.ok {

@@ -76,7 +76,7 @@ func TestMaxFollowers(t *testing.T) {
 		}
 		refused := func(r *repl.Replica) bool {
 			s := r.Status().Upstream
-			return s.State != repl.LinkStreaming && strings.Contains(s.LastError, "upstream is busy")
+			return s.State != repl.LinkStreaming && strings.Contains(s.LastError, "peer is busy")
 		}
 		if n := len(m.Status().Followers); n != 2 || !refused(replicas[2]) {
 			t.Errorf("%d followers; the last: %+v", n, replicas[2].Status().Upstream)

@@ -1,0 +1,94 @@
+package repl
+
+import (
+	"fmt"
+	"time"
+)
+
+// An OrderKind says what a node is ordered to do.
+type OrderKind uint8
+
+const (
+	// OrderPromote makes a replica the master, in the epoch whose counter is Order.Epoch and whose
+	// node is this one. A master of an older epoch begins that one where it stands. It is done
+	// already if the node is the master of that very epoch.
+	OrderPromote OrderKind = iota
+	// OrderFollow makes the node a replica of the one at Order.Addr, be it a master or a
+	// replica now.
+	OrderFollow
+	// OrderHandover makes a master hand the writing over to Order.To, as [Master.Handover]
+	// does.
+	OrderHandover
+)
+
+var orderKinds = [...]string{"promote", "follow", "handover"}
+
+// String returns "promote", "follow" or "handover".
+func (k OrderKind) String() string { return word(orderKinds[:], k) }
+
+// An Order is what a sentinel tells a node that is Supervised to do.
+type Order struct {
+	Kind OrderKind
+
+	// Epoch is the counter of the epoch in which the order is given. A node that has heard of
+	// a higher one refuses it, with [ErrLowerEpoch]; a promotion also if it has heard of
+	// that one, of another node.
+	Epoch uint64
+
+	Addr  string // whom to follow
+	Allow Allow  // what that may cost; see [Replica.Follow]
+	To    NodeID // to whom to hand over
+
+	// Timeout is how long it may take, at most MaxOrderTimeout. The default is 10 s. Only a
+	// handover takes longer than the message that is just being applied.
+	Timeout time.Duration
+}
+
+// Bounds of Order.Timeout.
+const (
+	DefaultOrderTimeout = 10 * time.Second
+	MaxOrderTimeout     = time.Hour
+)
+
+const maxOrderBytes = 1 + 8 + 1 + 16 + 8 + 1 + 255
+
+// check returns the first thing that is wrong with the order.
+func (o *Order) check() error {
+	switch {
+	case int(o.Kind) >= len(orderKinds):
+		return &OptionError{Field: "Kind", Value: o.Kind, Want: "promote, follow or handover"}
+	case o.Epoch == 0 && o.Kind != OrderHandover:
+		return &OptionError{Field: "Epoch", Value: o.Epoch, Want: "that in which the order is given"}
+	case o.Kind == OrderFollow && (o.Addr == "" || len(o.Addr) > 255):
+		return &OptionError{Field: "Addr", Value: o.Addr, Want: "an address of at most 255 bytes"}
+	case o.Kind == OrderHandover && o.To == (NodeID{}):
+		return &OptionError{Field: "To", Value: o.To, Want: "a node's id"}
+	case o.Epoch >= overBit:
+		return &OptionError{Field: "Epoch", Value: o.Epoch, Want: "less than 2^63"}
+	case o.Allow > AllowEmpty|AllowForeign:
+		return &OptionError{Field: "Allow", Value: o.Allow, Want: "AllowEmpty, AllowForeign, or both"}
+	case o.Timeout < 0 || o.Timeout > MaxOrderTimeout:
+		return &OptionError{Field: "Timeout", Value: o.Timeout, Want: "0 to 1h"}
+	}
+	return nil
+}
+
+func (o *Order) append(b []byte) []byte {
+	b = appendUint64(append(b, byte(o.Kind)), o.Epoch)
+	b = append(append(b, byte(o.Allow)), o.To[:]...)
+	return appendAddress(appendDuration(b, o.Timeout), o.Addr)
+}
+
+func parseOrder(b []byte) (*Order, error) {
+	c, o := &cursor{b: b}, &Order{}
+	o.Kind, o.Epoch = OrderKind(c.byte()), c.uint64()
+	o.Allow, o.To = Allow(c.byte()), c.id()
+	o.Timeout, o.Addr = c.duration(), c.address()
+	if err := c.end("order"); err != nil {
+		return nil, err
+	}
+	if err := o.check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	return o, nil
+}
