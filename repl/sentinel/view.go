@@ -1,6 +1,7 @@
 package sentinel
 
 import (
+	"slices"
 	"time"
 
 	"github.com/emberkv/ember/repl"
@@ -20,6 +21,10 @@ type view struct {
 	reign Reign // the newest that is known
 	nodes map[repl.NodeID]*node
 	peers map[repl.NodeID]*peer // without this sentinel
+
+	down  time.Time // since when the master is objectively down; zero while it is not
+	epoch uint64  // the highest counter that was heard of
+	told  []Event // what has happened since the desk has told it
 }
 
 // A node is what is known of one of the group's nodes: its id is the identity, where it
@@ -27,10 +32,12 @@ type view struct {
 type node struct {
 	id   repl.NodeID
 	name string
-	addr string // empty while another node has been found at the address that it had
+	addr string // where it is said to be reached; empty while another node is there
+	at   string // where it was reached last
 
-	sentAt time.Time // when the question was sent that it answers
-	gotAt  time.Time // when it came
+	report *repl.Report // the newest, nil before the first; it does not change
+	sentAt time.Time    // when the question was sent that it answers
+	gotAt  time.Time    // when it came
 
 	// silentSince is when the oldest question was sent that was not answered yet, or, when
 	// that is earlier, when the link was lost. Zero while there is nothing to wait for.
@@ -39,19 +46,27 @@ type node struct {
 
 	downSince  time.Time // since when the node is subjectively down; zero while it is up
 	wrongSince time.Time // since when it has another role or upstream than it should; zero while it is right
+	fixAt      time.Time // when it may be told again what is right
+	fixes      int       // how often it was told since
 }
 
-// down reports whether the node is subjectively down.
+// isDown reports whether the node is subjectively down.
 func (n *node) down() bool { return !n.downSince.IsZero() }
 
 // A peer is what is known of another sentinel.
 type peer struct {
-	id        repl.NodeID
-	name      string
-	addr      string
-	gotAt     time.Time // when it has last told its state
-	linked    bool
-	downSince time.Time // since when it does not answer; zero while it does
+	id          repl.NodeID
+	name        string
+	addr        string
+	state       *state    // the newest that it has told, nil before the first
+	gotAt       time.Time // when that came
+	silentSince time.Time // as a node's
+	linked      bool
+	downSince   time.Time // since when it does not answer; zero while it does
+}
+
+func newView(self repl.NodeID, o *Options) *view {
+	return &view{self: self, opts: o, nodes: make(map[repl.NodeID]*node), peers: make(map[repl.NodeID]*peer)}
 }
 
 // sentinels returns how many there are, this one included.
@@ -65,3 +80,53 @@ func (v *view) need() int { return max(v.opts.Quorum, v.majority()) }
 
 // master returns the node of the present reign, or nil.
 func (v *view) master() *node { return v.nodes[v.reign.ID] }
+
+// tell has an event told.
+func (v *view) tell(k EventKind, about Instance, text string) {
+	v.told = append(v.told, Event{Kind: k, Group: v.opts.Group, About: about, Master: v.reign.instance(), Text: text})
+}
+
+func (v *view) instance(n *node) Instance {
+	t := InstanceSlave
+	if n.id == v.reign.ID {
+		t = InstanceMaster
+	}
+	return Instance{Type: t, ID: n.id, Name: n.name, Addr: n.addr}
+}
+
+func (p *peer) instance() Instance {
+	return Instance{Type: InstanceSentinel, ID: p.id, Name: p.name, Addr: p.addr}
+}
+
+func (r Reign) instance() Instance {
+	if r.IsZero() {
+		return Instance{}
+	}
+	return Instance{Type: InstanceMaster, ID: r.ID, Name: r.Name, Addr: r.Addr}
+}
+
+// others returns the ids of all other sentinels, in order.
+func (v *view) others() []repl.NodeID {
+	ids := make([]repl.NodeID, 0, len(v.peers))
+	for id := range v.peers {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, compareIDs)
+	return ids
+}
+
+// inOrder returns the nodes in the order of their ids, so that what is done with them is
+// done in the same order each time.
+func (v *view) inOrder() []*node {
+	nodes := make([]*node, 0, len(v.nodes))
+	for _, n := range v.nodes {
+		nodes = append(nodes, n)
+	}
+	slices.SortFunc(nodes, func(a, b *node) int { return compareIDs(a.id, b.id) })
+	return nodes
+}
+
+func compareIDs(a, b repl.NodeID) int { return slices.Compare(a[:], b[:]) }
+
+// hear takes in an epoch's counter, of whomever.
+func (v *view) hear(epoch uint64) { v.epoch = max(v.epoch, epoch) }
