@@ -23,8 +23,8 @@ type view struct {
 	peers map[repl.NodeID]*peer // without this sentinel
 
 	down  time.Time // since when the master is objectively down; zero while it is not
-	epoch uint64  // the highest counter that was heard of
-	told  []Event // what has happened since the desk has told it
+	epoch uint64    // the highest counter that was heard of
+	told  []Event   // what has happened since the desk has told it
 }
 
 // A node is what is known of one of the group's nodes: its id is the identity, where it

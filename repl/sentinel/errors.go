@@ -1,0 +1,31 @@
+package sentinel
+
+import "errors"
+
+// How a failover ends that has promoted nobody. [Sentinel.Failover] and [Sentinel.Handover] return
+// these, and events carry them.
+var (
+	// ErrInProgress is returned while another failover, or a handover, is under way. Redis says
+	// INPROG.
+	ErrInProgress = errors.New("sentinel: INPROG: a failover is under way")
+
+	// ErrNoMaster is returned before the sentinel has found a master. Give it time, or an
+	// address in Options.Monitor at which a node answers.
+	ErrNoMaster = errors.New("sentinel: no master is known")
+
+	// ErrNoGoodSlave means that there is no node that may be promoted. The text says why each
+	// may not. Redis says NOGOODSLAVE.
+	ErrNoGoodSlave = errors.New("sentinel: NOGOODSLAVE: no node may be promoted")
+
+	// ErrTimeout means that the node that was chosen did not become the master in time.
+	ErrTimeout = errors.New("sentinel: the chosen node has not become master")
+
+	// ErrMasterBack means that the master was heard again before another was promoted.
+	ErrMasterBack = errors.New("sentinel: the master is back")
+
+	// ErrSuperseded means that somebody else has promoted a node meanwhile.
+	ErrSuperseded = errors.New("sentinel: another master was promoted")
+
+	// ErrAborted means that the group was reset, or the sentinel closed, meanwhile.
+	ErrAborted = errors.New("sentinel: failover was given up")
+)

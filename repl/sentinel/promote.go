@@ -1,0 +1,183 @@
+package sentinel
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/repl"
+)
+
+// choose waits until all nodes that can be heard have been, and chooses one of them.
+func (f *failover) choose(now time.Time, v *view) {
+	if f.masterIsBack(v) {
+		f.abort(v, EventAbortMasterBack, nil, ErrMasterBack)
+		return
+	}
+	// One that hangs is waited for until it is down, for it may be the one that has most.
+	late := !now.Before(f.since.Add(f.opts.DownAfter))
+	for _, n := range v.inOrder() {
+		if n.linked && !n.down() && n.sentAt.Before(f.since) && !late {
+			return
+		}
+	}
+	c := f.contest(now, v)
+	best, refused := c.choose()
+	if best == nil {
+		if late {
+			f.abort(v, EventAbortNoGoodSlave, nil, fmt.Errorf("%w: %s", ErrNoGoodSlave, refused))
+		}
+		return
+	}
+	f.chosen = best.id
+	f.event(v, EventSelectedSlave, v.instance(best), fmt.Sprintf("priority %d at %s", best.report.Priority, best.report.Position))
+	if f.demanded && f.writes(v) {
+		f.event(v, EventStateStepDown, f.old.instance(), "")
+		f.enter(now, phaseStepDown)
+		return
+	}
+	f.gather(now, v)
+}
+
+func (f *failover) contest(now time.Time, v *view) *contest {
+	return &contest{now: now, since: f.begun, epoch: f.epoch, not: f.not, view: v}
+}
+
+// masterIsBack reports whether there is no reason for a failover any more.
+func (f *failover) masterIsBack(v *view) bool {
+	m := v.nodes[f.old.ID]
+	return !f.demanded && m != nil && f.contest(f.begun, v).fresh(m) && m.report.Role == repl.RoleMaster &&
+		m.report.Lineage.Epoch == f.old.Epoch
+}
+
+// writes reports whether the old master is there, as one.
+func (f *failover) writes(v *view) bool {
+	m := v.nodes[f.old.ID]
+	return m != nil && m.linked && !m.down() && m.report != nil && m.report.Role == repl.RoleMaster
+}
+
+// stepDown has the old master follow the chosen one, before that is the master: so it writes no more,
+// and the chosen one can get all that was written. If it does not do so in time, the
+// chosen one is promoted nevertheless; it takes no writes before the old one's lease is over.
+func (f *failover) stepDown(now time.Time, v *view) {
+	m, n := v.nodes[f.old.ID], v.nodes[f.chosen]
+	if f.gone(n) {
+		f.another(now)
+		return
+	}
+	late := !now.Before(f.since.Add(f.opts.DownAfter))
+	switch {
+	case f.gone(m), !m.linked, f.task.refused(), late:
+		f.gather(now, v)
+	case f.task.done && m.report.Role == repl.RoleReplica && m.sentAt.After(f.task.doneAt):
+		f.not = nil // it has stepped down, and may be the one that is left
+		f.source = m.id
+		f.enter(now, phaseCatchUp)
+	default:
+		f.give(now, &f.task, m, repl.Order{Kind: repl.OrderFollow, Addr: n.addr})
+		f.wait(now)
+	}
+}
+
+// gather promotes the chosen one, after it has got what another has more.
+func (f *failover) gather(now time.Time, v *view) {
+	if ahead := f.contest(now, v).ahead(v.nodes[f.chosen]); ahead != nil && ahead.addr != "" {
+		f.source = ahead.id
+		f.enter(now, phaseCatchUp)
+		return
+	}
+	f.enter(now, phasePromote)
+}
+
+// catchUp has the chosen one follow the node that has more, until it has as much. With MinHeard what
+// writers were promised depends on it; otherwise it is given up after a while.
+func (f *failover) catchUp(now time.Time, v *view) {
+	n, source := v.nodes[f.chosen], v.nodes[f.source]
+	if f.gone(n) {
+		f.another(now)
+		return
+	}
+	patience := f.opts.DownAfter
+	if f.opts.MinHeard > 1 {
+		patience = f.opts.FailoverTimeout // which ends it before that
+	}
+	late := !now.Before(f.since.Add(patience))
+	switch {
+	case !f.gone(source) && n.sentAt.After(f.since) && further(n.report, source.report) <= 0:
+		f.enter(now, phasePromote)
+	case f.opts.MinHeard > 1 && f.gone(source):
+		f.enter(now, phaseSelect)
+	case late, f.gone(source), f.task.refused():
+		f.enter(now, phasePromote)
+	default:
+		if !v.follows(n, source.id) {
+			f.give(now, &f.task, n, repl.Order{Kind: repl.OrderFollow, Addr: source.addr})
+		}
+		f.wait(now)
+	}
+}
+
+// promote tells the chosen one to become the master. Whether it is, the view knows: run sees
+// to that.
+func (f *failover) promote(now time.Time, v *view) {
+	n := v.nodes[f.chosen]
+	first, done := f.task.number == 0, f.task.done
+	switch {
+	case f.task.refused() && len(f.not) < len(v.nodes):
+		f.another(now) // nothing has happened
+	case f.gone(n):
+		if f.demanded {
+			f.another(now) // there may be no master at all, now
+			return
+		}
+		f.abort(v, EventAbortSlaveTimeout, n, f.task.problem(ErrTimeout))
+	case f.give(now, &f.task, n, repl.Order{Kind: repl.OrderPromote}) && first:
+		f.event(v, EventStateSendPromote, v.instance(n), "")
+	case done && !f.waits:
+		f.waits = true
+		f.event(v, EventStateWaitPromotion, v.instance(n), "")
+		f.look(now)
+	}
+	f.wait(now)
+}
+
+// isMaster reports whether the chosen one is what it was told to become.
+func (f *failover) isMaster(v *view) bool {
+	n, promoted := v.nodes[f.chosen], backlog.Epoch{Counter: f.epoch, Node: f.chosen}
+	if v.reign.Epoch == promoted {
+		return true
+	}
+	return n != nil && n.report != nil && n.report.Role == repl.RoleMaster && n.report.Lineage.Epoch == promoted &&
+		v.reign.Epoch == f.old.Epoch
+}
+
+// another goes back to the choice, which is not to fall on the same node again.
+func (f *failover) another(now time.Time) {
+	f.not = append(f.not, f.chosen)
+	f.chosen, f.waits = repl.NodeID{}, false
+	f.enter(now, phaseSelect)
+}
+
+// gone reports whether a node is not to be counted on.
+func (f *failover) gone(n *node) bool { return n == nil || n.down() || n.report == nil }
+
+// wait looks at the nodes again, when it is time.
+func (f *failover) wait(now time.Time) {
+	if !now.Before(f.lookAt) {
+		f.look(now)
+	}
+}
+
+// follows reports whether n streams from the node id, directly or through others.
+func (v *view) follows(n *node, id repl.NodeID) bool {
+	for range v.nodes {
+		if n == nil || n.report == nil || n.report.Upstream.State != repl.LinkStreaming {
+			return false
+		}
+		if n.report.Upstream.ID == id {
+			return true
+		}
+		n = v.nodes[n.report.Upstream.ID]
+	}
+	return false
+}
