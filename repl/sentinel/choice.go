@@ -19,6 +19,7 @@ type contest struct {
 	since time.Time     // reports count that were asked for at this time or later
 	epoch uint64        // in which the chosen one is to be promoted
 	not   []repl.NodeID // who are not to be chosen: they were tried, or are to be replaced
+	last  repl.NodeID   // who is chosen only for want of another; zero for nobody
 	view  *view
 }
 
@@ -44,9 +45,10 @@ func (r refusals) String() string {
 type class int
 
 const (
-	good  class = iota
-	stale       // it had been cut off from its upstream for long before the master went down
-	empty       // it has no data, but belongs to the group
+	good   class = iota
+	stale        // it had been cut off from its upstream for long before the master went down
+	ousted       // it is the one that is to be replaced
+	empty        // it has no data, but belongs to the group
 )
 
 // staleAfter is the number of DownAfter for which a replica may have been cut off before the
@@ -65,8 +67,8 @@ func (c *contest) choose() (*node, refusals) {
 		}
 		fit = append(fit, n)
 	}
-	if heard := len(c.heard()); heard < c.view.opts.MinHeard {
-		return nil, append(out, refusal{"all", fmt.Sprintf("%d replicas were heard, MinHeard is %d", heard, c.view.opts.MinHeard)})
+	if heard, least := len(c.heard()), c.view.opts.MinHeard; heard < least && least > 1 {
+		return nil, append(out, refusal{"all", fmt.Sprintf("%d replicas were heard, MinHeard is %d", heard, least)})
 	}
 	if len(fit) == 0 {
 		return nil, out
@@ -157,6 +159,9 @@ func (c *contest) belongs(n *node) bool {
 func (c *contest) class(n *node) class {
 	if !n.report.HasData {
 		return empty
+	}
+	if n.id == c.last {
+		return ousted
 	}
 	var down time.Duration // for how long the master is
 	if m := c.view.master(); m != nil && m.down() {

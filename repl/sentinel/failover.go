@@ -97,27 +97,26 @@ func (f *failover) busy() bool { return f.phase != phaseNone }
 
 // begin leads a failover in epoch, as the leader that was elected in it.
 func (f *failover) begin(now time.Time, v *view, epoch uint64) todo {
-	f.start(now, v, epoch, false)
-	f.event(v, EventElectedLeader, f.old.instance(), "")
+	f.start(now, v, epoch, EventElectedLeader)
 	return f.run(now, v)
 }
 
 // demand leads a failover that the program wants, whether or not the master is down. The
 // epoch must be one in which this sentinel has voted for itself.
 func (f *failover) demand(now time.Time, v *view, epoch uint64) todo {
-	f.start(now, v, epoch, true)
-	f.not = []repl.NodeID{f.old.ID}
-	f.event(v, EventTryFailover, f.old.instance(), "on demand")
+	f.start(now, v, epoch, EventTryFailover)
+	f.demanded, f.not = true, []repl.NodeID{f.old.ID}
 	return f.run(now, v)
 }
 
-func (f *failover) start(now time.Time, v *view, epoch uint64, demanded bool) {
+func (f *failover) start(now time.Time, v *view, epoch uint64, kind EventKind) {
 	if f.phase == phaseReconf {
 		f.finish(v, EventFailoverEndTimeout, "the next failover begins")
 	}
-	*f = failover{opts: f.opts, out: f.out, numbers: f.numbers, begun: now, epoch: epoch, demanded: demanded, old: v.reign}
+	*f = failover{opts: f.opts, out: f.out, numbers: f.numbers, begun: now, epoch: epoch, old: v.reign}
 	f.out.ended, f.out.done = false, false
 	f.enter(now, phaseSelect)
+	f.event(v, kind, f.old.instance(), "")
 	f.event(v, EventStateSelectSlave, f.old.instance(), "")
 }
 
@@ -147,7 +146,7 @@ func (f *failover) result(now time.Time, v *view, number uint64, err error) todo
 }
 
 // cancel ends the failover, whatever its phase, because the group is forgotten.
-func (f *failover) cancel(v *view) todo {
+func (f *failover) cancel() todo {
 	if f.leads() {
 		f.over(ErrAborted)
 	}

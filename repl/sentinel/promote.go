@@ -40,7 +40,11 @@ func (f *failover) choose(now time.Time, v *view) {
 }
 
 func (f *failover) contest(now time.Time, v *view) *contest {
-	return &contest{now: now, since: f.begun, epoch: f.epoch, not: f.not, view: v}
+	c := &contest{now: now, since: f.begun, epoch: f.epoch, not: f.not, view: v}
+	if f.demanded {
+		c.last = f.old.ID
+	}
+	return c
 }
 
 // masterIsBack reports whether there is no reason for a failover any more.
@@ -70,7 +74,7 @@ func (f *failover) stepDown(now time.Time, v *view) {
 	case f.gone(m), !m.linked, f.task.refused(), late:
 		f.gather(now, v)
 	case f.task.done && m.report.Role == repl.RoleReplica && m.sentAt.After(f.task.doneAt):
-		f.not = nil // it has stepped down, and may be the one that is left
+		f.not = nil // it may be the only one that is left
 		f.source = m.id
 		f.enter(now, phaseCatchUp)
 	default:

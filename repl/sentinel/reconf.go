@@ -94,23 +94,15 @@ func (f *failover) others(v *view) (others []*node) {
 	return others
 }
 
-// chained reports whether n gets all through another replica that is there, and streams from the
+// chained reports whether n gets all through another replica that is there, which streams from the
 // new master or will be told to. Those who followed the old master itself are told in any case.
 func (f *failover) chained(v *view, n *node) bool {
 	up := n.report.Upstream
 	if n.report.Role == repl.RoleMaster || up.State != repl.LinkStreaming || up.ID == f.chosen || up.ID == f.ousted {
 		return false
 	}
-	for range v.nodes { // more steps are a ring
-		next := v.nodes[up.ID]
-		if f.gone(next) || next.report.Role == repl.RoleMaster {
-			return up.ID == f.chosen
-		}
-		if up = next.report.Upstream; up.State != repl.LinkStreaming || up.ID == f.ousted {
-			return true
-		}
-	}
-	return false
+	through := v.nodes[up.ID]
+	return !f.gone(through) && through.report.Role == repl.RoleReplica
 }
 
 func (f *failover) turn(n *node) *turn {

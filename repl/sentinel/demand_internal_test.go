@@ -1,0 +1,172 @@
+package sentinel
+
+import (
+	"testing"
+	"time"
+
+	"github.com/emberkv/ember/repl"
+)
+
+// demanded returns a play in which the master m is there, and a failover was demanded of which a
+// was chosen and m told to step down.
+func demanded(t *testing.T, replicas ...string) *play {
+	t.Helper()
+	p := rehearse(t, replicas...)
+	m := p.node("m")
+	m.linked, m.downSince, m.silentSince = true, time.Time{}, time.Time{}
+	for _, name := range replicas {
+		p.node(name).report.Upstream.State = repl.LinkStreaming
+	}
+	p.take(p.f.demand(p.now, p.v, 7))
+	p.hear()
+	p.script("+try-failover m", "+failover-state-select-slave m", "+selected-slave a", "+failover-state-step-down m")
+	p.under("m follow")
+	return p
+}
+
+// advance has a node come so far.
+func (p *play) advance(name string, offset int64) {
+	r := *p.node(name).report
+	r.Position.Offset = offset
+	p.node(name).report = &r
+}
+
+// The master stops to write before the other begins, who gets all that was written; and those that
+// followed it do not stay behind it.
+func TestDemandedFailoverLosesNothing(t *testing.T) {
+	p := demanded(t, "a", "b")
+	p.advance("m", 700)
+	p.do("m")
+	p.pass(100 * time.Millisecond)
+	p.under() // a has not come so far
+	p.advance("a", 700)
+	p.hear()
+	p.under("a promote")
+	p.do("a")
+	p.stream("m")
+	p.do("b")
+	p.stream("b")
+	p.script("+failover-state-send-slaveof-noone a", "+failover-state-wait-promotion a", "+switch-master m", "+promoted-slave a",
+		"+failover-state-reconf-slaves a", "+slave-reconf-sent b", "+slave-reconf-inprog b", "+slave-reconf-done b", "+failover-end a")
+	p.end(nil, false)
+}
+
+// It is on demand: it goes on if the master does not do its part.
+func TestDemandedFailoverGoesOnWithoutTheMaster(t *testing.T) {
+	for what, play := range map[string]func(p *play){
+		"refuses": func(p *play) { p.answer("m", refused); p.hear() },
+		"hangs":   func(p *play) { p.pass(p.v.opts.DownAfter) },
+		"dies":    func(p *play) { p.fall("m") },
+		"does, and a gets no more": func(p *play) {
+			p.advance("m", 700)
+			p.do("m")
+			p.pass(2 * p.v.opts.DownAfter)
+		},
+		"does, and dies": func(p *play) { p.advance("m", 700); p.do("m"); p.fall("m") },
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := demanded(t, "a", "b")
+			play(p)
+			for _, e := range p.orders {
+				if p.v.nodes[e.to].name == "a" && e.order.Kind == repl.OrderPromote {
+					p.do("a")
+					break
+				}
+			}
+			if p.v.reign.ID != idOf("a") {
+				t.Errorf("reign %+v; told %q", p.v.reign, p.log)
+			}
+		})
+	}
+}
+
+// When the chosen one is gone there may be no master any more, so it is not given up: another is
+// promoted, at last the old one itself.
+func TestDemandedFailoverFindsSomebody(t *testing.T) {
+	p := demanded(t, "a", "b")
+	p.do("m")
+	p.pass(100 * time.Millisecond)
+	p.under("a promote")
+	p.fall("a")
+	p.answer("a", repl.ErrTimeout)
+	p.hear()
+	p.under("b promote")
+	p.fall("b")
+	p.answer("b", repl.ErrTimeout)
+	p.hear()
+	p.under("m promote")
+	p.do("m")
+	if p.v.reign.ID != idOf("m") || p.v.reign.Epoch.Counter != 7 {
+		t.Errorf("reign %+v", p.v.reign)
+	}
+	p.end(nil, false)
+}
+
+func TestDemandedFailoverWithoutAReplica(t *testing.T) {
+	p := rehearse(t, "a")
+	p.node("a").report.Priority = 0
+	m := p.node("m")
+	m.linked, m.downSince = true, time.Time{}
+	p.take(p.f.demand(p.now, p.v, 7))
+	p.pass(p.v.opts.DownAfter)
+	p.under() // the master stays
+	p.end(ErrNoGoodSlave, true)
+}
+
+// One that is chosen for its priority gets first what another has.
+func TestChosenOneCatchesUp(t *testing.T) {
+	begin := func(t *testing.T, heard int) *play {
+		p := rehearse(t, "a", "b")
+		p.v.opts.MinHeard = heard
+		p.node("a").report.Priority = 1
+		p.advance("b", 600)
+		p.take(p.f.begin(p.now, p.v, 7))
+		p.hear()
+		p.under("a follow")
+		return p
+	}
+	promoted := func(p *play) {
+		p.Helper()
+		p.under("a promote")
+		if p.do("a"); p.v.reign.ID != idOf("a") {
+			p.Errorf("reign %+v", p.v.reign)
+		}
+	}
+
+	p := begin(t, 1)
+	p.do("a")
+	p.stream("a")
+	p.under()
+	p.advance("a", 600)
+	p.pass(100 * time.Millisecond)
+	promoted(p)
+
+	p = begin(t, 1) // if it does not, it costs what b has more
+	p.do("a")
+	p.pass(p.v.opts.DownAfter)
+	promoted(p)
+
+	p = begin(t, 1)
+	p.do("a")
+	p.fall("b")
+	promoted(p)
+
+	p = begin(t, 2) // but what was promised it may not cost
+	p.do("a")
+	p.pass(p.v.opts.DownAfter)
+	p.under()
+	p.pass(p.v.opts.FailoverTimeout)
+	p.end(ErrTimeout, true)
+
+	p = begin(t, 2) // the one that had most is gone: there is no knowing what it was told
+	p.do("a")
+	p.fall("b")
+	p.pass(p.v.opts.DownAfter)
+	p.end(ErrNoGoodSlave, true)
+
+	p = begin(t, 2) // the chosen one is
+	p.fall("a")
+	p.v.opts.MinHeard = 1
+	p.hear()
+	p.under("a follow", "b promote")
+}
