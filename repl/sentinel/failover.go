@@ -74,8 +74,7 @@ type todo struct {
 	look   bool     // ask all nodes for reports, now
 	orders []errand // their results go to result
 	retire bool     // it came to nothing: the voter is to rest before the next
-	ended  bool     // nobody leads any more; err says how it ended
-	done   bool     // whoever demanded it is to be told err
+	done   bool     // who has demanded it is to be told err: it has promoted a node, or comes to nothing
 	err    error
 }
 
@@ -114,7 +113,7 @@ func (f *failover) start(now time.Time, v *view, epoch uint64, kind EventKind) {
 		f.finish(v, EventFailoverEndTimeout, "the next failover begins")
 	}
 	*f = failover{opts: f.opts, out: f.out, numbers: f.numbers, begun: now, epoch: epoch, old: v.reign}
-	f.out.ended, f.out.done = false, false
+	f.out.done = false
 	f.enter(now, phaseSelect)
 	f.event(v, kind, f.old.instance(), "")
 	f.event(v, EventStateSelectSlave, f.old.instance(), "")
@@ -221,7 +220,7 @@ func (f *failover) look(now time.Time) {
 // over ends a failover before its promotion.
 func (f *failover) over(err error) {
 	f.phase = phaseNone
-	f.out.ended, f.out.done, f.out.err = true, true, err
+	f.out.done, f.out.err = true, err
 }
 
 // abort ends it because of something that another attempt may overcome.

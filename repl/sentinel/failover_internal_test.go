@@ -37,7 +37,7 @@ func (p *play) take(out todo) {
 	p.Helper()
 	p.orders = append(p.orders, out.orders...)
 	p.out.look = p.out.look || out.look
-	p.out.retire, p.out.ended, p.out.done = p.out.retire || out.retire, p.out.ended || out.ended, p.out.done || out.done
+	p.out.retire, p.out.done = p.out.retire || out.retire, p.out.done || out.done
 	p.out.err = errors.Join(p.out.err, out.err)
 	for _, e := range p.v.told {
 		line := e.Kind.String() + " " + e.About.Name
@@ -151,9 +151,9 @@ func (p *play) under(want ...string) {
 // end checks how the failover has ended.
 func (p *play) end(want error, retire bool) {
 	p.Helper()
-	if !p.out.ended || p.f.phase != phaseNone || !p.f.next().IsZero() || !errors.Is(p.out.err, want) || p.out.retire != retire {
-		p.Errorf("ended %v in phase %v, next %v, with %v, retires %v; want %v, %v",
-			p.out.ended, p.f.phase, p.f.next(), p.out.err, p.out.retire, want, retire)
+	if !p.out.done || p.f.phase != phaseNone || !p.f.next().IsZero() || !errors.Is(p.out.err, want) || p.out.retire != retire {
+		p.Errorf("done %v in phase %v, next %v, with %v, retires %v; want %v, %v",
+			p.out.done, p.f.phase, p.f.next(), p.out.err, p.out.retire, want, retire)
 	}
 }
 

@@ -126,7 +126,7 @@ func (f *failover) follow(now time.Time, v *view, n *node, t *turn) {
 		if told {
 			f.event(v, EventSlaveReconfDone, v.instance(n), "")
 		}
-	case told && !now.Before(t.sent.Add(min(reconfTimeout, f.opts.FailoverTimeout))):
+	case told && !t.follows && !now.Before(t.sent.Add(min(reconfTimeout, f.opts.FailoverTimeout))):
 		t.over = true
 		f.event(v, EventSlaveReconfSentTimeout, v.instance(n), "")
 	case errors.Is(t.task.err, repl.ErrLowerEpoch), errors.Is(t.task.err, repl.ErrNotSupervised):
@@ -166,7 +166,7 @@ func (f *failover) tellRest(now time.Time, v *view) {
 func (f *failover) nextTurn() time.Time {
 	next := earlier(f.lookAt, f.since.Add(f.opts.FailoverTimeout))
 	for _, t := range f.turns {
-		if t.busy() {
+		if t.busy() && !t.follows {
 			next = earlier(next, t.sent.Add(min(reconfTimeout, f.opts.FailoverTimeout)))
 		}
 	}
@@ -177,5 +177,4 @@ func (f *failover) nextTurn() time.Time {
 func (f *failover) finish(v *view, kind EventKind, text string) {
 	f.event(v, kind, v.reign.instance(), text)
 	f.phase = phaseNone
-	f.out.ended = true
 }
