@@ -11,15 +11,11 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-// Errors of clients.
+// Errors of clients. There is ErrNoMaster, too.
 var (
 	// ErrNoSentinel is returned, as a [*NoSentinelError], when none of the sentinels has
 	// answered. Try again; when it does not pass, the error says what each has failed of.
 	ErrNoSentinel = errors.New("sentinel: no sentinel answers")
-
-	// ErrNoMaster is returned when sentinels have answered and none of them has found a
-	// master yet. Try again.
-	ErrNoMaster = errors.New("sentinel: no master is known")
 
 	// ErrNotMaster is returned by [Transport.Dial] when the node that the sentinels name
 	// answers, and is no master: it was just replaced, or is about to be one. Try again.

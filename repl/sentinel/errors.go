@@ -9,8 +9,9 @@ var (
 	// INPROG.
 	ErrInProgress = errors.New("sentinel: INPROG: a failover is under way")
 
-	// ErrNoMaster is returned before the sentinel has found a master. Give it time, or an
-	// address in Options.Monitor at which a node answers.
+	// ErrNoMaster is returned before the sentinel has found a master, and by [Resolve] when
+	// no sentinel that answers has. Give it time, or an address in Options.Monitor at which
+	// a node answers.
 	ErrNoMaster = errors.New("sentinel: no master is known")
 
 	// ErrNoGoodSlave means that there is no node that may be promoted. The text says why each
