@@ -148,6 +148,7 @@ func TestSilentStrangers(t *testing.T) {
 				t.Errorf("closed after %v, want %v", took, repl.DefaultHandshakeTimeout)
 			}
 			<-sent
+			synctest.Wait() // the place at the door is given back behind the connection
 		}
 		var flood []*peer
 		for range 200 {
