@@ -191,7 +191,7 @@ func (n *Node) welcome(l *link) (*backlog.Reader, backlog.Refusal, error) {
 		err = n.agree(h)
 	}
 	if err == nil && n.follows(h.id) {
-		err = fmt.Errorf("%w: %s is upstream of %s", ErrCycle, h.id, n.opts.ID)
+		err = fmt.Errorf("%w: %s is upstream of %s", ErrCycle, l.peer.Name, n.opts.Name)
 	}
 	if err == nil {
 		err = canRead(h)

@@ -97,6 +97,10 @@ func (a *acks) changedLocked() {
 	o := a.node.opts
 	if o.Ack > 0 {
 		floor := a.nthLocked(o.Ack, noFloor, func(ap applied) int64 { return ap.offset })
+		if a.node.gate.deposed() != nil {
+			// Another one may be writing, and not have what is acked from here on.
+			floor = min(floor, a.floor.Load())
+		}
 		a.floor.Store(floor)
 		a.wakeWritersLocked(floor)
 	}
@@ -149,12 +153,16 @@ func (a *acks) countLocked(offset int64) int {
 }
 
 // waitApplied is Master.Wait, for an offset in the current history. It blocks until n
-// followers have it, or ctx or the tenure ends.
+// followers have it, or ctx or the tenure ends. Between an ack and here the node may have lost
+// its role: followers that have gone over to another master may leave what they had.
 func (a *acks) waitApplied(ctx context.Context, t *tenure, offset int64, n int) (count int, err error) {
 	err = a.wait(ctx, t, func() bool {
 		count = a.countLocked(offset)
 		return count >= n
 	})
+	if lost := a.node.reigns(t); lost != nil {
+		err = lost
+	}
 	return count, err
 }
 

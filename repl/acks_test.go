@@ -389,3 +389,51 @@ func TestWaitWhileReplicasComeAndGo(t *testing.T) {
 		}
 	})
 }
+
+// TestNothingCountsOnceFenced: the ack that would satisfy a Wait, or a writer that waits for
+// it, brings the news of another master. What that one's group has of the write nobody knows,
+// so neither hears that it is safe. And a Wait after that is told by name.
+func TestNothingCountsOnceFenced(t *testing.T) {
+	higher := backlog.Epoch{Counter: 9, Node: [16]byte{9}}
+	for range 20 { // as often as not, chance would hide it
+		synctest.Test(t, func(t *testing.T) {
+			net, a := repl.NewMemory(), newLedger(nil)
+			fill(t, a, "k", 10)
+			o := &repl.Options{Safety: repl.Safety{Ack: 1, AckTimeout: 5 * time.Second}}
+			m := master(t, a, net, "a", o)
+			p := follow(t, net, "a", someone(9).at(a))
+			p.await(msgContinue)
+			type end struct {
+				n   int
+				err error
+			}
+			waited, written := make(chan end, 1), make(chan error, 1)
+			go func() {
+				_, err := a.put("late", "v")
+				written <- err
+			}()
+			synctest.Wait()
+			pos := a.Log().Position()
+			go func() {
+				n, err := m.Wait(t.Context(), pos, 1)
+				waited <- end{n, err}
+			}()
+			go p.drain()
+			synctest.Wait()
+			p.send(msgAck, append(ackBody(0, pos.Offset, pos.Offset, 0)[:25], epochBytes(higher)...))
+			fenced := new(repl.FencedError)
+			if e := <-waited; !errors.Is(e.err, repl.ErrRoleChanged) || !errors.As(e.err, &fenced) || fenced.Epoch != higher {
+				t.Fatalf("Wait: %d, %v; want ErrRoleChanged with a FencedError", e.n, e.err)
+			}
+			if err := <-written; !errors.Is(err, repl.ErrNotAcked) {
+				t.Fatalf("a write that waited for the ack: %v, want ErrNotAcked", err)
+			}
+			for range 2 {
+				if n, err := m.Wait(t.Context(), pos, 0); n != 0 || !errors.Is(err, repl.ErrRoleChanged) || !errors.Is(err, repl.ErrFenced) {
+					t.Fatalf("a later Wait: %d, %v", n, err)
+				}
+				synctest.Wait()
+			}
+		})
+	}
+}

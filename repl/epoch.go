@@ -103,6 +103,7 @@ func (n *Node) stepDown(t *tenure, why *FencedError) {
 	if !t.fenced.CompareAndSwap(false, true) {
 		return
 	}
+	t.why.Store(why)
 	n.gate.change(func(r *causes) {
 		if n.tenure() == t {
 			r.fence = why

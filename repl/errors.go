@@ -363,6 +363,12 @@ var handoverSteps = [...]string{"near", "prepare", "commit"}
 // String returns "near", "prepare" or "commit".
 func (s HandoverStep) String() string { return word(handoverSteps[:], s) }
 
+// MarshalText returns what String returns.
+func (s HandoverStep) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote, or returns [backlog.ErrText].
+func (s *HandoverStep) UnmarshalText(text []byte) error { return unword(handoverSteps[:], s, text) }
+
 // A HandoverError says why a handover has failed, and at which step. The old master goes
 // on, unless it is an [ErrInDoubt].
 type HandoverError struct {

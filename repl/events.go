@@ -42,6 +42,12 @@ type Events struct {
 	// Role is called when the node has changed its role or its upstream.
 	Role func(RoleChange)
 
+	// Gate is called when the node begins to refuse writes, or lets them in again: because
+	// its role has changed, another master was heard of, or fewer than Options.MinReplicas are
+	// near, or enough. It is called once for each change, not for each write, and once at the
+	// beginning if writes are refused then. Writes that are held up for a handover are not refused.
+	Gate func(GateChange)
+
 	// Connected is called when the handshake is over.
 	Connected func(Peer)
 
@@ -126,7 +132,7 @@ type Progress struct {
 	ShardsTotal int   `json:"shards_total"`
 	LogBytes    int64 `json:"log_bytes"` // of log that came beside the entries, or in a partial resync
 	LogTotal    int64 `json:"log_total"` // of log that a partial resync brings; 0 for a full copy
-	Place       int   `json:"place"`     // in the upstream's line for a full copy, from 1, as the follower was told; 0 when not in line
+	Place       int   `json:"place"`     // in the upstream's line for a full copy or a repair, from 1, as the follower was told; 0 when not in line
 }
 
 // Synced says that a full copy is complete.

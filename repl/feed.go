@@ -35,7 +35,7 @@ type feed struct {
 	asked   atomic.Uint64
 	answers chan answer
 
-	// parting is set while the follower thinks about leaving its tail.
+	// parting is set while the follower waits to leave its tail, or thinks about that.
 	parting     *parting
 	tails       chan *tail // from listen: its answer
 	notRepaired string     // why it takes a full copy in place of that
@@ -65,6 +65,7 @@ type feed struct {
 		written int64       // bytes on the connection
 		plain   int64       // what they would be without compression
 		inLine  *copying    // from joining the passes to the end of the copy
+		turn    *turn       // from getting in line for a repair to its end
 		sync    *syncRecord // what the follower is given; nil before that is known
 		goal    int64       // while streaming: what the follower has to apply to have caught up
 		reached bool        // it has
@@ -133,6 +134,7 @@ func (f *feed) run() error {
 
 	f.account().end(err)
 	f.beats.Stop()
+	f.endParting()
 	if f.copy != nil {
 		f.copy.letGo()
 		f.n.passes.leave(f.copy)
@@ -283,8 +285,10 @@ func (f *feed) wait() error {
 	var ready <-chan struct{}
 	var blocks <-chan *blockBuffer
 	var due <-chan time.Time
+	var turn <-chan struct{}
 	switch {
 	case f.parting != nil:
+		turn = f.parting.myTurn()
 	case f.copy == nil:
 		ready = f.reader.Ready()
 	case f.copy.begun:
@@ -307,6 +311,8 @@ func (f *feed) wait() error {
 	case <-due:
 	case s := <-f.started:
 		return f.beginCopy(s)
+	case <-turn:
+		return f.tellParted()
 	case t := <-f.tails:
 		return f.answerTail(t)
 	case at := <-f.caughtUp:
@@ -315,13 +321,16 @@ func (f *feed) wait() error {
 		if f.copy != nil && !f.copy.begun && time.Since(f.copy.offered) > f.n.opts.SyncTimeout {
 			return fmt.Errorf("%w: no answer to FullSync", ErrTimeout)
 		}
-		if f.parting != nil && time.Since(f.parting.told) > f.n.opts.SyncTimeout {
+		if f.parting != nil && !f.parting.told.IsZero() && time.Since(f.parting.told) > f.n.opts.SyncTimeout {
 			return fmt.Errorf("%w: no answer to Parted", ErrTimeout)
 		}
 		if err := f.forked(); err != nil {
 			return err
 		}
-		return f.beat()
+		if err := f.beat(); err != nil {
+			return err
+		}
+		return f.tellTurn()
 	case <-f.n.leaving:
 		return ErrClosed
 	case <-f.link.closed:

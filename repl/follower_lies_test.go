@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/emberkv/ember/backlog"
-	"github.com/emberkv/ember/rdb"
 	"github.com/emberkv/ember/repl"
 )
 
@@ -69,31 +68,6 @@ func accuse(t testing.TB, at stage) *suspect {
 	}
 	synctest.Wait()
 	return s
-}
-
-// every holds a well-formed body for each kind, and kinds that do not exist: all that a
-// set of kinds has room for, and one beyond.
-func every() map[byte][]byte {
-	h := backlog.History{9, 1}
-	pos := backlog.Position{History: h}
-	all := map[byte][]byte{
-		255:      {},
-		msgHello: someone(9).body(), msgWelcome: someone(9).body(), msgRefuse: {6, 'x'},
-		msgContinue:  int64s(0),
-		msgFullSync:  rdb.AppendHeader([]byte{1}, rdb.Header{Position: pos, Lineage: backlog.Lineage{Current: h}, Shards: 8, RecordVersion: 1}),
-		msgSyncStart: syncStartBody(0, pos, ledgerShards), msgSyncBegin: positionBody(0, pos),
-		msgBlock:   rdb.AppendBlock(nil, &rdb.Block{First: true, Last: true}),
-		msgSyncEnd: footerBody(rdb.Footer{Position: pos}),
-		msgLog:     logBody(0, record("evil", "x")), msgHeartbeat: beatBody(1<<40, 0, 0), msgAck: ackBody(0, 0, 0, 1),
-		msgPlace: {7, 0, 0, 0}, msgChallenge: newHandProof().body, msgProof: make([]byte, 32),
-	}
-	all[msgHistory], _ = backlog.Lineage{Current: h}.AppendBinary(int64s(0))
-	for k := range byte(32) {
-		if all[k] == nil {
-			all[k] = []byte{}
-		}
-	}
-	return all
 }
 
 // TestEveryKindFromAFollowerInEveryStage: the master takes what belongs there and

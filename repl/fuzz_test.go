@@ -112,6 +112,9 @@ func FuzzMessages(f *testing.F) {
 		if _, sum, err := parseSyncEnd(body); err == nil && !bytes.HasSuffix(body, must(sum.AppendBinary(nil))) {
 			t.Errorf("SyncEnd % x was read with %+v", body, sum)
 		}
+		if l, err := parseHistory(body); err == nil && !bytes.Equal(appendLineage(bytes.Clone(body[:8]), l), body) {
+			t.Errorf("history % x was read as %+v", body, l)
+		}
 		if p, err := parsePosition(body); err == nil && !bytes.Equal(appendPosition(nil, p), body[:positionBytes]) {
 			t.Errorf("position % x was read as %v", body, p)
 		}

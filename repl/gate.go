@@ -3,6 +3,7 @@ package repl
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/emberkv/ember/backlog"
 )
@@ -23,6 +24,7 @@ type gate struct {
 	log  *backlog.Log
 	shut atomic.Pointer[refusal] // nil while none of the causes holds; stored under mu
 	near *nearness               // nil when any number of replicas will do
+	news *gateNews               // nil when nobody is to be told of changes
 
 	mu struct {
 		sync.Mutex
@@ -63,6 +65,28 @@ func (g *gate) check() error {
 	return nil
 }
 
+// state returns what a write gets now, and for how long at most that holds if nothing is
+// heard; 0 for ever.
+func (g *gate) state() (err error, holds time.Duration) {
+	err = g.check()
+	if err == nil && g.near != nil {
+		holds = max(g.near.left(), 1)
+	}
+	return err, holds
+}
+
+// deposed returns why the node does not take writes for good, as far as this role goes; nil
+// while it does, be they refused for the moment or held up. What followers have acked counts
+// for a node only that may have written it.
+func (g *gate) deposed() error {
+	if r := g.shut.Load(); r != nil {
+		if _, paused := r.err.(*backlog.PausedError); !paused {
+			return r.err
+		}
+	}
+	return nil
+}
+
 // change lets f change the causes. When it returns, no write that they would not have
 // let in is under way.
 func (g *gate) change(f func(r *causes)) {
@@ -71,6 +95,9 @@ func (g *gate) change(f func(r *causes)) {
 	g.shut.Store(g.mu.first())
 	g.mu.Unlock()
 	g.log.SetGate(g.check) // waits for the append that is under way
+	if g.news != nil {
+		g.news.ring()
+	}
 }
 
 // fenced returns why the node has stopped to write, if it did because of a higher epoch.

@@ -121,7 +121,7 @@ type diary struct {
 	synced []repl.Synced
 }
 
-// keep sets the events of o to be taken down, and returns where.
+// keep sets the events of o's links to be taken down, and returns where.
 func keep(o *repl.Options) *diary {
 	d := &diary{}
 	note := func(kind string, p repl.Peer, also func()) {
@@ -133,6 +133,7 @@ func keep(o *repl.Options) *diary {
 		}
 	}
 	o.Events = repl.Events{
+		Gate:        o.Events.Gate,
 		Connected:   func(p repl.Peer) { note("connected", p, nil) },
 		PartialSync: func(s repl.PartialSync) { note("partial", s.Peer, func() { d.parts = append(d.parts, s) }) },
 		FullSync:    func(s repl.FullSync) { note("full", s.Peer, func() { d.fulls = append(d.fulls, s) }) },

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
@@ -25,6 +26,8 @@ type handover struct {
 	feed   *feed
 	to     Peer
 	resume func() // lets the writers go that are held up; set by run
+	began  time.Time
+	step   atomic.Uint32 // a HandoverStep, for Status
 
 	back chan struct{} // capacity 1: a token when the replica is heard to follow again; see replicaIsBack
 }
@@ -47,7 +50,7 @@ func (n *Node) handover(ctx context.Context, from *tenure, replica string) (*ten
 	if err != nil {
 		return nil, err
 	}
-	h := &handover{n: n, from: from, feed: f, to: f.link.peer, back: make(chan struct{}, 1)}
+	h := &handover{n: n, from: from, feed: f, to: f.link.peer, began: time.Now(), back: make(chan struct{}, 1)}
 	n.handing.Store(h)
 	defer n.handing.Store(nil)
 	next, err := h.run(ctx)
@@ -87,6 +90,7 @@ func (h *handover) run(ctx context.Context) (*tenure, error) {
 	if err := h.near(ctx); err != nil {
 		return nil, h.failed(StepNear, err)
 	}
+	h.step.Store(uint32(StepPrepare))
 	h.resume = h.n.gate.pause()
 	defer h.resume()
 	o := h.newOrder(ctx)
@@ -94,6 +98,7 @@ func (h *handover) run(ctx context.Context) (*tenure, error) {
 	if err != nil {
 		return nil, h.failed(StepPrepare, err)
 	}
+	h.step.Store(uint32(StepCommit))
 	switch promoted, err := h.commit(o, ready); {
 	case promoted:
 		return h.follow(nil)
@@ -102,6 +107,21 @@ func (h *handover) run(ctx context.Context) (*tenure, error) {
 	default:
 		return nil, h.failed(StepCommit, err)
 	}
+}
+
+// A HandoverStatus describes a handover that is under way.
+type HandoverStatus struct {
+	To   string        `json:"to"`   // name of the replica
+	Step HandoverStep  `json:"step"` // the one that it is at
+	Took time.Duration `json:"took_ns"`
+}
+
+// status returns how far h has come; nil for a nil h.
+func (h *handover) status() *HandoverStatus {
+	if h == nil {
+		return nil
+	}
+	return &HandoverStatus{To: h.feed.link.peer.Name, Step: HandoverStep(h.step.Load()), Took: time.Since(h.began)}
 }
 
 func (h *handover) failed(step HandoverStep, err error) error {

@@ -57,7 +57,8 @@ import (
 //	                                lag: seconds since the last ack, 0 while not online;
 //	                                type: replica
 //	replicas_waiting_psync          followers in line for a full copy
-//	master_failover_state           no-failover
+//	master_failover_state           of a handover: waiting-for-sync until the replica has everything,
+//	                                then failover-in-progress; else no-failover
 //	master_replid                   the history, 32 digits (Redis: 40)
 //	master_replid2                  the one before it, 32 zeros if there is none
 //	master_repl_offset              end of the log
@@ -91,6 +92,7 @@ import (
 //	ember_secrets                   how many there are; 0 for a node that asks for no proof
 //	ember_ack, ember_min_replicas, ember_max_lag_seconds  of Options
 //	ember_near_slaves               how many are within Options.MaxLag
+//	ember_refusing                  what a write gets now, empty if it is let in
 //	ember_last_full_*               the newest full copy given, see below
 //	ember_last_partial_*            the newest partial resync given
 //	ember_slaveN                    of slaveN: name, id, addr, priority; sent: offset; behind: bytes
@@ -259,7 +261,18 @@ func (w *infoWriter) followers(s *Status) {
 			i, item(host), port, slaveState(f), f.Applied, lag))
 	}
 	w.number("replicas_waiting_psync", int64(waiting))
-	w.text("master_failover_state", "no-failover")
+	w.text("master_failover_state", failoverState(s.Handover))
+}
+
+// failoverState returns Redis' word for how far a handover is.
+func failoverState(h *HandoverStatus) string {
+	switch {
+	case h == nil:
+		return "no-failover"
+	case h.Step < StepCommit:
+		return "waiting-for-sync"
+	}
+	return "failover-in-progress"
 }
 
 // slaveAddr returns where a follower may be reached, or else the host that it

@@ -39,6 +39,7 @@ func (w *infoWriter) ember(s *Status) {
 	w.number("ember_min_replicas", int64(s.MinReplicas))
 	w.seconds("ember_max_lag_seconds", s.MaxLag)
 	w.number("ember_near_slaves", int64(s.NearReplicas))
+	w.text("ember_refusing", s.Refusing)
 	w.full("ember_last_full_", s.LastFull)
 	w.partial("ember_last_partial_", s.LastPartial)
 	for i, f := range s.Followers {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -178,7 +179,7 @@ func (l *ledger) Dump(ctx context.Context, w rdb.BlockWriter) error {
 	return w.End(f)
 }
 
-// dumpShard writes a shard in blocks of at most three entries.
+// dumpShard writes a shard in blocks of at most three entries, always the same ones.
 func (l *ledger) dumpShard(shard int, w rdb.BlockWriter) error {
 	l.mu.Lock()
 	l.dumped++
@@ -192,8 +193,8 @@ func (l *ledger) dumpShard(shard int, w rdb.BlockWriter) error {
 	l.mu.Unlock()
 	b := &rdb.Block{Shard: shard, First: true, At: at, Keys: len(part)}
 	left := len(part)
-	for k, v := range part {
-		b.Data = append(b.Data, record(k, v)...)
+	for _, k := range slices.Sorted(maps.Keys(part)) {
+		b.Data = append(b.Data, record(k, part[k])...)
 		b.Count++
 		if hook != nil {
 			hook()

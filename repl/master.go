@@ -38,7 +38,7 @@ func NewMaster(m Machine, opts *Options) (*Master, error) {
 		n.log.Raise(n.standing().epoch.Next(n.opts.ID))
 	}
 	t := n.newTenure(RoleMaster, nil)
-	n.begin(t)
+	n.open(t)
 	return &Master{n, t}, nil
 }
 
@@ -50,15 +50,16 @@ func (m *Master) Serve(ln net.Listener) error { return m.node.Serve(ln) }
 
 // Wait blocks until n directly attached replicas have applied the log up to pos
 // and returns how many have. It returns early with ctx.Err, [ErrClosed], or
-// [ErrRoleChanged] when this node stops being the master, and with [ErrLost] for a
-// position that is not in this node's history; every replica has the zero one.
+// [ErrRoleChanged] when this node stops being the master, also if enough had applied it by
+// then; that has a [*FencedError] in it when the node has heard of another master. And with
+// [ErrLost] for a position that is not in this node's history; every replica has the zero one.
 // Replicas of replicas do not count, nor does a replica while it takes a full copy. A
 // replica is a node, by its id: one that has left counts no more, and one that comes back
 // counts, once, from the first ack of its newest link.
 // Like Redis WAIT, but it counts what was applied, not what was received
 // (https://redis.io/commands/wait).
 func (m *Master) Wait(ctx context.Context, pos backlog.Position, n int) (int, error) {
-	if err := m.tenure.valid(); err != nil {
+	if err := m.node.reigns(m.tenure); err != nil {
 		return 0, err
 	}
 	if err := onLineage(m.node.log, pos); err != nil {

@@ -161,6 +161,25 @@ func parseSyncStart(b []byte) (*syncStart, error) {
 	return s, nil
 }
 
+// parseHistory reads what an upstream says that has begun a new history.
+func parseHistory(b []byte) (backlog.Lineage, error) {
+	if len(b) < 8 {
+		return backlog.Lineage{}, fmt.Errorf("%w: history of %d bytes", ErrProtocol, len(b))
+	}
+	end, err := offset(b)
+	if err != nil {
+		return backlog.Lineage{}, err
+	}
+	lineage, rest, err := backlog.CutLineage(b[8:], end)
+	switch {
+	case err != nil:
+		return lineage, fmt.Errorf("%w: %w", ErrProtocol, err)
+	case len(rest) != 0:
+		return lineage, fmt.Errorf("%w: history with %d bytes too many", ErrProtocol, len(rest))
+	}
+	return lineage, nil
+}
+
 const positionBytes = 24
 
 func appendPosition(b []byte, p backlog.Position) []byte {

@@ -132,7 +132,8 @@ func TestRefusalsKeepTheirReason(t *testing.T) {
 			t.Errorf("code %d: %v, want %v", code, err, reason)
 		}
 	}
-	if err := parseRefuse(appendRefuse(nil, &LinkError{Op: "x", Err: ErrEmptyMaster})); errors.Is(err, ErrVersion) {
+	err := parseRefuse(appendRefuse(nil, &LinkError{Op: "x", Err: wipeError{}}))
+	if !errors.Is(err, ErrEmptyMaster) || !errors.Is(err, ErrForeign) || strings.Contains(err.Error(), "shares no history") {
 		t.Errorf("an empty master is refused with %v", err)
 	}
 	if err := parseRefuse(appendRefuse(nil, ErrNotReady)); strings.Count(err.Error(), "no data") != 1 {
@@ -141,7 +142,7 @@ func TestRefusalsKeepTheirReason(t *testing.T) {
 	if err := parseRefuse(appendRefuse(nil, errors.New("something else"))); !errors.Is(err, ErrProtocol) {
 		t.Errorf("an error without a code: %v, want ErrProtocol", err)
 	}
-	for _, body := range [][]byte{nil, {0}, {15}, {255, 'x'}, {refuseVersion}, {refuseVersion, 2, 0, 0, 0, 0}} {
+	for _, body := range [][]byte{nil, {0}, {200}, {255, 'x'}, {refuseVersion}, {refuseVersion, 2, 0, 0, 0, 0}} {
 		if err := parseRefuse(body); !errors.Is(err, ErrProtocol) {
 			t.Errorf("% x: %v, want ErrProtocol", body, err)
 		}

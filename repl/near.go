@@ -22,6 +22,7 @@ type nearness struct {
 	maxLag  time.Duration // of the options
 	until   atomic.Int64  // writes are let in up to this moment
 	refusal error         // made once: the gate must not allocate
+	news    *gateNews     // nil when nobody is to be told
 }
 
 // never is the asOf of those who have not confirmed anything.
@@ -37,7 +38,15 @@ func (n *nearness) init(o *Options) {
 func (n *nearness) now() time.Duration { return time.Since(n.origin) }
 
 // confirmed takes down as of when enough followers have confirmed.
-func (n *nearness) confirmed(asOf int64) { n.until.Store(asOf + int64(n.maxLag)) }
+func (n *nearness) confirmed(asOf int64) {
+	until, now := asOf+int64(n.maxLag), int64(n.now())
+	if was := n.until.Swap(until); n.news != nil && (was >= now) != (until >= now) {
+		n.news.ring()
+	}
+}
+
+// left returns for how long enough followers are near, if none of them is heard of again.
+func (n *nearness) left() time.Duration { return time.Duration(n.until.Load()) - n.now() + 1 }
 
 // tooFew returns the error for a write that comes now, if too few followers are near.
 // It is for the gate: it runs under the log's lock.

@@ -46,6 +46,7 @@ type Node struct {
 	acks    *acks
 	gate    *gate
 	passes  *passes
+	repairs *turns
 
 	// seat is the present tenure. It is stored by whoever has put a token into
 	// changing, which is a lock that a context can end the wait for.
@@ -105,9 +106,14 @@ func newNode(m Machine, opts *Options) (*Node, error) {
 	n.secrets.Store(&o.Secrets)
 	n.acks = newAcks(n)
 	n.passes = newPasses(n)
+	n.repairs = &turns{room: o.MaxSyncs}
 	n.gate = &gate{log: log}
 	if o.MinReplicas > 0 {
 		n.gate.near = &n.acks.nearness
+	}
+	if o.Events.Gate != nil || o.MinReplicas > 0 {
+		n.gate.news = &gateNews{node: n, bell: make(chan struct{}, 1)}
+		n.acks.nearness.news = n.gate.news
 	}
 	n.mu.news = make(chan struct{})
 	n.mu.door.room = o.MaxHandshakes
@@ -115,6 +121,14 @@ func newNode(m Machine, opts *Options) (*Node, error) {
 	n.mu.feeds = make(map[NodeID]*feed)
 	n.mu.counters.Refusals = make(map[backlog.Refusal]int64)
 	return n, nil
+}
+
+// open begins the node's first tenure.
+func (n *Node) open(t *tenure) {
+	n.begin(t)
+	if n.gate.news != nil {
+		n.start(n.gate.news.run)
+	}
 }
 
 // ID returns the node's id.
@@ -236,7 +250,7 @@ func (n *Node) agree(h *hello) error {
 	case h.group != n.opts.Group:
 		return fmt.Errorf("%w: %q there, %q here", ErrGroup, h.group, n.opts.Group)
 	case h.id == n.opts.ID:
-		return fmt.Errorf("%w: %s", ErrCycle, h.id)
+		return fmt.Errorf("%w: %s", ErrCycle, n.opts.Name)
 	}
 	return nil
 }

@@ -153,13 +153,14 @@ type Liveness struct {
 // Copying says how full copies are made and accepted.
 type Copying struct {
 	// MaxSyncs is how many followers are copied to at once, all by the same pass over
-	// the state; the rest wait in turn and are told their place (see Progress). The
-	// default is 64.
+	// the state; the rest wait in turn and are told their place (see Progress). Of those
+	// that need a repair (see MaxRepairKeys), as many beside them, and the rest of those in a
+	// line of their own. The default is 64.
 	MaxSyncs int
 
-	// SyncRate bounds the bytes a second of all copies to followers together. The log
-	// beside them is not counted nor held back, nor is what takes the place of a copy
-	// (see MaxRepairKeys). 0, the default, means no bound; the least is 64 KiB.
+	// SyncRate bounds the bytes a second of all copies to followers together, and of the
+	// entries that take the place of one (see MaxRepairKeys). The log beside them is not
+	// counted nor held back. 0, the default, means no bound; the least is 64 KiB.
 	SyncRate int64
 
 	// SyncTimeout ends a copy whose follower takes no block for so long. The

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A pacer spreads what full copies send, to all followers together, over time:
+// A pacer spreads what full copies and repairs send, to all followers together, over time:
 // Options.SyncRate bytes a second. Each block is given the moment at which it may go
 // out, one behind the other. A feed that has to wait for that goes on with the log and
 // the heartbeats, which are not held back; it sets a timer only then.
@@ -76,6 +76,37 @@ func (f *feed) paused() <-chan time.Time {
 		c.timer.Reset(left)
 	}
 	return c.timer.C
+}
+
+// keepPace waits until n bytes of a repair may be sent, and goes on with the heartbeats
+// meanwhile. The log has to wait, too: the follower takes it behind the state.
+func (f *feed) keepPace(n int) error {
+	at := f.n.passes.pacer.reserve(n)
+	for {
+		left := at - f.n.acks.now()
+		if left <= 0 {
+			return nil
+		}
+		if err := f.rest(left); err != nil {
+			return err
+		}
+	}
+}
+
+// rest waits for d, or for less.
+func (f *feed) rest(d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-f.beats.C:
+		return f.beat()
+	case <-f.n.leaving:
+		return ErrClosed
+	case <-f.link.closed:
+		return f.link.cause
+	}
+	return nil
 }
 
 // patience returns for how long the pass may still wait for c to take a block: a follower

@@ -84,47 +84,102 @@ func parseTail(b []byte) (*tail, error) {
 	return nil, fmt.Errorf("%w: tail of %d bytes", ErrProtocol, len(b))
 }
 
-// A parting is what a feed keeps while the follower thinks about Parted.
+// A parting is what a feed keeps while it waits for its turn, and then while the follower
+// thinks about Parted.
 type parting struct {
 	machine Repairer
-	at      int64
-	told    time.Time
+	turn    *turn
+	place   int       // that the follower was told last; 0 for none
+	told    time.Time // when it was told where the two have parted; zero before that
+	at      int64     // where they have
 }
 
-// offerRepair tells the follower where the two have parted, if it has a tail that it could
-// leave. It returns false when there is nothing to offer but a full copy.
+// offerRepair gets in line for a repair, if the follower has a tail that it could leave. It
+// returns false when there is nothing to offer but a full copy.
 func (f *feed) offerRepair() (bool, error) {
 	m, ok := f.n.machine.(Repairer)
 	if !ok || f.refusal != backlog.AheadOfFork {
 		return false, nil
 	}
+	f.parting = &parting{machine: m, turn: f.n.repairs.ask()}
+	f.mu.Lock()
+	f.mu.state, f.mu.turn = FollowerOffered, f.parting.turn
+	f.mu.Unlock()
+	select {
+	case <-f.parting.turn.granted:
+		return true, f.tellParted()
+	default:
+		return true, f.tellTurn()
+	}
+}
+
+// tellTurn tells a follower that waits for its turn its place in the line, when that has
+// changed.
+func (f *feed) tellTurn() error {
+	p := f.parting
+	if p == nil || !p.told.IsZero() {
+		return nil
+	}
+	place := f.n.repairs.place(p.turn)
+	if place == p.place || place == 0 {
+		return nil
+	}
+	p.place = place
+	return f.link.w.write(kindPlace, appendPlace(nil, place), nil)
+}
+
+// myTurn returns a channel that is closed when it is the follower's turn, as long as it has
+// not been told so.
+func (p *parting) myTurn() <-chan struct{} {
+	if p.told.IsZero() {
+		return p.turn.granted
+	}
+	return nil
+}
+
+// tellParted tells the follower where the two have parted, or offers it a full copy: the log
+// has gone on while it waited.
+func (f *feed) tellParted() error {
 	lineage, end, theirs := f.n.log.Lineage(), f.n.log.End(), f.link.with
 	at, ok := lineage.Common(end, theirs.lineage, theirs.end)
 	if !ok || lineage.Current != f.link.told {
-		return false, nil
+		f.endParting()
+		return f.offerCopy()
 	}
 	r, err := f.n.log.NewReader(at)
 	if err != nil {
 		f.notRepaired = "the log does not reach back to where they have parted"
-		return false, nil
+		f.endParting()
+		return f.offerCopy()
 	}
 	f.read(r)
-	f.parting = &parting{m, at, time.Now()}
-	f.setState(FollowerOffered)
+	f.parting.at, f.parting.told = at, time.Now()
 	p := parted{at: at, sum: backlog.Sum{From: at}}
 	if sum, err := f.n.log.Sum(at); err == nil {
 		p.sum = sum
 	}
-	return true, f.link.w.write(kindParted, p.append(nil), nil)
+	return f.link.w.write(kindParted, p.append(nil), nil)
+}
+
+// endParting gives the turn to the next one.
+func (f *feed) endParting() {
+	if f.parting == nil {
+		return
+	}
+	f.n.repairs.leave(f.parting.turn)
+	f.parting = nil
+	f.mu.Lock()
+	f.mu.turn = nil
+	f.mu.Unlock()
 }
 
 // answerTail sends what the follower has asked for, or begins a full copy.
 func (f *feed) answerTail(t *tail) error {
 	p := f.parting
-	if p == nil {
+	if p == nil || p.told.IsZero() {
 		return fmt.Errorf("%w: Tail that nobody asked for", ErrProtocol)
 	}
-	f.parting = nil
+	defer f.endParting()
 	why := t.why
 	if why == "" && f.n.log.End()-p.at > maxPartedBytes {
 		why = "too much log since they have parted"
@@ -139,6 +194,7 @@ func (f *feed) answerTail(t *tail) error {
 	f.notRepaired = why
 	f.n.opts.Logger.Info("no repair", "peer", f.link.peer.Name, "why", why)
 	f.reader.Close()
+	f.endParting()
 	return f.offerCopy()
 }
 
@@ -152,6 +208,9 @@ func (f *feed) sendState(p *parting, t *tail) error {
 	footer, err := p.machine.State(t.keys, maxStateBytes, func(b *rdb.Block) error {
 		sent.Entries += int64(b.Count)
 		sent.Bytes += int64(len(b.Data))
+		if err := f.keepPace(len(b.Data)); err != nil {
+			return err
+		}
 		return f.link.w.write(kindBlock, rdb.AppendBlock(nil, &rdb.Block{
 			First: b.First, Last: b.Last, Shard: b.Shard, At: b.At, Keys: b.Keys, Count: b.Count}), b.Data)
 	})

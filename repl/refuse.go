@@ -27,6 +27,7 @@ var refusals = [...]error{
 	12: backlog.ErrReset,
 	13: ErrForked,
 	14: ErrBehind,
+	15: ErrEmptyMaster, // behind ErrForeign, which it is, too
 	16: ErrLowerEpoch,
 }
 
@@ -91,6 +92,9 @@ func parseRefuse(b []byte) error {
 	reason := error(ErrProtocol)
 	if int(b[0]) < len(refusals) && refusals[b[0]] != nil {
 		reason = refusals[b[0]]
+	}
+	if reason == ErrEmptyMaster {
+		reason = wipeError{}
 	}
 	return &RefusedError{Err: reason, Text: printable(string(b[1:]), "")}
 }

@@ -24,6 +24,17 @@ type repairing struct {
 	agreed  bool        // the footer has come
 }
 
+// heardTurn takes down where in its upstream's line this node waits to leave its tail.
+func (s *session) heardTurn(body []byte) error {
+	place, err := parsePlace(body)
+	if err != nil {
+		return err
+	}
+	s.up.setPlace(place)
+	call(s.up.node.opts.Events.Progress, Progress{Peer: s.link.peer, Place: place})
+	return nil
+}
+
 // considerRepair answers Parted: with the keys of the tail, or with the reason why it takes
 // a full copy.
 func (s *session) considerRepair(body []byte) error {

@@ -28,6 +28,8 @@ type mending struct {
 	blocks []*rdb.Block
 	footer rdb.Footer
 	log    []byte // from the fork on
+
+	instead func(p *peer) // of all that comes behind Tail; nil for that
 }
 
 // send plays the upstream's part, up to the end of the log that it has.
@@ -41,6 +43,10 @@ func (m *mending) send(p *peer) error {
 	}
 	if tail[0] != 0 {
 		return errors.New(string(tail[1:]))
+	}
+	if m.instead != nil {
+		m.instead(p)
+		return nil
 	}
 	for _, b := range m.blocks {
 		p.send(msgBlock, rdb.AppendBlock(nil, b))

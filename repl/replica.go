@@ -27,7 +27,7 @@ func NewReplica(m Machine, upstream string, opts *Options) (*Replica, error) {
 		return nil, err
 	}
 	t := n.newTenure(RoleReplica, newUpstream(n, upstream, 0))
-	n.begin(t)
+	n.open(t)
 	return &Replica{n, t}, nil
 }
 

@@ -77,6 +77,11 @@ func sampleOrder() *order { return &order{id: 7, end: sampleAt, valid: 250 * tim
 // lastKind is the newest kind of message; some numbers below it may be free.
 const lastKind = kind(len(kinds) - 1)
 
+func appendLineage(b []byte, l backlog.Lineage) []byte {
+	b, _ = l.AppendBinary(b)
+	return b
+}
+
 // samples returns one message of each kind.
 func samples() []sample {
 	block := &rdb.Block{Shard: 3, First: true, Last: true, At: 1000, Keys: 1, Count: 1, Data: sampleRecord("k", "v")}
@@ -95,6 +100,7 @@ func samples() []sample {
 		{kindLog, append(appendLogHead(nil, 1000, 1234), sampleRecord("k", "v")...)},
 		{kindHeartbeat, heartbeat{seq: 4, end: 1000, clock: 1234, heard: standing{sampleEpoch, false}}.append(nil)},
 		{kindAck, ack{echo: 4, received: 1000, applied: 900, heard: standing{sampleEpoch, true}}.append(nil)},
+		{kindHistory, appendLineage(appendOffset(nil, 1000), sampleLineage)},
 		{kindChallenge, (&challenge{versionMin: 1, versionMax: 1, bound: true, key: [32]byte{9}}).append(nil)},
 		{kindProof, make([]byte, 2*proofBytes)},
 		{kindPrepare, sampleOrder().part(kindPrepare).body()},
@@ -147,6 +153,8 @@ func parse(k kind, body []byte) (any, error) {
 		return parseHeartbeat(body)
 	case kindChallenge:
 		return parseChallenge(body)
+	case kindHistory:
+		return parseHistory(body)
 	}
 	return parseAck(body)
 }

@@ -166,11 +166,16 @@ func (s *session) handle(k kind, body []byte) error {
 			return err
 		}
 	}
+	if s.phase == phaseDecision && k != kindHeartbeat && k != kindPlace {
+		s.up.setPlace(0)
+	}
 	switch {
 	case k == kindHeartbeat:
 		return s.heartbeat(body)
 	case k == kindRefuse:
 		return parseRefuse(body)
+	case k == kindPlace && s.phase == phaseDecision:
+		return s.heardTurn(body)
 	case k == kindContinue && s.phase == phaseDecision:
 		return s.resume(body)
 	case k == kindParted && s.phase == phaseDecision:
@@ -280,19 +285,9 @@ func (s *session) extend() error {
 // learn takes the lineage of an upstream that has begun a new history, where this
 // node stands now.
 func (s *session) learn(body []byte) error {
-	if len(body) < 8 {
-		return fmt.Errorf("%w: history of %d bytes", ErrProtocol, len(body))
-	}
-	end, err := offset(body[:8])
+	lineage, err := parseHistory(body)
 	if err != nil {
 		return err
-	}
-	lineage, rest, err := backlog.CutLineage(body[8:], end)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrProtocol, err)
-	}
-	if len(rest) != 0 {
-		return fmt.Errorf("%w: history with %d bytes too many", ErrProtocol, len(rest))
 	}
 	s.link.with.lineage = lineage
 	if told := (standing{epoch: lineage.Epoch}); told.above(s.link.theirs) {

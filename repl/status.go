@@ -2,6 +2,7 @@ package repl
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -32,6 +33,9 @@ type Status struct {
 	MinReplicas  int           `json:"min_replicas"`
 	MaxLag       time.Duration `json:"max_lag_ns"`
 	NearReplicas int           `json:"near_replicas"` // within MaxLag; with fewer than MinReplicas a master takes no writes
+
+	Refusing string          `json:"refusing,omitempty"` // what a write gets now; empty if it is let in
+	Handover *HandoverStatus `json:"handover,omitempty"` // that is under way; nil for none
 
 	WhenDown     Stale         `json:"when_down"`        // of the options: what becomes of reads on a replica that is cut off
 	MaxStaleness time.Duration `json:"max_staleness_ns"` // of the options; 0 for no bound
@@ -103,7 +107,7 @@ type FollowerStatus struct {
 	Lag      time.Duration `json:"lag_ns"`         // age of the newest moment whose log it has said to have applied, see Options.MaxLag; -1 before
 	Near     bool          `json:"near"`           // Lag is within Options.MaxLag
 	RTT      time.Duration `json:"rtt_ns"`         // of the last heartbeat and its ack, 0 before that
-	Place    int           `json:"place"`          // in the line for a full copy, from 1; 0 when not in line
+	Place    int           `json:"place"`          // in the line for a full copy or a repair, from 1; 0 when not in line
 	Sync     *SyncStatus   `json:"sync,omitempty"` // how it was brought up on this link; nil before that is agreed
 	Progress Progress      `json:"progress"`       // of the sync on this link, zero before there is one
 	Written  int64         `json:"written"`        // bytes sent on this link
@@ -183,6 +187,10 @@ func (n *Node) Status() Status {
 		WhenDown: n.opts.WhenDown, MaxStaleness: n.opts.MaxStaleness,
 		Announce: n.announced(), Priority: max(n.opts.Priority, 0),
 		Position: n.log.Position(), Lineage: n.log.Lineage(), Epoch: n.standing().epoch, Window: n.log.Window(),
+		Handover: n.handing.Load().status(),
+	}
+	if err := n.log.Closed(); err != nil {
+		s.Refusing = err.Error()
 	}
 	n.mu.Lock()
 	s.Counters = n.mu.counters
@@ -191,11 +199,8 @@ func (n *Node) Status() Status {
 		s.Counters.Refusals[r] = c
 	}
 	partial, full := n.mu.lastPartial, n.mu.lastFull
-	feeds := make([]*feed, 0, len(n.mu.feeds))
-	for _, f := range n.mu.feeds {
-		feeds = append(feeds, f)
-	}
 	n.mu.Unlock()
+	feeds := n.presentFeeds()
 	s.LastPartial, s.LastFull = partial.status(), full.status()
 	s.Followers = make([]FollowerStatus, 0, len(feeds))
 	for _, f := range feeds {
@@ -215,6 +220,24 @@ func (n *Node) Status() Status {
 	return s
 }
 
+// presentFeeds returns the feeds of the followers that are connected.
+func (n *Node) presentFeeds() []*feed {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Collect(maps.Values(n.mu.feeds))
+}
+
+// isNear reports whether the follower is within Options.MaxLag.
+func (f *feed) isNear() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.isNearLocked()
+}
+
+func (f *feed) isNearLocked() bool {
+	return f.mu.asOf != never && f.n.acks.now()-f.mu.asOf <= f.n.opts.MaxLag && !f.outdated()
+}
+
 func (f *feed) status(end int64) FollowerStatus {
 	place, account := f.place(), f.account()
 	f.mu.Lock()
@@ -232,19 +255,22 @@ func (f *feed) status(end int64) FollowerStatus {
 	}
 	if f.mu.asOf != never {
 		s.Lag = f.n.acks.now() - f.mu.asOf
-		s.Near = s.Lag <= f.n.opts.MaxLag && !f.outdated()
 	}
+	s.Near = f.isNearLocked()
 	s.Behind = max(end-s.Applied, 0)
 	return s
 }
 
-// place returns the feed's place in the line for a full copy.
+// place returns the feed's place in the line for a full copy, or for a repair.
 func (f *feed) place() int {
 	f.mu.Lock()
-	c := f.mu.inLine
+	c, t := f.mu.inLine, f.mu.turn
 	f.mu.Unlock()
-	if c == nil {
-		return 0
+	switch {
+	case c != nil:
+		return f.n.passes.place(c)
+	case t != nil:
+		return f.n.repairs.place(t)
 	}
-	return f.n.passes.place(c)
+	return 0
 }

@@ -2,6 +2,7 @@ package repl
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 )
 
@@ -12,8 +13,9 @@ type tenure struct {
 	role Role
 	up   *upstream // nil for a master
 
-	fenced    atomic.Bool   // a higher epoch has ended a master's writing
-	outranked chan struct{} // closed then
+	fenced    atomic.Bool                 // a higher epoch has ended a master's writing
+	why       atomic.Pointer[FencedError] // set right after
+	outranked chan struct{}               // closed then
 
 	ctx  context.Context // ends with the tenure, for ErrRoleChanged or ErrClosed
 	end  context.CancelCauseFunc
@@ -56,6 +58,7 @@ func (n *Node) begin(t *tenure) {
 			r.fence = nil
 		}
 	})
+	n.acks.refresh() // of what was acked before, the writers may count on now
 }
 
 func (n *Node) setFollower(follower bool) {
@@ -84,6 +87,21 @@ func (n *Node) change(ctx context.Context, from *tenure) (done func(), err error
 
 // valid returns ErrRoleChanged or ErrClosed once the tenure is over.
 func (t *tenure) valid() error { return context.Cause(t.ctx) }
+
+// reigns returns nil if what was counted just now was counted for the node that writes: if t
+// lasts and nothing has ended its writing, for a moment of which it does not come back. An
+// error is [ErrRoleChanged], with the [*FencedError] in it if that is why, or ErrClosed.
+func (n *Node) reigns(t *tenure) error {
+	deposed := n.gate.deposed() // first: after it comes the end of the tenure, and then perhaps another
+	err := t.valid()
+	if err == nil && deposed != nil {
+		err = ErrRoleChanged
+	}
+	if why := t.why.Load(); why != nil && err == ErrRoleChanged {
+		err = fmt.Errorf("%w: %w", err, why)
+	}
+	return err
+}
 
 // promote ends from, in which the node followed, and makes it a master.
 func (n *Node) promote(ctx context.Context, from *tenure) (*tenure, error) {

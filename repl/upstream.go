@@ -51,6 +51,7 @@ type upstream struct {
 		lastPartial, lastFull *syncRecord // nil before the first
 		partials              int64
 		fulls                 int64
+		place                 int // in the upstream's line for a repair; 0 when not in that
 		attempts              int64
 		theirEnd              int64 // of the upstream's log, as last heard
 		secret                int   // of the present link, or the last one
@@ -166,6 +167,12 @@ func (u *upstream) working() {
 	u.mu.downSince = time.Now()
 }
 
+func (u *upstream) setPlace(place int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.mu.place = place
+}
+
 func (u *upstream) setState(s LinkState) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -181,7 +188,7 @@ func (u *upstream) down(err error) {
 	if u.mu.state == LinkStreaming {
 		u.mu.lostAt = time.Now()
 	}
-	u.mu.state, u.mu.synced, u.mu.lastErr = LinkDown, false, err
+	u.mu.state, u.mu.synced, u.mu.lastErr, u.mu.place = LinkDown, false, err, 0
 }
 
 // retry tells the program that the link ended for reason err, and is tried again
@@ -259,6 +266,9 @@ func (u *upstream) status(end int64) *UpstreamStatus {
 		LastPartial: m.lastPartial.status(), LastFull: m.lastFull.status(),
 		Secret: m.secret, Sealed: m.sealed,
 		Progress: m.lastFull.shown(), Compression: m.compression, Read: m.read, ReadPlain: m.readPlain,
+	}
+	if m.place > 0 {
+		s.Progress.Place = m.place
 	}
 	switch {
 	case m.state == LinkStreaming:

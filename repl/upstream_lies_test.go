@@ -96,10 +96,10 @@ func (v *victim) unharmed(t testing.TB, what string) {
 // and closes the link on anything else, with its data as they were.
 func TestEveryKindFromAnUpstreamInEveryPhase(t *testing.T) {
 	fine := map[phase]map[byte]bool{
-		phaseDecision:  {msgHeartbeat: true, msgFullSync: true},
+		phaseDecision:  {msgHeartbeat: true, msgFullSync: true, msgPlace: true},
 		phaseAgreement: {msgHeartbeat: true, msgSyncBegin: true},
 		phaseLoading:   {msgHeartbeat: true, msgBlock: true, msgLog: true, msgPlace: true},
-		phaseStreaming: {msgHeartbeat: true, msgLog: true, msgHistory: true},
+		phaseStreaming: {msgHeartbeat: true, msgLog: true, msgHistory: true, msgPrepare: true},
 	}
 	for at := range phases {
 		for kind, body := range every() {
@@ -116,6 +116,8 @@ func TestEveryKindFromAnUpstreamInEveryPhase(t *testing.T) {
 						body = rdb.AppendBlock(nil, v.theirs.blocks[0])
 					case msgSyncEnd:
 						body = footerBody(v.theirs.footer)
+					case msgPrepare:
+						body = prepareBody(7, v.at, time.Second)
 					case msgLog:
 						from := v.theirs.header.Position.Offset
 						if at == phaseStreaming {
