@@ -10,7 +10,8 @@ import (
 )
 
 // TestPromisesNameTests: every test that the module's documentation names for a promise
-// is there, and so is every one that is to catch a bug of the museum.
+// is there, and so is every one that is to catch a bug of the museum, or stands in the checklist
+// of what can go wrong with a link.
 func TestPromisesNameTests(t *testing.T) {
 	root := filepath.Join("..", "..")
 	there := make(map[string]bool)
@@ -31,6 +32,8 @@ func TestPromisesNameTests(t *testing.T) {
 	for file, lines := range map[string]string{
 		"doc.go":             `(?s)# What it promises.*# What it does not`,
 		".ci/museum/*.patch": `Caught by: .*`,
+
+		"repl/testdata/checklist.md": `(?m)^\|.*`,
 	} {
 		files, err := filepath.Glob(filepath.Join(root, file))
 		if err != nil || len(files) == 0 {

@@ -1,0 +1,52 @@
+package repl_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emberkv/ember/repl"
+	"github.com/emberkv/ember/repl/repltest"
+)
+
+// TestClockJumps: the writer's wall clock jumps by an hour and by a day, either way. Links stay,
+// acks take a round trip, the gate stays open, and the data are no older for it: all that goes
+// by time that only runs forward. What the followers are told of the clock is what it says.
+func TestClockJumps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, door := repltest.NewNetwork(1), new(doorman)
+		mo := minReplicas(1, 3*time.Second)
+		md := keep(mo)
+		mo.Events.Gate = door.hear
+		net.SetDelay(time.Millisecond, 0)
+		a, b := unguarded(t), newLedger(nil)
+		m := master(t, a, net.Host("a"), "a", mo)
+		r := replica(t, b, net.Host("b"), "a", nil)
+		time.Sleep(3 * time.Second)
+		door.takes()
+		for _, jump := range []time.Duration{0, time.Hour, -time.Hour, 24 * time.Hour, 0, -24 * time.Hour, 0} {
+			for i := range 1000 { // ten seconds
+				a.SetClock(time.Now().Add(jump).UnixMilli())
+				if i%100 == 0 {
+					begun := time.Now()
+					if _, err := a.put("k", "v"); err != nil {
+						t.Fatalf("after a jump to %v: %v", jump, err)
+					}
+					if _, err := m.Wait(t.Context(), a.Log().Position(), 1); err != nil || time.Since(begun) > 3*time.Millisecond {
+						t.Errorf("after a jump to %v: acked after %v, %v", jump, time.Since(begun), err)
+					}
+				}
+				time.Sleep(10 * time.Millisecond)
+				if age := r.Status().Upstream.Age; age > 2*repl.DefaultHeartbeat {
+					t.Fatalf("%v after a jump to %v the data are %v old", time.Duration(i)*10*time.Millisecond, jump, age)
+				}
+			}
+			if skew := r.Status().Upstream.ClockSkew - jump; skew < -50*time.Millisecond || skew > 50*time.Millisecond {
+				t.Errorf("the replica takes the writer's clock to be %v ahead, want %v", skew+jump, jump)
+			}
+		}
+		if all := door.takes(); len(all) != 0 || md.kinds() != "connected full synced" {
+			t.Errorf("gate %+v, links %s, %v", all, md.kinds(), md.last())
+		}
+	})
+}
