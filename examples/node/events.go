@@ -27,6 +27,7 @@ func events(log *slog.Logger) repl.Events {
 	n.mu.told = make(map[repl.Peer]string)
 	return repl.Events{
 		Role:         n.role,
+		Gate:         n.gate,
 		PartialSync:  n.partialSync,
 		FullSync:     n.fullSync,
 		Synced:       n.synced,
@@ -70,6 +71,16 @@ func (n *narrator) role(c repl.RoleChange) {
 		n.log.Info("this node is a master", "at", c.Position)
 	} else {
 		n.log.Info("this node is a replica", "of", c.Upstream, "at", c.Position)
+	}
+}
+
+// gate tells of replicas that a write lacks. What a change of role refuses, role tells.
+func (n *narrator) gate(c repl.GateChange) {
+	switch {
+	case errors.Is(c.Err, repl.ErrNotEnoughReplicas):
+		n.log.Warn("writes are refused", "err", c.Err, "near", c.Near, "at", c.Position)
+	case c.Err == nil && errors.Is(c.Was, repl.ErrNotEnoughReplicas):
+		n.log.Info("writes are let in again", "near", c.Near, "at", c.Position, "refused", c.Refused)
 	}
 }
 

@@ -27,6 +27,7 @@ type config struct {
 	backlog   int64 // bytes
 	heartbeat time.Duration
 	safety    repl.Safety
+	drain     time.Duration
 	dir       string // where the store is kept; empty for memory only
 	fsync     kv.Fsync
 
@@ -56,6 +57,7 @@ func parseFlags(args []string, help io.Writer) (config, error) {
 	f.IntVar(&c.safety.Ack, "ack", 0, "`number` of replicas that must have a write before it is answered; 0 for none")
 	f.IntVar(&c.safety.MinReplicas, "min-replicas", 0, "`number` of replicas without which a master takes no writes; 0 for none")
 	f.DurationVar(&c.safety.MaxLag, "max-lag", 0, "how long ago a replica that counts for -min-replicas may have been level; 0 is 10s, or two heartbeats")
+	f.DurationVar(&c.drain, "drain", 2*time.Second, "how long a master that is told to end waits for its replicas to have everything")
 	f.TextVar(&c.compress, "compress", rdb.None, "`algorithm` for links, if the other end agrees: s2, zstd or none; off refuses what others want, too")
 	f.BoolVar(&c.allowEmpty, "allow-empty", false, "let an upstream that came back empty wipe this node")
 	f.BoolVar(&c.allowForeign, "allow-foreign", false, "let an upstream of another history replace this node's data")
@@ -95,6 +97,9 @@ func (c config) check(rest []string) error {
 	}
 	if c.maxStaleness != 0 && c.maxStaleness < 2*c.heartbeat {
 		return fmt.Errorf("-max-staleness is %v, want at least %v, twice -heartbeat", c.maxStaleness, 2*c.heartbeat)
+	}
+	if c.drain < 0 {
+		return fmt.Errorf("-drain is %v, want at least 0", c.drain)
 	}
 	if c.heartbeat <= 0 {
 		return fmt.Errorf("-heartbeat is %v, want more than 0", c.heartbeat)

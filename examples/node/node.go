@@ -22,7 +22,6 @@ const (
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 256 << 10 // the longest key, escaped, takes 192 KiB of it
 	shutdownTimeout   = 5 * time.Second
-	drainTimeout      = 2 * time.Second // for the replicas of a master that closes
 	resolveTimeout    = 5 * time.Second
 )
 
@@ -35,6 +34,7 @@ type node struct {
 	httpListener net.Listener
 	httpServer   *http.Server
 	secrets      fileList
+	patience     time.Duration      // when it closes, for its replicas
 	cancel       context.CancelFunc // ends requests that wait
 }
 
@@ -55,7 +55,7 @@ func (n *node) open(ctx context.Context, c config) (err error) {
 			return fmt.Errorf("-follow: %w", err)
 		}
 	}
-	n.secrets = c.secrets
+	n.secrets, n.patience = c.secrets, c.drain
 	secrets, err := n.secrets.read()
 	if err != nil {
 		return fmt.Errorf("-secret: %w", err)
@@ -221,13 +221,13 @@ func (n *node) close() {
 }
 
 // drain lets the replicas of a master have what was written last, those too that are
-// being copied to. They get a moment, for one of them may hang.
+// being copied to. They get as long as -drain says, for one of them may hang.
 func (n *node) drain() {
 	m, err := n.repl.Master()
 	if err != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), n.patience)
 	defer cancel()
 	replicas := len(m.Status().Followers)
 	if reached, err := m.Wait(ctx, n.store.Position(), replicas); err != nil {

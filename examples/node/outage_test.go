@@ -157,7 +157,7 @@ func TestSlaveIsOutrun(t *testing.T) {
 // lack, though one of them was slow just now.
 func TestSignalLosesNothing(t *testing.T) {
 	t.Parallel()
-	a := start(t, "a", "-heartbeat", "10s") // slow is not dead, on a slow machine either
+	a := start(t, "a", "-heartbeat", "10s", "-drain", "1m") // slow is not dead, on a slow machine either
 	b := start(t, "b", "-follow", a.repl, "-heartbeat", "10s")
 	b.gets("k", "v", a.put("k", "v"))
 	a.shows("connected_slaves:1")
@@ -174,7 +174,7 @@ func TestSignalLosesNothing(t *testing.T) {
 // as well.
 func TestSignalDuringACopy(t *testing.T) {
 	t.Parallel()
-	a := start(t, "a")
+	a := start(t, "a", "-drain", "1m")
 	written := a.put("big", strings.Repeat("x", 24<<20))
 	b := start(t, "b", "-follow", a.repl)
 	a.shows("connected_slaves:1")
@@ -185,7 +185,8 @@ func TestSignalDuringACopy(t *testing.T) {
 // TestSignalDoesNotHang: a replica that hangs gets a moment, no more.
 func TestSignalDoesNotHang(t *testing.T) {
 	t.Parallel()
-	a := start(t, "a")
+	const drain = time.Second
+	a := start(t, "a", "-drain", drain.String())
 	b := start(t, "b", "-follow", a.repl)
 	b.gets("k", "v", a.put("k", "v"))
 	a.shows("connected_slaves:1")
@@ -194,8 +195,8 @@ func TestSignalDoesNotHang(t *testing.T) {
 	a.put("k", "w")
 	begun := time.Now()
 	a.terminate()
-	if took := time.Since(begun); took < drainTimeout || took > drainTimeout+shutdownTimeout {
-		t.Errorf("it took %v, want %v", took, drainTimeout)
+	if took := time.Since(begun); took < drain || took > drain+shutdownTimeout {
+		t.Errorf("it took %v, want %v", took, drain)
 	}
 	if !strings.Contains(a.log.String(), "before every replica has everything") {
 		t.Error("its log does not say that a replica lacks something")

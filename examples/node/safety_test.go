@@ -11,10 +11,10 @@ import (
 )
 
 // refusesForWant writes and expects that the node lacks replicas, and that nothing came of it.
-func (p *process) refusesForWant(key string) {
+func (p *process) refusesForWant(key, why string) {
 	p.t.Helper()
 	r := p.do(http.StatusServiceUnavailable, "PUT", "/keys/"+key, "refused", "")
-	if !strings.HasPrefix(r.body, "NOREPLICAS") {
+	if !strings.HasPrefix(r.body, "NOREPLICAS") || !strings.Contains(r.body, why) {
 		p.t.Errorf("%s: PUT %s: %q", p.name, key, r.body)
 	}
 }
@@ -39,10 +39,11 @@ func (p *process) takes(key, value string) (position string) {
 func TestTooFewReplicas(t *testing.T) {
 	t.Parallel()
 	a := start(t, "a", "-heartbeat", "50ms", "-min-replicas", "2", "-max-lag", "500ms")
-	a.refusesForWant("k")
+	a.refusesForWant("k", "want 2 within 500ms, have 0")
 	b := start(t, "b", "-follow", a.repl, "-heartbeat", "50ms")
 	b.shows("master_link_status:up")
-	a.refusesForWant("k")
+	a.shows("ember_near_slaves:1")
+	a.refusesForWant("k", "want 2 within 500ms, have 1")
 	a.lacks("k")
 	c := start(t, "c", "-follow", a.repl, "-heartbeat", "50ms")
 	written := a.takes("k", "v")
@@ -52,7 +53,7 @@ func TestTooFewReplicas(t *testing.T) {
 
 	c.freeze()
 	time.Sleep(500 * time.Millisecond)
-	a.refusesForWant("during")
+	a.refusesForWant("during", "have 1")
 	a.has("k", "v")
 	c.thaw()
 	written = a.takes("after", "v")
@@ -60,7 +61,7 @@ func TestTooFewReplicas(t *testing.T) {
 
 	b.kill()
 	a.shows("connected_slaves:1")
-	a.refusesForWant("during")
+	a.refusesForWant("during", "have 1")
 	b = start(t, "b again", "-follow", a.repl, "-heartbeat", "50ms")
 	a.takes("last", "v")
 	b.lacks("during")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -56,6 +57,9 @@ func newServer(store *kv.Store, n *repl.Node) *server {
 // "a//b" and ".." are keys like any other.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a, err := s.serve(r)
+	if errors.Is(err, repl.ErrNotEnoughReplicas) {
+		err = fmt.Errorf("%w, have %d", err, s.node.Status().NearReplicas)
+	}
 	if err != nil {
 		a = failure(err)
 	}

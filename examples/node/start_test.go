@@ -31,6 +31,7 @@ func TestStartRefused(t *testing.T) {
 		{"-ack -1", 2, "Ack"},
 		{"-min-replicas -1", 2, "MinReplicas"},
 		{"-max-lag 1ms", 2, "MaxLag"},
+		{"-drain -1s", 2, "-drain"},
 		{"-max-staleness 1s", 2, "-max-staleness"},
 		{"-serve-stale=perhaps", 2, "perhaps"},
 		{"-compress gzip", 2, "gzip"},
