@@ -170,6 +170,9 @@ func TestLengthsThatLie(t *testing.T) {
 		}{
 			{limit, io.ErrUnexpectedEOF}, {limit + 1, ErrLimit}, {1 << 20, ErrLimit}, {1 << 31, ErrLimit}, {1<<32 - 1, ErrLimit},
 		} {
+			if c.length == 0 {
+				continue // which is what it may have
+			}
 			raw := forgery(k, 0, c.length, 0, []byte("abc"))
 			var err error
 			grown := allocated(func() { _, _, err = player(bytes.NewReader(raw)).next() })
@@ -210,8 +213,12 @@ func TestStrangerHoldsLittle(t *testing.T) {
 			raw = append(raw, forgery(k, flagMore, uint32(each), seq, make([]byte, each))...)
 		}
 		r = newFrameReader(&tape{from: bytes.NewReader(raw)}, 0)
-		if _, _, err := r.next(); !errors.Is(err, ErrLimit) {
-			t.Errorf("%v in 1000 frames of %d bytes: %v, want ErrLimit", k, each, err)
+		want := ErrLimit
+		if each == 0 {
+			want = ErrProtocol // a frame of nothing brings a message no further
+		}
+		if _, _, err := r.next(); !errors.Is(err, want) {
+			t.Errorf("%v in 1000 frames of %d bytes: %v, want %v", k, each, err, want)
 		}
 		if r.read > 2*(maxHandshakeBody+frameHeaderBytes) {
 			t.Errorf("%v: %d bytes were taken from a stranger", k, r.read)
@@ -351,7 +358,7 @@ func TestKindNames(t *testing.T) {
 		sampled[s.kind] = true
 	}
 	for k := range kind(len(kinds)) {
-		if !k.known() {
+		if !k.known() || k > kindPlace {
 			continue
 		}
 		if !strings.Contains(string(text), fmt.Sprintf("\n| %d | %v | ", k, k)) {
