@@ -80,6 +80,16 @@ func TestDemandedFailoverGoesOnWithoutTheMaster(t *testing.T) {
 	}
 }
 
+// That it has stepped down counts when it reports so: not before, for it may have written more.
+func TestMasterHasSteppedDownWhenItSaysSo(t *testing.T) {
+	p := demanded(t, "a")
+	p.answer("m", nil)
+	p.pass(500 * time.Millisecond)
+	p.under()
+	p.pass(500 * time.Millisecond)
+	p.under("a promote")
+}
+
 // When the chosen one is gone there may be no master any more, so it is not given up: another is
 // promoted, at last the old one itself.
 func TestDemandedFailoverFindsSomebody(t *testing.T) {

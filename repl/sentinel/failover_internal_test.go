@@ -378,6 +378,8 @@ func TestReconfEndsSomehow(t *testing.T) {
 			[]string{"+slave-reconf-sent c", "+slave-reconf-inprog c", "+slave-reconf-done c", "+failover-end a"}},
 		{"one does not do it", func(p *play) { p.answer("b", nil); p.pass(reconfTimeout); p.do("c"); p.stream("c") },
 			[]string{"-slave-reconf-sent-timeout b", "+slave-reconf-sent c", "+slave-reconf-inprog c", "+slave-reconf-done c", "+failover-end a"}},
+		{"one takes a copy that does not last for ever", func(p *play) { p.do("b"); p.pass(2 * reconfTimeout); p.stream("b"); p.do("c"); p.stream("c") },
+			[]string{"+slave-reconf-inprog b", "+slave-reconf-done b", "+slave-reconf-sent c", "+slave-reconf-inprog c", "+slave-reconf-done c", "+failover-end a"}},
 		{"one knows better", func(p *play) {
 			p.answer("b", &repl.RefusedError{Err: repl.ErrLowerEpoch})
 			p.hear()
@@ -404,7 +406,7 @@ func TestReconfEndsSomehow(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			p := rehearse(t, "a", "b", "c")
 			p.v.opts.FailoverTimeout = 5 * time.Second
-			if strings.Contains(c.what, "does not") {
+			if strings.Contains(c.what, "does not") { // it is waited for longer
 				p.v.opts.FailoverTimeout = time.Minute
 			}
 			p.take(p.f.begin(p.now, p.v, 7))
