@@ -9,7 +9,7 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-func flag(b bool) byte {
+func bit(b bool) byte {
 	if b {
 		return 1
 	}

@@ -42,7 +42,7 @@ func (s *state) append(b []byte) []byte {
 	b = append(b, tellState)
 	b = binary.LittleEndian.AppendUint64(b, s.Epoch)
 	b = appendReign(b, s.Reign)
-	b = append(b, flag(s.Down))
+	b = append(b, bit(s.Down))
 	b = binary.LittleEndian.AppendUint64(b, s.Leading)
 	b = binary.LittleEndian.AppendUint16(b, uint16(s.Known))
 	b = appendText(b, s.Addr)

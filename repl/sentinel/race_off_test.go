@@ -1,0 +1,5 @@
+//go:build !race
+
+package sentinel
+
+var explorations = []exploration{{letters: 12, timers: 1, restarts: 1}, {letters: 12, timers: 2}}
