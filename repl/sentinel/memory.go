@@ -34,6 +34,11 @@ func (m *memory) append(b []byte) []byte {
 	b = appendReign(b, m.reign)
 	b = appendContacts(b, m.peers, maxSavedBytes-4)
 	b = appendContacts(b, m.nodes, maxSavedBytes-4)
+	return appendChecksum(b, start)
+}
+
+// appendChecksum appends the checksum of b from start on.
+func appendChecksum(b []byte, start int) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
