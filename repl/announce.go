@@ -54,10 +54,5 @@ func (n *Node) announced() string {
 	if n.opts.Announce != "" {
 		return n.opts.Announce
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.mu.listeners) == 0 || len(n.mu.listeners[0].addr) > MaxAnnounceBytes {
-		return ""
-	}
-	return n.mu.listeners[0].addr
+	return n.firstListener()
 }

@@ -1,8 +1,11 @@
 package repl
 
 import (
+	"context"
 	"fmt"
 	"time"
+
+	"github.com/emberkv/ember/backlog"
 )
 
 // An OrderKind says what a node is ordered to do.
@@ -63,8 +66,8 @@ func (o *Order) check() error {
 		return &OptionError{Field: "Addr", Value: o.Addr, Want: "an address of at most 255 bytes"}
 	case o.Kind == OrderHandover && o.To == (NodeID{}):
 		return &OptionError{Field: "To", Value: o.To, Want: "a node's id"}
-	case o.Epoch >= overBit:
-		return &OptionError{Field: "Epoch", Value: o.Epoch, Want: "less than 2^63"}
+	case o.Epoch > backlog.MaxCounter:
+		return &OptionError{Field: "Epoch", Value: o.Epoch, Want: "a counter of an epoch"}
 	case o.Allow > AllowEmpty|AllowForeign:
 		return &OptionError{Field: "Allow", Value: o.Allow, Want: "AllowEmpty, AllowForeign, or both"}
 	case o.Timeout < 0 || o.Timeout > MaxOrderTimeout:
@@ -91,4 +94,56 @@ func parseOrder(b []byte) (*Order, error) {
 		return nil, fmt.Errorf("%w: %w", ErrProtocol, err)
 	}
 	return o, nil
+}
+
+// carryOut does what a sentinel has ordered.
+func (n *Node) carryOut(o *Order) error {
+	timeout := o.Timeout
+	setDefault(&timeout, DefaultOrderTimeout)
+	ctx, cancel := context.WithTimeout(n.ctx, timeout)
+	defer cancel()
+	if heard := n.standing().epoch; o.Epoch != 0 && heard.Counter > o.Epoch {
+		return fmt.Errorf("%w: an order of %d, and this node has heard of %s", ErrLowerEpoch, o.Epoch, heard)
+	}
+	t := n.tenure()
+	switch {
+	case o.Kind == OrderPromote && t.role == RoleMaster:
+		return n.ascend(ctx, t, o.Epoch)
+	case o.Kind == OrderPromote:
+		_, err := n.promote(ctx, t, o.Epoch)
+		return err
+	case o.Kind == OrderFollow && t.role == RoleMaster:
+		_, err := n.demote(t, o.Addr, o.Allow)
+		return err
+	case o.Kind == OrderFollow:
+		return n.follow(t, o.Addr, o.Allow)
+	case t.role == RoleMaster:
+		_, err := n.handover(ctx, t, o.To.String())
+		return err
+	}
+	return ErrRoleChanged // a replica has nothing to hand over
+}
+
+// ascend is promote for a master of an older epoch. It goes on in the same tenure.
+func (n *Node) ascend(ctx context.Context, t *tenure, counter uint64) error {
+	done, err := n.change(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer done()
+	own := backlog.Epoch{Counter: counter, Node: n.opts.ID}
+	if n.log.Lineage().Epoch == own && n.standing().epoch == own {
+		return nil
+	}
+	if t.fenced.Load() {
+		return fmt.Errorf("%w: it is stepping down", ErrBusy)
+	}
+	if err := n.mayBegin(counter); err != nil {
+		return err
+	}
+	n.beginEpoch(counter)
+	n.opts.Logger.Info("epoch", "epoch", own, "position", n.log.Position())
+	n.pathChanged()
+	n.obey(n.opts.Name)
+	return nil
 }

@@ -86,14 +86,3 @@ func origin(text string) string {
 // authPenalty is for how long one whose proof was wrong keeps its place at the door and
 // hears nothing: so many guesses a second, and no more, have places to be made from.
 const authPenalty = time.Second
-
-// penalize waits until the penalty is over, or the link is closed.
-func (n *Node) penalize(l *link) {
-	timer := time.NewTimer(authPenalty)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-l.closed:
-	case <-n.leaving:
-	}
-}

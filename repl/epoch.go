@@ -76,15 +76,28 @@ func (n *Node) outbid(t *tenure) error {
 	}
 	defer func() { <-n.changing }()
 	if s := n.standing(); t.valid() == nil && s.over {
-		n.beginEpoch()
+		n.beginEpoch(0)
 		n.opts.Logger.Info("epoch", "epoch", n.log.Lineage().Epoch, "above", s.epoch)
 	}
 	return nil
 }
 
-// beginEpoch begins a history of this node, in an epoch above all that it has heard of.
-func (n *Node) beginEpoch() {
+// mayBegin returns [ErrLowerEpoch] if the node has heard of an epoch with this counter, or a
+// higher one, and so cannot begin that one. 0 stands for one above all.
+func (n *Node) mayBegin(counter uint64) error {
+	if heard := n.standing().epoch; counter != 0 && heard.Counter >= counter {
+		return fmt.Errorf("%w: %d, and this node has heard of %s", ErrLowerEpoch, counter, heard)
+	}
+	return nil
+}
+
+// beginEpoch begins a history of this node, in the epoch with this counter, or with 0 in one
+// above all that it has heard of.
+func (n *Node) beginEpoch(counter uint64) {
 	own := n.standing().epoch.Next(n.opts.ID)
+	if counter != 0 {
+		own.Counter = counter
+	}
 	n.log.Begin(backlog.NewHistory(), own) // first: who has heard of it and is not in it steps down
 	n.raise(standing{epoch: own})
 }

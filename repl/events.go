@@ -43,8 +43,8 @@ type Events struct {
 	Role func(RoleChange)
 
 	// Gate is called when the node begins to refuse writes, or lets them in again: because
-	// its role has changed, another master was heard of, or fewer than Options.MinReplicas are
-	// near, or enough. It is called once for each change, not for each write, and once at the
+	// its role has changed, another master was heard of, fewer than Options.MinReplicas are
+	// near, or enough, or its lease has run out, or was granted. It is called once for each change, not for each write, and once at the
 	// beginning if writes are refused then. Writes that are held up for a handover are not refused.
 	Gate func(GateChange)
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"reflect"
 	"testing"
 )
 
@@ -71,6 +72,9 @@ func FuzzMessages(f *testing.F) {
 	for _, s := range samples() {
 		f.Add(byte(s.kind), s.body)
 	}
+	f.Add(byte(kindReply), sampleReport().append(nil))
+	f.Add(byte(kindRequest), samplePoll().append(nil))
+	f.Add(byte(kindRequest), sampleCommand().append(nil))
 	f.Fuzz(func(t *testing.T, k byte, body []byte) {
 		if kind(k) == kindRefuse {
 			if parseRefuse(body) == nil {
@@ -86,6 +90,7 @@ func FuzzMessages(f *testing.F) {
 				t.Errorf("%v % x was read as %+v", k, body, a)
 			}
 		}
+		fuzzControl(t, body)
 		if n, err := parsePlace(body); err == nil && !bytes.Equal(appendPlace(nil, n), body) {
 			t.Errorf("place % x was read as %d", body, n)
 		}
@@ -119,6 +124,32 @@ func FuzzMessages(f *testing.F) {
 			t.Errorf("position % x was read as %v", body, p)
 		}
 	})
+}
+
+// fuzzControl hands body to the parsers of what goes over a control link.
+func fuzzControl(t *testing.T, body []byte) {
+	if i, err := parseIntroduction(body); err == nil && !bytes.Equal(i.append(nil), body) {
+		t.Errorf("introduction % x was read as %+v", body, i)
+	}
+	if r, err := parseRequest(body); err == nil && !bytes.Equal(append(r.head(nil), r.body...), body) {
+		t.Errorf("request % x was read as %+v", body, r)
+	}
+	if p, err := parsePoll(body); err == nil && (!bytes.Equal(p.append(nil), body) || p.check() != nil) {
+		t.Errorf("poll % x was read as %+v", body, p)
+	}
+	if o, err := parseOrder(body); err == nil && (!bytes.Equal(o.append(nil), body) || o.check() != nil) {
+		t.Errorf("order % x was read as %+v", body, o)
+	}
+	// What cannot be printed in it is replaced.
+	if r, err := parseReport(body); err == nil {
+		again, err := parseReport(r.append(nil))
+		if len(r.append(nil)) > max(len(body), MaxReportBytes) || err != nil || !reflect.DeepEqual(r, again) {
+			t.Errorf("report % x was read as %+v, and then as %+v, %v", body, r, again, err)
+		}
+	}
+	if r, err := parseReply(body); err == nil && r.err == nil && !bytes.Equal(append(r.head(nil), r.body...), body) {
+		t.Errorf("reply % x was read as %+v", body, r)
+	}
 }
 
 func must(b []byte, _ error) []byte { return b }

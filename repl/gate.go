@@ -16,15 +16,17 @@ import (
 //	role     the node takes writes at all, or names who does     (ReadOnlyError)
 //	fence    no higher epoch is known                            (FencedError)
 //	pause    the writing is not just being handed over           (backlog.PausedError: the writer waits)
+//	lease    the sentinels let it: Options.Supervised            (LeaseError)
 //	near     enough replicas are near: Options.MinReplicas       (ErrNotEnoughReplicas)
 //
 // The first three change seldom, and shut is the outcome of all of them. What depends on
-// the time of each write comes behind it.
+// the time of each write, the lease and the replicas, comes behind it.
 type gate struct {
-	log  *backlog.Log
-	shut atomic.Pointer[refusal] // nil while none of the causes holds; stored under mu
-	near *nearness               // nil when any number of replicas will do
-	news *gateNews               // nil when nobody is to be told of changes
+	log   *backlog.Log
+	shut  atomic.Pointer[refusal] // nil while none of the causes holds; stored under mu
+	lease *lease                  // nil for a node that is not supervised
+	near  *nearness               // nil when any number of replicas will do
+	news  *gateNews               // nil when nobody is to be told of changes
 
 	mu struct {
 		sync.Mutex
@@ -59,6 +61,11 @@ func (g *gate) check() error {
 	if r := g.shut.Load(); r != nil {
 		return r.err
 	}
+	if g.lease != nil {
+		if err := g.lease.lapsed(); err != nil {
+			return err
+		}
+	}
 	if g.near != nil {
 		return g.near.tooFew()
 	}
@@ -71,6 +78,11 @@ func (g *gate) state() (err error, holds time.Duration) {
 	err = g.check()
 	if err == nil && g.near != nil {
 		holds = max(g.near.left(), 1)
+	}
+	if err == nil && g.lease != nil {
+		if left := g.lease.left(); holds == 0 || left > 0 && left < holds {
+			holds = left
+		}
 	}
 	return err, holds
 }

@@ -93,6 +93,11 @@ import (
 //	ember_ack, ember_min_replicas, ember_max_lag_seconds  of Options
 //	ember_near_slaves               how many are within Options.MaxLag
 //	ember_refusing                  what a write gets now, empty if it is let in
+//	ember_supervised, ember_fenced  of Options
+//	ember_lease_armed               1 if the node, as a master, takes writes only while it holds its lease
+//	ember_lease_seconds             what is left of that; 0 if it is not held
+//	ember_lease_granted, ember_lease_need  how many sentinels' grants are in force, how many it takes
+//	ember_askers                    how many have a control link to the node
 //	ember_last_full_*               the newest full copy given, see below
 //	ember_last_partial_*            the newest partial resync given
 //	ember_slaveN                    of slaveN: name, id, addr, priority; sent: offset; behind: bytes

@@ -66,6 +66,10 @@ func statuses() map[string]repl.Status {
 		Window:  backlog.Window{First: 4000, End: 5000, Max: 64 << 20, Age: 12_345 * time.Millisecond},
 		Ack:     1, MaxUnacked: 100, MinReplicas: 1, MaxLag: 10 * time.Second, NearReplicas: 1,
 		Refusing: "backlog: writes are held up", Handover: &repl.HandoverStatus{To: "berlin", Step: repl.StepPrepare, Took: 3 * time.Millisecond},
+		Supervision: repl.SupervisionStatus{
+			Supervised: true, Fenced: true, Lease: repl.LeaseReport{Armed: true, Remaining: 750 * time.Millisecond, Granted: 2, Need: 2},
+			Askers: []repl.Peer{{ID: repl.NodeID{0x51}, Name: "sentinel", Addr: "10.0.0.8:40000", Sentinel: true}},
+		},
 		WhenDown: repl.RefuseStale, MaxStaleness: 5 * time.Second,
 		Followers: []repl.FollowerStatus{
 			{
@@ -93,7 +97,7 @@ func statuses() map[string]repl.Status {
 	follower := repl.Status{
 		Time: now, ID: repl.NodeID{2}, Name: "berlin", Priority: 0, Role: repl.RoleReplica, Position: at,
 		Refusing: "repl: READONLY: writes go to the master; this node follows 10.0.0.1:7000",
-		Lineage: backlog.Lineage{Current: h2}, Window: backlog.Window{First: 5000, End: 5000, Max: -1},
+		Lineage:  backlog.Lineage{Current: h2}, Window: backlog.Window{First: 5000, End: 5000, Max: -1},
 		Followers: []repl.FollowerStatus{}, Counters: repl.Counters{Refusals: map[backlog.Refusal]int64{}},
 	}
 	up := repl.UpstreamStatus{

@@ -40,6 +40,7 @@ func (w *infoWriter) ember(s *Status) {
 	w.seconds("ember_max_lag_seconds", s.MaxLag)
 	w.number("ember_near_slaves", int64(s.NearReplicas))
 	w.text("ember_refusing", s.Refusing)
+	w.supervision(&s.Supervision)
 	w.full("ember_last_full_", s.LastFull)
 	w.partial("ember_last_partial_", s.LastPartial)
 	for i, f := range s.Followers {
@@ -51,6 +52,16 @@ func (w *infoWriter) ember(s *Status) {
 			i, item(f.Peer.Name), f.Peer.ID, item(f.Peer.Addr), f.Peer.Priority, f.Sent, f.Behind, f.RTT.Seconds(), lagSeconds(f.Lag), f.Place,
 			sync.Keys, sync.Bytes, sync.LogBytes, f.Secret, flag(f.Sealed), f.Compression, f.Written, f.WrittenPlain))
 	}
+}
+
+func (w *infoWriter) supervision(s *SupervisionStatus) {
+	w.flag("ember_supervised", s.Supervised)
+	w.flag("ember_fenced", s.Fenced)
+	w.flag("ember_lease_armed", s.Lease.Armed)
+	w.seconds("ember_lease_seconds", s.Lease.Remaining)
+	w.number("ember_lease_granted", int64(s.Lease.Granted))
+	w.number("ember_lease_need", int64(s.Lease.Need))
+	w.number("ember_askers", int64(len(s.Askers)))
 }
 
 // lagSeconds returns a lag with three decimals, and -1 for none.

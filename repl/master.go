@@ -29,11 +29,11 @@ func NewMaster(m Machine, opts *Options) (*Master, error) {
 		return nil, err
 	}
 	closed := n.log.Closed()
-	if _, own := n.log.Origin(); !own || closed != nil && !errors.Is(closed, ErrNotEnoughReplicas) {
+	if _, own := n.log.Origin(); !own || closed != nil && !errors.Is(closed, ErrNotEnoughReplicas) && !errors.Is(closed, ErrNoLease) {
 		// It has followed, perhaps before it was closed and opened again. What is written
 		// from now on is not in the history of the node that it followed, which may be
 		// writing there still.
-		n.beginEpoch()
+		n.beginEpoch(0)
 	} else if n.log.Lineage().Epoch.IsZero() {
 		n.log.Raise(n.standing().epoch.Next(n.opts.ID))
 	}

@@ -66,7 +66,7 @@ func TestLargestHelloFits(t *testing.T) {
 // it: only the text of a refusal, records and blocks may have any length.
 func TestTruncatedMessages(t *testing.T) {
 	for _, s := range samples() {
-		open := s.kind == kindRefuse || s.kind == kindLog || s.kind == kindBlock || s.kind == kindSyncBegin || s.kind == kindContinue || s.kind == kindProof || s.kind == kindTail
+		open := s.kind == kindRefuse || s.kind == kindLog || s.kind == kindBlock || s.kind == kindSyncBegin || s.kind == kindContinue || s.kind == kindProof || s.kind == kindTail || s.kind == kindReply
 		for n := range s.body {
 			if open || s.kind == kindFullSync && n == 0 {
 				continue

@@ -3,7 +3,6 @@ package repl
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -60,27 +59,26 @@ type Node struct {
 	handing atomic.Pointer[handover]
 	orders  atomic.Uint64
 
-	// leaving is closed when Close begins: feeds say so, as their last word.
-	leaving chan struct{}
+	lease lease
+	board board
+	life  func() NodeID // another one for each start
 
-	secrets atomic.Pointer[[]Secret] // what is pointed to does not change
+	obeying atomic.Bool // an order of a sentinel is being carried out
+
+	// entrance lets links in. When it is closing, feeds say so, as their last word.
+	entrance
 
 	// ctx ends when Close is called, for ErrClosed; everything that waits waits
 	// for it, too, or for a tenure's, which ends with it.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	wg     sync.WaitGroup // every goroutine; added to under mu while not closed
 
 	mu struct {
 		sync.Mutex
-		closed                bool
-		listeners             []*served          // in the order of Serve
-		accepted              map[*link]struct{} // whatever their state
-		news                  chan struct{}      // closed and renewed when the path has changed
-		door                  door               // those of them that are in their handshake
-		feeds                 map[NodeID]*feed   // one for each follower
+		news                  chan struct{}        // closed and renewed when the path or the role has changed
+		askers                map[NodeID]*answerer // one for each who polls or gives orders
+		feeds                 map[NodeID]*feed     // one for each follower
 		counters              Counters
-		told                  string      // why the log's last line about a handshake says that it failed
 		lastPartial, lastFull *syncRecord // given to followers; nil before the first
 	}
 }
@@ -101,23 +99,28 @@ func newNode(m Machine, opts *Options) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
 	}
-	n := &Node{machine: m, log: log, release: release, opts: o, changing: make(chan struct{}, 1), leaving: make(chan struct{})}
+	n := &Node{machine: m, log: log, release: release, opts: o, changing: make(chan struct{}, 1)}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
-	n.secrets.Store(&o.Secrets)
+	n.furnish(o.HandshakeTimeout, o.MaxHandshakes, o.Logger, o.Secrets)
+	n.takes, n.greet, n.refused = fromStranger, n.greeted, o.Events.Refused
+	n.life = sync.OnceValue(NewNodeID)
 	n.acks = newAcks(n)
 	n.passes = newPasses(n)
 	n.repairs = &turns{room: o.MaxSyncs}
 	n.gate = &gate{log: log}
+	if o.Supervised {
+		n.lease.init(o.Fenced)
+		n.gate.lease = &n.lease
+	}
 	if o.MinReplicas > 0 {
 		n.gate.near = &n.acks.nearness
 	}
-	if o.Events.Gate != nil || o.MinReplicas > 0 {
+	if o.Events.Gate != nil || o.MinReplicas > 0 || o.Supervised {
 		n.gate.news = &gateNews{node: n, bell: make(chan struct{}, 1)}
-		n.acks.nearness.news = n.gate.news
+		n.acks.nearness.news, n.lease.news = n.gate.news, n.gate.news
 	}
 	n.mu.news = make(chan struct{})
-	n.mu.door.room = o.MaxHandshakes
-	n.mu.accepted = make(map[*link]struct{})
+	n.mu.askers = make(map[NodeID]*answerer)
 	n.mu.feeds = make(map[NodeID]*feed)
 	n.mu.counters.Refusals = make(map[backlog.Refusal]int64)
 	return n, nil
@@ -142,32 +145,6 @@ func (n *Node) Role() Role { return n.tenure().role }
 
 func (n *Node) tenure() *tenure { return n.seat.Load() }
 
-// start runs f in a goroutine that Close waits for. It returns false, and does
-// nothing, when the node is closed.
-func (n *Node) start(f func()) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.mu.closed {
-		return false
-	}
-	n.wg.Add(1)
-	go func() {
-		defer n.wg.Done()
-		f()
-	}()
-	return true
-}
-
-// isLeaving reports whether Close has begun.
-func (n *Node) isLeaving() bool {
-	select {
-	case <-n.leaving:
-		return true
-	default:
-		return false
-	}
-}
-
 // closeGrace is how long Close waits for followers to take the word that the node is
 // closing.
 const closeGrace = 100 * time.Millisecond
@@ -178,31 +155,27 @@ const closeGrace = 100 * time.Millisecond
 // replica's refuses them. Another node may have it then. Close may be called more than
 // once.
 func (n *Node) Close() error {
+	n.shut()
+	var over []<-chan struct{}
 	n.mu.Lock()
-	if !n.mu.closed {
-		close(n.leaving)
+	for _, f := range n.mu.feeds {
+		over = append(over, f.over)
 	}
-	n.mu.closed = true // from here on nothing is added to what is taken down below
-	listeners := slices.Clone(n.mu.listeners)
-	feeds := slices.Collect(maps.Values(n.mu.feeds))
-	links := slices.Collect(maps.Keys(n.mu.accepted))
+	for _, a := range n.mu.askers {
+		over = append(over, a.over)
+	}
 	n.mu.Unlock()
-	for _, ln := range listeners {
-		ln.Close()
-	}
 	// Feeds tell their followers, if those take it in time.
 	grace := time.NewTimer(closeGrace)
 	defer grace.Stop()
-	for _, f := range feeds {
+	for _, over := range over {
 		select {
-		case <-f.over:
+		case <-over:
 		case <-grace.C:
 			grace.Reset(0) // for the others, too
 		}
 	}
-	for _, l := range links {
-		l.close(ErrClosed)
-	}
+	n.cut()
 	n.closeUpstream()
 	n.log.SetSettler(nil) // before those who wait are let go: their next write is not held up
 	n.cancel(ErrClosed)

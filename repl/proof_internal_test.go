@@ -269,13 +269,20 @@ func FuzzHandshake(f *testing.F) {
 			secrets = append(secrets, "0123456789abcdef0123456789abcdef")
 		}
 		n := new(Node)
+		n.takes = fromStranger
 		n.secrets.Store(&secrets)
 		end := &tape{from: bytes.NewReader(raw)}
 		l := newLink(end, 0, fromStranger)
-		h, err := n.hear(l)
+		k, body, err := n.hear(l)
 		switch {
 		case err == nil && guarded:
-			t.Fatalf("%+v has proved to know a secret", h)
+			t.Fatalf("%v % x: it has proved to know a secret", k, body)
+		case err == nil && k == kindHello:
+			_, err = takeHello(l, body)
+		case err == nil:
+			_, err = l.takeControl(body)
+		}
+		switch {
 		case err != nil && !errors.Is(err, ErrAuth):
 			checkLinkEnd(t, err)
 		}

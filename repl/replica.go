@@ -74,7 +74,7 @@ func (r *Replica) Follow(upstream string, allow ...Allow) error {
 // [ErrRoleChanged], [ErrClosed], and ctx.Err if ctx ends while another change of
 // role is under way.
 func (r *Replica) Promote(ctx context.Context) (*Master, error) {
-	t, err := r.node.promote(ctx, r.tenure)
+	t, err := r.node.promote(ctx, r.tenure, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -57,10 +57,10 @@ type FollowerReport struct {
 
 // A LeaseReport says how a node stands with its lease.
 type LeaseReport struct {
-	Armed     bool          // as a master it takes writes only while it holds the lease
-	Remaining time.Duration // of the lease; 0 for one that is not held
-	Granted   int           // how many sentinels' grants are in force
-	Need      int           // how many there must be; 0 before the first grant
+	Armed     bool          `json:"armed"`        // as a master it takes writes only while it holds the lease
+	Remaining time.Duration `json:"remaining_ns"` // of the lease; 0 for one that is not held
+	Granted   int           `json:"granted"`      // how many sentinels' grants are in force
+	Need      int           `json:"need"`         // how many there must be; 0 before the first grant
 }
 
 // MaxReportBytes bounds a report on the wire: some two thousand followers.

@@ -7,7 +7,7 @@ package repl
 // closed: of two links only the newer one counts.
 func (n *Node) enlist(f *feed) error {
 	n.mu.Lock()
-	if n.mu.closed {
+	if n.isLeaving() {
 		n.mu.Unlock()
 		return ErrClosed
 	}
@@ -20,8 +20,8 @@ func (n *Node) enlist(f *feed) error {
 		n.acks.retire(old) // before the new one counts
 	}
 	n.mu.feeds[f.link.peer.ID] = f
-	n.mu.told = "" // a handshake that fails is news again
 	n.mu.Unlock()
+	n.welcomed()
 	if old != nil {
 		old.link.close(ErrReplaced) // a TLS connection says goodbye: not under the lock
 	}

@@ -110,6 +110,10 @@ func samples() []sample {
 		{kindParted, parted{at: 1000, sum: backlog.Sum{From: 3, Value: 9}}.append(nil)},
 		{kindTail, (&tail{count: 1, keys: []byte("\x01k")}).append(nil)},
 		{kindPlace, appendPlace(nil, 900)},
+		{kindControl, sampleIntroduction().append(nil)},
+		{kindRequest, sampleRequest(askPoll, samplePoll().append(nil))},
+		{kindReply, sampleReply(&reply{number: 7, err: ErrNotSupervised})},
+		{kindNews, nil},
 	}
 }
 
@@ -155,6 +159,16 @@ func parse(k kind, body []byte) (any, error) {
 		return parseChallenge(body)
 	case kindHistory:
 		return parseHistory(body)
+	case kindControl:
+		return parseIntroduction(body)
+	case kindRequest:
+		r, err := parseRequest(body)
+		if err == nil && r.what == askPoll {
+			return parsePoll(r.body)
+		}
+		return r, err
+	case kindReply:
+		return parseReply(body)
 	}
 	return parseAck(body)
 }

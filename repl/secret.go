@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"slices"
 )
 
 // Limits of Options.Secrets.
@@ -73,17 +72,4 @@ func checkSecrets(secrets []Secret) error {
 // those without from then on. To take the last one away takes a new node.
 //
 // It may be called at any time and concurrently, and returns an [*OptionError].
-func (n *Node) SetSecrets(secrets []Secret) error {
-	if len(secrets) == 0 {
-		return &OptionError{Field: "len(Secrets)", Value: 0, Want: "1 to 4: the last cannot be taken away"}
-	}
-	if err := checkSecrets(secrets); err != nil {
-		return err
-	}
-	own := slices.Clone(secrets)
-	n.secrets.Store(&own)
-	return nil
-}
-
-// presentSecrets returns the secrets of a handshake that begins now.
-func (n *Node) presentSecrets() []Secret { return *n.secrets.Load() }
+func (n *Node) SetSecrets(secrets []Secret) error { return n.setSecrets(secrets) }

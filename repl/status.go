@@ -34,8 +34,9 @@ type Status struct {
 	MaxLag       time.Duration `json:"max_lag_ns"`
 	NearReplicas int           `json:"near_replicas"` // within MaxLag; with fewer than MinReplicas a master takes no writes
 
-	Refusing string          `json:"refusing,omitempty"` // what a write gets now; empty if it is let in
-	Handover *HandoverStatus `json:"handover,omitempty"` // that is under way; nil for none
+	Refusing    string            `json:"refusing,omitempty"` // what a write gets now; empty if it is let in
+	Handover    *HandoverStatus   `json:"handover,omitempty"` // that is under way; nil for none
+	Supervision SupervisionStatus `json:"supervision"`
 
 	WhenDown     Stale         `json:"when_down"`        // of the options: what becomes of reads on a replica that is cut off
 	MaxStaleness time.Duration `json:"max_staleness_ns"` // of the options; 0 for no bound
@@ -192,8 +193,11 @@ func (n *Node) Status() Status {
 	if err := n.log.Closed(); err != nil {
 		s.Refusing = err.Error()
 	}
+	s.Supervision = SupervisionStatus{n.opts.Supervised, n.opts.Fenced, n.lease.report(), n.askers()}
+	turned := n.turnedAway()
 	n.mu.Lock()
 	s.Counters = n.mu.counters
+	s.Counters.Handshakes, s.Counters.Unproved, s.Counters.Unheard = turned.handshakes, turned.unproved, turned.unheard
 	s.Counters.Refusals = make(map[backlog.Refusal]int64, len(n.mu.counters.Refusals))
 	for r, c := range n.mu.counters.Refusals {
 		s.Counters.Refusals[r] = c

@@ -18,3 +18,25 @@ type Supervision struct {
 	// comes back. It needs Supervised.
 	Fenced bool
 }
+
+// Disarm lets the node take writes without a lease from now on, for an operator who has
+// stopped its sentinels for good. It is for him to see that there is no other master, as there may be
+// if any sentinel lives. A majority of sentinels that grants the node a lease arms it again, and so does
+// a promotion while somebody watches it.
+//
+// It may be called at any time and concurrently, and does nothing on a node without
+// Options.Supervised.
+func (n *Node) Disarm() {
+	if n.opts.Supervised {
+		n.lease.disarm()
+		n.opts.Logger.Warn("lease disarmed")
+	}
+}
+
+// A SupervisionStatus says who watches a node, and what they let it do.
+type SupervisionStatus struct {
+	Supervised bool        `json:"supervised"` // of the options
+	Fenced     bool        `json:"fenced"`     // of the options
+	Lease      LeaseReport `json:"lease"`
+	Askers     []Peer      `json:"askers"` // who have a control link to the node, by name
+}

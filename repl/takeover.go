@@ -70,7 +70,7 @@ func (n *Node) takeOver(s *session, p *promise) (promoted bool, err error) {
 	if from.up != s.up || s.up.target() != s.to || from.valid() != nil || n.isLeaving() || n.log.Position() != p.end || time.Since(p.since) >= p.valid {
 		return false, nil
 	}
-	n.beginEpoch()
+	n.beginEpoch(0)
 	next := n.newTenure(RoleMaster, nil)
 	n.begin(next)
 	n.pathChanged()

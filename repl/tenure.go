@@ -2,6 +2,7 @@ package repl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 )
@@ -36,6 +37,7 @@ func (n *Node) begin(t *tenure) {
 		n.gate.change(func(r *causes) { r.role, r.fence = t.up.readOnly(), nil })
 		n.log.SetSettler(nil)
 		n.setFollower(true)
+		n.lease.begin(t, false) // before anybody is told of the role
 		n.seat.Store(t)
 		n.yield()
 		t.up.fresh.begin()
@@ -46,6 +48,7 @@ func (n *Node) begin(t *tenure) {
 	}
 	n.setStale(false)
 	n.setFollower(false)
+	n.lease.begin(t, n.seat.Load() != nil)
 	n.seat.Store(t)
 	n.log.SetSettler(nil)
 	n.acks.refresh() // as a replica the node may have taken another log
@@ -103,19 +106,27 @@ func (n *Node) reigns(t *tenure) error {
 	return err
 }
 
-// promote ends from, in which the node followed, and makes it a master.
-func (n *Node) promote(ctx context.Context, from *tenure) (*tenure, error) {
+// promote ends from, in which the node followed, and makes it a master: in the epoch with
+// that counter, or with 0 in one above all that it has heard of.
+func (n *Node) promote(ctx context.Context, from *tenure, counter uint64) (*tenure, error) {
 	done, err := n.change(ctx, from)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
+	if err := n.mayBegin(counter); err != nil {
+		return nil, err
+	}
 	from.end(ErrRoleChanged)
 	// What the link to the upstream is just applying is applied. There is no way
 	// back from here, so ctx has no say; a link takes no longer than one message.
 	from.up.turn <- struct{}{}
 
-	n.beginEpoch()
+	if err := n.mayBegin(counter); err != nil { // it has heard of more by that message
+		next := n.newTenure(RoleReplica, from.up.again())
+		return nil, errors.Join(err, n.succeed(from, next))
+	}
+	n.beginEpoch(counter)
 	next := n.newTenure(RoleMaster, nil)
 	if err := n.succeed(from, next); err != nil {
 		return nil, err

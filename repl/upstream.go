@@ -73,6 +73,16 @@ func newUpstream(n *Node, addr string, allow Allow) *upstream {
 	return u
 }
 
+// again returns an upstream for the next tenure that follows the same node.
+func (u *upstream) again() *upstream {
+	u.mu.Lock()
+	addr, allow := u.mu.target.addr, u.mu.target.allow
+	u.mu.Unlock()
+	next := newUpstream(u.node, addr, allow)
+	next.orphan = u.orphan
+	return next
+}
+
 // hasData reports whether there is something to serve to followers.
 func (n *Node) hasData() bool {
 	u := n.tenure().up

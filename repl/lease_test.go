@@ -1,0 +1,326 @@
+package repl_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emberkv/ember/repl"
+	"github.com/emberkv/ember/repl/repltest"
+)
+
+// renew polls twice: for a report, and with a grant that answers it.
+func renew(t testing.TB, c *repl.Control, lease time.Duration, need int) *repl.Report {
+	t.Helper()
+	r := poll(t, c, nil)
+	return poll(t, c, &repl.Poll{Grant: &repl.Grant{Stamp: r.Stamp, Lease: lease, Need: need}})
+}
+
+// refused fails unless m refuses a write for want of a lease, for as many grants, of so many.
+func refused(t testing.TB, m *member, want repl.LeaseError) {
+	t.Helper()
+	_, err := m.put("k", "v")
+	var lease *repl.LeaseError
+	if !errors.Is(err, repl.ErrNoLease) || !errors.As(err, &lease) || *lease != want {
+		t.Fatalf("a write: %v, want %+v", err, want)
+	}
+}
+
+// taken fails unless m takes a write.
+func taken(t testing.TB, m *member) {
+	t.Helper()
+	if _, err := m.put("k", "v"); err != nil {
+		t.Fatalf("a write: %v", err)
+	}
+}
+
+const second1 = time.Second
+
+// TestLease: a supervised master writes freely until a majority has granted once; from then on as
+// long as a majority's grants last, each counted from its report, and again when they are renewed.
+func TestLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repl.NewMemory()
+		a := newMember(t, net, "a", "", supervised)
+		one, two, three := control(t, net, "a", 1), control(t, net, "a", 2), control(t, net, "a", 3)
+		taken(t, a)
+		for range 3 { // one sentinel is one sentinel
+			if r := renew(t, one, second1, 2); r.Lease != (repl.LeaseReport{Granted: 1, Need: 2}) {
+				t.Errorf("of one grant: %+v", r.Lease)
+			}
+		}
+		time.Sleep(2 * time.Second)
+		taken(t, a)
+		renew(t, one, second1, 2)
+		time.Sleep(400 * time.Millisecond)
+		if r := renew(t, two, second1, 2); r.Lease != (repl.LeaseReport{Armed: true, Remaining: 600 * time.Millisecond, Granted: 2, Need: 2}) {
+			t.Errorf("of two grants: %+v", r.Lease)
+		}
+		time.Sleep(600 * time.Millisecond)
+		taken(t, a) // at its last instant
+		time.Sleep(1)
+		refused(t, a, repl.LeaseError{Granted: 2, Need: 2, RunOut: true})
+		if s := a.node.Status().Supervision; !s.Lease.Armed || s.Lease.Remaining != 0 || s.Lease.Granted != 1 || len(s.Askers) != 3 {
+			t.Errorf("the status: %+v", s)
+		}
+		renew(t, three, second1, 2) // with two's, which lasts for 400 ms
+		taken(t, a)
+		time.Sleep(500 * time.Millisecond)
+		refused(t, a, repl.LeaseError{Granted: 2, Need: 2, RunOut: true})
+		renew(t, one, second1, 3) // it knows of more sentinels
+		refused(t, a, repl.LeaseError{Granted: 2, Need: 3, RunOut: true})
+		a.node.Disarm()
+		taken(t, a)
+		renew(t, one, second1, 2)
+		renew(t, two, second1, 2)
+		time.Sleep(2 * time.Second)
+		refused(t, a, repl.LeaseError{Granted: 2, Need: 2, RunOut: true})
+	})
+}
+
+// TestFenced: a fenced master takes nothing before its first lease; one that is promoted does so if
+// it was watched, and only then.
+func TestFenced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repl.NewMemory()
+		a := newMember(t, net, "a", "", fenced)
+		refused(t, a, repl.LeaseError{})
+		c := control(t, net, "a", 1)
+		renew(t, c, second1, 1)
+		taken(t, a)
+		b := newMember(t, net, "b", "a", supervised)
+		level(t, a, b)
+		b.promote(t)
+		taken(t, b) // nobody has ever watched it
+
+		d := newMember(t, net, "d", "b", supervised)
+		level(t, b, d)
+		cd := control(t, net, "d", 1)
+		poll(t, cd, nil)
+		d.promote(t)
+		refused(t, d, repl.LeaseError{})
+		renew(t, cd, second1, 1)
+		taken(t, d)
+
+		free := newMember(t, net, "free", "d")
+		level(t, d, free)
+		poll(t, control(t, net, "free", 1), nil)
+		free.promote(t)
+		taken(t, free) // it is not supervised
+		if _, err := repl.NewMaster(newLedger(nil), &repl.Options{Supervision: repl.Supervision{Fenced: true}}); !errors.Is(err, repl.ErrOption) {
+			t.Errorf("fenced and not supervised: %v", err)
+		}
+	})
+}
+
+// TestStamps: a grant is good for a report of the same link, once, the newest of those that it may
+// answer, and of the same tenure as a master.
+func TestStamps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repl.NewMemory()
+		a := newMember(t, net, "a", "", fenced)
+		b := newMember(t, net, "b", "a")
+		level(t, a, b)
+		one, two := control(t, net, "a", 1), control(t, net, "a", 2)
+		grant := func(c *repl.Control, stamp uint64) {
+			poll(t, c, &repl.Poll{Grant: &repl.Grant{Stamp: stamp, Lease: second1, Need: 1}})
+		}
+		for range 5 {
+			poll(t, one, nil)
+		}
+		old, of := poll(t, one, nil).Stamp, poll(t, one, nil).Stamp
+		grant(two, of)
+		grant(one, of+1000)
+		grant(one, 0)
+		refused(t, a, repl.LeaseError{})
+		grant(one, of)
+		taken(t, a)
+		time.Sleep(2 * time.Second)
+		grant(one, of)  // once more
+		grant(one, old) // older than one that is used
+		refused(t, a, repl.LeaseError{Granted: 1, Need: 1, RunOut: true})
+
+		late := poll(t, one, nil).Stamp
+		time.Sleep(900 * time.Millisecond)
+		grant(one, late)
+		taken(t, a)
+		time.Sleep(101 * time.Millisecond)
+		refused(t, a, repl.LeaseError{Granted: 1, Need: 1, RunOut: true}) // it counts from the report
+
+		// A grant to a master that is none any more, and then is again.
+		before := poll(t, one, nil).Stamp
+		renew(t, two, time.Minute, 1)
+		taken(t, a)
+		a.follow(t, "b")
+		between := poll(t, one, nil).Stamp
+		grant(one, between)
+		a.promote(t)
+		grant(one, before)
+		grant(one, between)
+		refused(t, a, repl.LeaseError{})
+		renew(t, one, second1, 1)
+		taken(t, a)
+		for range 200 { // more than there is room for
+			poll(t, two, nil)
+		}
+		grant(two, 2)
+		renew(t, two, second1, 1)
+		taken(t, a)
+	})
+}
+
+// TestLeaseCountsFromTheReport: with any delay on the way, a lease ends no later than that long after
+// the report that it answers was sent.
+func TestLeaseCountsFromTheReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repltest.NewNetwork(1)
+		defer net.Close()
+		net.SetDelay(200*time.Millisecond, 0)
+		a := newMember(t, net.Host("a"), "a", "", fenced)
+		c := control(t, net.Host("s"), "a", 1)
+		begun := time.Now()
+		r := poll(t, c, nil) // sent after 200 ms, here after 400
+		sent := begun.Add(200 * time.Millisecond)
+		go c.Poll(t.Context(), &repl.Poll{Grant: &repl.Grant{Stamp: r.Stamp, Lease: second1, Need: 1}})
+		time.Sleep(201 * time.Millisecond)
+		taken(t, a)
+		time.Sleep(time.Until(sent.Add(second1)) + 2*time.Millisecond)
+		refused(t, a, repl.LeaseError{Granted: 1, Need: 1, RunOut: true})
+	})
+}
+
+// TestHandoverOfALease: who takes over waits for its own lease, the sentinels hear of it at once, and
+// the old master's is void.
+func TestHandoverOfALease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repl.NewMemory()
+		a := newMember(t, net, "a", "", supervised)
+		b := newMember(t, net, "b", "a", supervised)
+		level(t, a, b)
+		ca, cb := control(t, net, "a", 1), control(t, net, "b", 1)
+		renew(t, ca, time.Minute, 1)
+		poll(t, cb, nil)
+		taken(t, a)
+		if err := ca.Order(t.Context(), &repl.Order{Kind: repl.OrderHandover, To: b.node.ID()}); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, b, repl.LeaseError{})
+		<-cb.News()
+		if r := renew(t, cb, second1, 1); r.Role != repl.RoleMaster {
+			t.Errorf("b says %+v", r)
+		}
+		taken(t, b)
+		a.promote(t) // by hand, in spite of all
+		refused(t, a, repl.LeaseError{})
+	})
+}
+
+// TestMachineOfALapsedMaster: a program that makes a new node for the machine of an old one whose lease
+// has run out goes on in the same history.
+func TestMachineOfALapsedMaster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repl.NewMemory()
+		a := newMember(t, net, "a", "", fenced)
+		renew(t, control(t, net, "a", 1), second1, 1)
+		taken(t, a)
+		a.node.Close()
+		taken(t, a)
+		time.Sleep(2 * time.Second)
+		refused(t, a, repl.LeaseError{Granted: 1, Need: 1, RunOut: true})
+		history := a.Log().Position().History
+		again := newMemberOf(t, net, "b", "", a.ledger)
+		taken(t, again)
+		if a.Log().Position().History != history {
+			t.Error("it has begun a new history")
+		}
+	})
+}
+
+// A grantor is a sentinel as far as leases are concerned, with a clock of its own.
+type grantor struct {
+	clock   float64 // how fast it goes: 1.1 is 10 % too fast
+	nodes   []*repl.Control
+	promise time.Time // to nobody but the node to before this
+	to      int
+}
+
+// TestLeasesDoNotOverlap: sentinels that change their minds as often as their word allows, whose clocks,
+// and whose nodes' clocks, are wrong by up to 10 % either way, never let two nodes write at once. A
+// node's clock that is slow by a factor is one for which a lease is longer by it.
+func TestLeasesDoNotOverlap(t *testing.T) {
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { overlap(t, seed) })
+		})
+	}
+}
+
+func overlap(t *testing.T, seed uint64) {
+	const lease, keeps = 800 * time.Millisecond, 1000 * time.Millisecond
+	rng := rand.New(rand.NewPCG(seed, 9))
+	net := repltest.NewNetwork(seed)
+	defer net.Close()
+	net.SetDelay(time.Millisecond, 150*time.Millisecond)
+	wrong := func() float64 { return []float64{0.9, 1, 1.1}[rng.IntN(3)] }
+	nodes := []*member{newMember(t, net.Host("a"), "a", "", fenced), newMember(t, net.Host("b"), "b", "", fenced)}
+	clocks := []float64{wrong(), wrong()}
+	var all []*grantor
+	for i := range byte(3) {
+		host := net.Host(fmt.Sprint("s", i))
+		all = append(all, &grantor{clock: wrong(), nodes: []*repl.Control{control(t, host, "a", i), control(t, host, "b", i)}})
+	}
+	scale := func(d time.Duration, clock float64) time.Duration { return time.Duration(float64(d) / clock) }
+	stop := make(chan struct{})
+	for _, g := range all {
+		minds := rand.New(rand.NewPCG(seed, rng.Uint64()))
+		go func() {
+			var stamps [2]uint64
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				to := minds.IntN(2)
+				if minds.IntN(4) > 0 {
+					to = int(time.Now().Unix()/3) % 2 // mostly they agree, or nobody would ever have a lease
+				}
+				if now := time.Now(); to == g.to || now.After(g.promise) {
+					if stamps[to] != 0 {
+						g.to, g.promise = to, now.Add(scale(keeps, g.clock))
+					}
+				}
+				for n, c := range g.nodes {
+					p := &repl.Poll{}
+					if n == g.to && to == g.to && stamps[n] != 0 {
+						p.Grant = &repl.Grant{Stamp: stamps[n], Lease: scale(lease, clocks[n]), Need: 2}
+					}
+					if r, err := c.Poll(t.Context(), p); err == nil {
+						stamps[n] = r.Stamp
+					}
+				}
+			}
+		}()
+	}
+	var held [2]int
+	for range 20_000 {
+		time.Sleep(5 * time.Millisecond)
+		open := 0
+		for i, m := range nodes {
+			if m.Log().Closed() == nil {
+				held[i]++
+				open++
+			}
+		}
+		if open > 1 {
+			t.Fatalf("both take writes; clocks of the nodes %v, of the sentinels %v %v %v", clocks, all[0].clock, all[1].clock, all[2].clock)
+		}
+	}
+	close(stop)
+	if held[0] < 100 || held[1] < 100 {
+		t.Errorf("of 20,000 looks a could write at %d and b at %d", held[0], held[1])
+	}
+}
