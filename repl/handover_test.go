@@ -181,6 +181,61 @@ func TestHandoverToAndFro(t *testing.T) {
 				t.Errorf("%s took %d full copies", m.node.Name(), u.Fulls)
 			}
 		}
+		for _, m := range group {
+			if n := m.node.Status().Counters.Handshakes; n > 0 {
+				t.Errorf("%s was dialled %d times by one that had just taken over", m.node.Name(), n)
+			}
+		}
+	})
+}
+
+// TestHandoverIsShown, step by step, while it is under way.
+func TestHandoverIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repltest.NewNetwork(1)
+		net.SetDelay(50*time.Millisecond, 0)
+		a, b := newMember(t, net.Host("a"), "a", ""), newMember(t, net.Host("b"), "b", "a")
+		fill(t, a.ledger, "k", 10)
+		level(t, a, b)
+		var seen []string
+		look := func() {
+			s, said := a.node.Status(), "none"
+			if h := s.Handover; h != nil {
+				said = h.To + " " + h.Step.String()
+			}
+			state := fields(s.Info())["master_failover_state"]
+			if line := said + ": " + state + " " + s.Refusing; len(seen) == 0 || seen[len(seen)-1] != line {
+				seen = append(seen, line)
+			}
+		}
+		look()
+		done := make(chan error, 1)
+		net.Link("a", "b").Stall()
+		a.put("big", strings.Repeat("v", 1<<20)) // b is not near
+		go func() {
+			_, err := a.handover(t, "b", 10*time.Second)
+			done <- err
+		}()
+		for i := 0; len(done) == 0; i++ {
+			time.Sleep(10 * time.Millisecond)
+			if look(); i == 10 {
+				net.HealAll()
+			}
+		}
+		look()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			"none: no-failover ",
+			"b near: waiting-for-sync ",
+			"b prepare: waiting-for-sync backlog: writes are held up",
+			"b commit: failover-in-progress backlog: writes are held up",
+			"none: no-failover repl: READONLY: writes go to the master; this node follows b",
+		}
+		if !slices.Equal(seen, want) {
+			t.Errorf("it was\n%s\nwant\n%s", strings.Join(seen, "\n"), strings.Join(want, "\n"))
+		}
 	})
 }
 

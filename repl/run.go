@@ -96,10 +96,12 @@ func (u *upstream) followTarget(ctx context.Context, t *tenure, jitter *rand.Ran
 	if to.addr == "" {
 		<-ctx.Done() // nobody to follow, until the program says whom
 	}
-	for ctx.Err() == nil {
+	// ctx hears of the end of the others a moment later, which would be enough to dial once more.
+	over := func() bool { return ctx.Err() != nil || t.ctx.Err() != nil || to.gone.Err() != nil }
+	for !over() {
 		began := time.Now()
 		err := u.session(ctx, to)
-		if ctx.Err() != nil {
+		if over() {
 			return
 		}
 		pause := reconnectDelay(u.outage(), jitter.Float64())
