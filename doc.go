@@ -60,8 +60,9 @@
 //     TestEveryShapeOfFollowing).
 //   - P4 Wait. When Master.Wait returns n, n replicas had applied the position; with
 //     Options.Ack every write has waited so when it returns. They are counted by node, by
-//     the newest link of each (repl: TestWaitCountsNodesThatApplied, TestWaitCountsWhatIsApplied,
-//     TestLateAck, TestWaitWhileReplicasComeAndGo, TestAcksThatLie, TestAck).
+//     the newest link of each, and for a node that was the master still (repl:
+//     TestWaitCountsNodesThatApplied, TestWaitCountsWhatIsApplied, TestLateAck,
+//     TestWaitWhileReplicasComeAndGo, TestAcksThatLie, TestAck, TestNothingCountsOnceFenced).
 //   - P5 Nothing is lost in silence. What only an old master had when it comes back as
 //     a follower is counted, and handed to the program before it is dropped
 //     (kv: TestLostTail; repl: TestLostTailIsCounted). If it concerns few keys, it costs these and
@@ -85,11 +86,11 @@
 //   - P8 Bounded resources. A follower costs its upstream one chunk of the log and
 //     a few frames, however slow it is, and no writer waits for it. Those who need
 //     copies share passes over the state, at most MaxSyncs at once, within SyncRate
-//     bytes a second; of those who connect MaxHandshakes are heard at once. No length
+//     bytes a second, and so are those bounded who need repairs; of those who connect MaxHandshakes are heard at once. No length
 //     that a peer sends is believed before the bytes are there; before the handshake is over a peer can make a
 //     node hold 1 KiB, for 5 seconds, and a crowd of them from one address keeps nobody
 //     out who comes from another (repl: TestSlowReader, TestWritersDoNotWaitForTheSlow,
-//     TestHerd, TestHerdCostsLittle, TestSyncRate, TestLengthsThatLie, TestStrangerHoldsLittle,
+//     TestHerd, TestHerdCostsLittle, TestRepairsTakeTurns, TestSyncRate, TestLengthsThatLie, TestStrangerHoldsLittle,
 //     TestStrangerCostsLittle, TestSilentStrangers, TestCrowdAtTheDoor, TestBruteForce;
 //     kv: TestSmallRecordsAreNotMultiplied).
 //   - P9 Healing. When a network heals, all nodes converge without help, within three

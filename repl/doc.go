@@ -106,7 +106,9 @@
 // Both go by what replicas have applied, and count those that follow this node itself.
 // MinReplicas costs a write a look at the clock, and bounds what can be lost by a time;
 // Ack costs a round trip, which all who wait share, and says of each write that so many
-// have it.
+// have it. What is acked to a node that is no master any more counts for nothing.
+//
+// Status.Refusing says what a write gets now, and Events.Gate when that changes.
 //
 // # Who may connect
 //
@@ -125,11 +127,14 @@
 //
 // A [Node] has one goroutine for each Serve, two for each follower (feed.run
 // writes, feed.listen reads), one for a pass of full copies while there is one,
-// and one for the link to its upstream. Close ends them all and waits.
+// one for the link to its upstream, and one that tells of the gate, if somebody is to be
+// told. Close ends them all and waits.
 //
 // Lock order: passes.mu, then copying.mu, then the log's own. Node.mu, acks.mu, feed.mu,
-// upstream.mu, freshness.mu, under which the machine is told whether it may be read, syncRecord.mu, pacer.mu, gate.mu and the lock of the passes' encoders are leaves, but that enlist takes acks.mu under Node.mu. No lock is
-// held while a goroutine reads, writes, waits or calls the program.
+// upstream.mu, freshness.mu, under which the machine is told whether it may be read,
+// syncRecord.mu, pacer.mu, turns.mu, gate.mu and the lock of the passes' encoders are leaves,
+// but that enlist takes acks.mu under Node.mu. No lock is held while a goroutine reads, writes,
+// waits or calls the program.
 //
 // Everything waits on channels, timers and connections only, so whole groups
 // run in virtual time inside testing/synctest, over [Memory] or the faulty
@@ -143,11 +148,12 @@
 // # Reading order
 //
 // machine.go (what is replicated), options.go, errors.go, node.go (the seat), tenure.go (its
-// role), gate.go (who may write), epoch.go (whose turn it is), master.go and replica.go
-// (the handles), handover.go, order.go and takeover.go (from one to the other), announce.go; then the way down:
-// accept.go, door.go, roster.go, feed.go, feedlog.go, listen.go, parting.go, copy.go, pass.go, buffer.go,
-// pace.go, acks.go, settle.go, near.go; and up:
-// upstream.go, freshness.go, run.go, dial.go, session.go, repair.go, load.go. What a program sees of them:
-// events.go, sync.go, status.go, info.go, infoember.go, words.go. Below both: secret.go, proof.go, link.go, frame.go,
-// seal.go, packing.go, kind.go, hello.go, refuse.go, message.go, transport.go, socket.go, tls.go, memory.go. PROTOCOL.md is the wire.
+// role), gate.go (who may write) and gatenews.go (who hears of it), epoch.go (whose turn it is),
+// master.go and replica.go (the handles), handover.go, order.go and takeover.go (from one to the
+// other), announce.go; then the way down: accept.go, door.go, roster.go, feed.go, feedlog.go,
+// listen.go, parting.go, turns.go, copy.go, pass.go, buffer.go, pace.go, acks.go, settle.go,
+// near.go; and up: upstream.go, freshness.go, run.go, dial.go, session.go, repair.go, load.go.
+// What a program sees of them: events.go, sync.go, status.go, info.go, infoember.go, words.go.
+// Below both: secret.go, proof.go, link.go, frame.go, seal.go, packing.go, kind.go, hello.go,
+// refuse.go, message.go, transport.go, socket.go, tls.go, memory.go. PROTOCOL.md is the wire.
 package repl

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emberkv/ember/kv"
 	"github.com/emberkv/ember/repl"
 )
 
@@ -152,4 +153,54 @@ func ExampleSafety() {
 	// Output:
 	// true 0
 	// <nil> 1
+}
+
+// A program that wants to know when its master stops to take writes, and why.
+func ExampleGateChange() {
+	changes := make(chan repl.GateChange, 10)
+	opts := &repl.Options{Safety: repl.Safety{MinReplicas: 1}}
+	opts.Events.Gate = func(c repl.GateChange) { changes <- c }
+	network, store := repl.NewMemory(), kv.New(nil)
+	defer store.Close()
+	master, err := repl.NewMaster(store, opts)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer master.Close()
+	ln, err := network.Listen("master")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	go master.Serve(ln)
+	fmt.Println((<-changes).Err)
+	fmt.Println(master.Status().Refusing)
+
+	copied := kv.New(nil)
+	defer copied.Close()
+	replica, err := repl.NewReplica(copied, "master", &repl.Options{Transport: network})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer replica.Close()
+	go replica.Run(context.Background())
+	c := <-changes
+	fmt.Println(c.Err, c.Near, store.Set("key", []byte("value")))
+	// Output:
+	// repl: NOREPLICAS: not enough replicas are near: want 1 within 10s
+	// repl: NOREPLICAS: not enough replicas are near: want 1 within 10s
+	// <nil> 1 <nil>
+}
+
+// How far a handover is, as Status.Handover says it.
+func ExampleHandoverStatus() {
+	h := repl.HandoverStatus{To: "paris", Step: repl.StepPrepare, Took: 2 * time.Millisecond}
+	fmt.Printf("to %s, at step %s for %v\n", h.To, h.Step, h.Took)
+	text, err := json.Marshal(h)
+	fmt.Println(string(text), err)
+	// Output:
+	// to paris, at step prepare for 2ms
+	// {"to":"paris","step":"prepare","took_ns":2000000} <nil>
 }
