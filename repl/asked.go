@@ -210,7 +210,7 @@ func (n *Node) report() *Report {
 		ID: n.opts.ID, Name: n.opts.Name, Life: n.life(), Role: t.role,
 		Priority: max(n.opts.Priority, 0), Announce: n.announced(),
 		Position: n.log.Position(), Lineage: n.log.Lineage(), HasData: !isEmpty(n.machine), Ready: n.hasData(),
-		Supervised: n.opts.Supervised, HandingOver: n.handing.Load() != nil, Lease: n.lease.report(),
+		Initial: t.initial.Load(), Supervised: n.opts.Supervised, HandingOver: n.handing.Load() != nil, Lease: n.lease.report(),
 	}
 	if r.Lineage.Validate(r.Position.Offset) != nil { // the log was replaced in between
 		r.Position.Offset = n.log.End()

@@ -142,6 +142,7 @@ func (n *Node) ascend(ctx context.Context, t *tenure, counter uint64) error {
 		return err
 	}
 	n.beginEpoch(counter)
+	t.initial.Store(false)
 	n.opts.Logger.Info("epoch", "epoch", own, "position", n.log.Position())
 	n.pathChanged()
 	n.obey(n.opts.Name)

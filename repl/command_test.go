@@ -36,8 +36,16 @@ func TestOrders(t *testing.T) {
 		follow := func(addr string, epoch uint64) repl.Order {
 			return repl.Order{Kind: repl.OrderFollow, Epoch: epoch, Addr: addr}
 		}
+		if r := poll(t, ca, nil); !r.Initial {
+			t.Errorf("started as the master, a says %+v", r)
+		}
+		order(ca, promote(5), nil)
+		if r := poll(t, ca, nil); r.Initial {
+			t.Errorf("promoted in 5, a says %+v", r)
+		}
+		level(t, a, b, c)
 		order(cb, promote(7), nil)
-		if r := poll(t, cb, nil); r.Role != repl.RoleMaster || r.Lineage.Epoch != (backlog.Epoch{Counter: 7, Node: b.node.ID()}) || r.Heard != r.Lineage.Epoch {
+		if r := poll(t, cb, nil); r.Role != repl.RoleMaster || r.Lineage.Epoch != (backlog.Epoch{Counter: 7, Node: b.node.ID()}) || r.Initial || r.Heard != r.Lineage.Epoch {
 			t.Errorf("promoted in 7, b says %+v", r)
 		}
 		order(cb, promote(7), nil) // done already

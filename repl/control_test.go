@@ -54,7 +54,7 @@ func TestPoll(t *testing.T) {
 			t.Errorf("%+v answers", p)
 		}
 		empty := poll(t, c, nil)
-		if empty.HasData || !empty.Ready || empty.Role != repl.RoleMaster || empty.Supervised || empty.Lease.Armed {
+		if empty.HasData || !empty.Ready || empty.Role != repl.RoleMaster || empty.Supervised || empty.Lease.Armed || !empty.Initial {
 			t.Errorf("an empty master says %+v", empty)
 		}
 		fill(t, a.ledger, "k", 10)
@@ -73,7 +73,7 @@ func TestPoll(t *testing.T) {
 			t.Errorf("its followers: %+v", r.Followers)
 		}
 		r = poll(t, control(t, net, "b", 1), nil)
-		if r.Role != repl.RoleReplica || r.Priority != 0 || !r.Synced || !r.Ready || r.Life == empty.Life ||
+		if r.Role != repl.RoleReplica || r.Priority != 0 || !r.Synced || !r.Ready || r.Initial || r.Life == empty.Life ||
 			r.Upstream != (repl.UpstreamReport{ID: a.node.ID(), Addr: "a", State: repl.LinkStreaming}) {
 			t.Errorf("the replica says %+v", r)
 		}

@@ -65,7 +65,7 @@ func TestControlMessagesRoundTrip(t *testing.T) {
 	}
 	bare := &Report{ID: NodeID{1}, Lineage: backlog.Lineage{Current: sampleHistory}, Position: backlog.Position{History: sampleHistory}}
 	busy := sampleReport()
-	busy.Role, busy.Supervised, busy.HandingOver, busy.Synced, busy.Upstream = RoleMaster, true, true, false, UpstreamReport{}
+	busy.Role, busy.Supervised, busy.HandingOver, busy.Initial, busy.Synced, busy.Upstream = RoleMaster, true, true, true, false, UpstreamReport{}
 	for _, r := range []*Report{bare, sampleReport(), busy} {
 		if got, err := parseReport(r.append(nil)); err != nil || !reflect.DeepEqual(got, r) {
 			t.Errorf("report: %+v, %v; want %+v", got, err, r)

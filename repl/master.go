@@ -38,6 +38,7 @@ func NewMaster(m Machine, opts *Options) (*Master, error) {
 		n.log.Raise(n.standing().epoch.Next(n.opts.ID))
 	}
 	t := n.newTenure(RoleMaster, nil)
+	t.initial.Store(true)
 	n.open(t)
 	return &Master{n, t}, nil
 }

@@ -22,6 +22,7 @@ type Report struct {
 	Heard    backlog.Epoch // the highest that the node has heard of; that of Lineage, or above it
 	HasData  bool          // the machine is not empty
 	Ready    bool          // what it has is the group's: it is a master, or came with a history, or a sync was completed
+	Initial  bool          // a master that nobody has promoted since it was started as one
 	Synced   bool          // a replica that streams, and has caught up since the link came up
 
 	Upstream  UpstreamReport   // the zero one on a master
@@ -73,18 +74,19 @@ const (
 	reportHasData
 	reportReady
 	reportSynced
+	reportInitial
 	reportFlags // the first bit that says nothing
 )
 
 func (r *Report) flags() (bits byte) {
-	for i, on := range [...]bool{r.Lease.Armed, r.Supervised, r.HandingOver, r.HasData, r.Ready, r.Synced} {
+	for i, on := range [...]bool{r.Lease.Armed, r.Supervised, r.HandingOver, r.HasData, r.Ready, r.Synced, r.Initial} {
 		bits |= flag(on) << i
 	}
 	return bits
 }
 
 func (r *Report) setFlags(bits byte) {
-	for i, on := range [...]*bool{&r.Lease.Armed, &r.Supervised, &r.HandingOver, &r.HasData, &r.Ready, &r.Synced} {
+	for i, on := range [...]*bool{&r.Lease.Armed, &r.Supervised, &r.HandingOver, &r.HasData, &r.Ready, &r.Synced, &r.Initial} {
 		*on = bits>>i&1 == 1
 	}
 }

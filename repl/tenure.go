@@ -14,6 +14,8 @@ type tenure struct {
 	role Role
 	up   *upstream // nil for a master
 
+	initial atomic.Bool // a master that nobody has promoted since it was made by NewMaster
+
 	fenced    atomic.Bool                 // a higher epoch has ended a master's writing
 	why       atomic.Pointer[FencedError] // set right after
 	outranked chan struct{}               // closed then
