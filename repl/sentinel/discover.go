@@ -9,7 +9,7 @@ import (
 // heard takes in the report of the node that answers at the address at.
 func (v *view) heard(r *repl.Report, at string, sent, now time.Time) {
 	n := v.add(r.ID, now)
-	if n == nil || sent.Before(n.sentAt) {
+	if n == nil {
 		return
 	}
 	before := n.report
@@ -67,6 +67,7 @@ func (v *view) add(id repl.NodeID, now time.Time) *node {
 	if n == nil && len(v.nodes) < MaxNodes {
 		n = &node{id: id, silentSince: now}
 		v.nodes[id] = n
+		v.version++
 	}
 	return n
 }
@@ -89,6 +90,7 @@ func (v *view) move(n *node, addr string) {
 		}
 	}
 	n.addr = addr
+	v.version++
 	if n.id == v.reign.ID && v.reign.Addr != addr {
 		old := v.reign
 		v.reign.Addr = addr
@@ -115,8 +117,9 @@ func (v *view) adopt(n *node) {
 	case !r.Lineage.Knows(v.reign.History):
 	case c > 0:
 		v.crown(next)
-	case c == 0 && n.id == v.reign.ID:
+	case c == 0 && n.id == v.reign.ID && v.reign.History != next.History:
 		v.reign.History, v.reign.Name = next.History, next.Name
+		v.version++
 	}
 }
 
@@ -141,9 +144,10 @@ func (v *view) learn(r Reign, from Instance, now time.Time) bool {
 func (v *view) crown(r Reign) {
 	old := v.reign
 	v.reign = r
+	v.version++
 	v.hear(r.Epoch.Counter)
-	if !v.down.IsZero() {
-		v.down = time.Time{}
+	if !v.downSince.IsZero() {
+		v.downSince = time.Time{} // that was about another
 	}
 	if n := v.nodes[r.ID]; n != nil {
 		n.wrongSince = time.Time{}
@@ -177,7 +181,7 @@ func (v *view) read(posted repl.Notice, now time.Time) {
 
 // foundPeer takes in that a sentinel was said to be at addr.
 func (v *view) foundPeer(id repl.NodeID, name, addr string, now time.Time) {
-	if id == v.self || id == (repl.NodeID{}) || addr == "" || len(addr) > MaxAddrBytes || addr == v.opts.Announce {
+	if id == v.self || id == (repl.NodeID{}) || addr == "" || len(addr) > MaxAddrBytes || addr == v.addr {
 		return
 	}
 	for _, other := range v.peers {
@@ -190,10 +194,12 @@ func (v *view) foundPeer(id repl.NodeID, name, addr string, now time.Time) {
 	case p == nil && len(v.peers) < MaxPeers:
 		p = &peer{id: id, name: name, addr: addr, silentSince: now}
 		v.peers[id] = p
+		v.version++
 		v.tell(EventNewSentinel, p.instance(), "")
 	case p == nil || p.linked:
 	case p.addr != addr:
 		p.addr = addr
+		v.version++
 		v.tell(EventSentinelAddressSwitch, p.instance(), "")
 	}
 }
@@ -205,6 +211,7 @@ func (v *view) meet(id repl.NodeID, name, addr string, now time.Time) *peer {
 		if other.addr == addr && other.id != id {
 			v.tell(EventSentinelInvalidAddr, other.instance(), "")
 			delete(v.peers, other.id)
+			v.version++
 		}
 	}
 	v.foundPeer(id, name, addr, now)
@@ -213,4 +220,49 @@ func (v *view) meet(id repl.NodeID, name, addr string, now time.Time) *peer {
 		p.name = name
 	}
 	return p
+}
+
+// forget forgets nodes that could not be reached for long, and returns when it wants to look
+// again. The master is not forgotten, nor are peers: a majority is one of all there are.
+func (v *view) forget(now time.Time) (next time.Time) {
+	for _, n := range v.inOrder() {
+		if n.id == v.reign.ID || !n.down() {
+			continue
+		}
+		if at := n.downSince.Add(v.opts.ForgetAfter); at.After(now) {
+			next = earlier(next, at)
+			continue
+		}
+		v.tell(EventForgottenSlave, v.instance(n), "")
+		delete(v.nodes, n.id)
+		v.version++
+	}
+	return next
+}
+
+// clear forgets everybody but the master.
+func (v *view) clear() {
+	m := v.master()
+	clear(v.nodes)
+	clear(v.peers)
+	if m != nil {
+		v.nodes[m.id] = m
+	}
+	v.version++
+}
+
+// recall takes in what was known when the sentinel was last running.
+func (v *view) recall(m *memory, now time.Time) {
+	v.reign = m.reign
+	v.hear(max(m.ballot.epoch, m.reign.Epoch.Counter))
+	for _, c := range m.nodes {
+		v.found(c.ID, "", c.Addr, now)
+	}
+	for _, c := range m.peers {
+		v.foundPeer(c.ID, "", c.Addr, now)
+	}
+	if r := m.reign; !r.IsZero() {
+		v.found(r.ID, r.Name, r.Addr, now)
+		v.tell(EventMonitor, r.instance(), "")
+	}
 }

@@ -1,4 +1,79 @@
 // Package sentinel watches a group of nodes of package repl: it finds out that the
 // master is gone, agrees on that with other sentinels, has the best replica promoted and the
-// others follow it, and tells clients who the master is.
+// others follow it, and tells clients who the master is. It does what Redis Sentinel does,
+// in the processes of the group or beside them.
+//
+//	s, err := sentinel.New(&sentinel.Options{
+//		Monitor: []string{"10.0.0.1:7000"},
+//		Store:   store, // sentinel.OpenFileStore("/var/lib/app/sentinel")
+//	})
+//	go s.Serve(listener)
+//
+// The nodes must be repl.Options.Supervised, or they take no orders. Three sentinels,
+// on three machines, are the least that survive the loss of any one of them.
+//
+// # How a master is replaced
+//
+// Every sentinel asks every node how it is, eight times in DownAfter. A node that owes an
+// answer for DownAfter is subjectively down: as far as this sentinel can tell. Sentinels tell each other
+// what they think of the master; if as many as the quorum find it down, it is objectively down, and
+// whoever knows that asks for votes. The one that a majority of all sentinels votes for leads the
+// failover: it hears all replicas, chooses the best, has it promoted in the epoch of the
+// election, tells its peers, and has the others follow the new master. The old one, when it comes
+// back, is told to follow too.
+//
+// # One writer at a time
+//
+// A sentinel that asks the master how it is leases it the right to write, for four fifths of
+// DownAfter, and promises to lease it to nobody else, and to vote for no failover, for DownAfter. A master that
+// does not hold the lease of a majority refuses writes. So no other can be promoted, let alone
+// write, before the old one has stopped, even if it hangs, is cut off, or its clock is wrong by a
+// tenth; and the master of a minority stops by itself. See "Leases" in repl/PROTOCOL.md.
+//
+// # Who is who
+//
+// A node, and a sentinel, is its id. Where it can be reached is what was heard of last, and may
+// change. All are found from one address: a node tells whom it follows and who follows it, and
+// has a board on which sentinels post where they are. At an address at which somebody else is found,
+// the one that was there before is not any more: a node is looked for elsewhere, a sentinel was started
+// anew with another id, and is replaced. A node that cannot be reached is forgotten after ForgetAfter; a
+// sentinel never, but by [Sentinel.Reset], as a majority is one of all there are.
+//
+// The time of a master is a [Reign]. One of a higher epoch ends it, whoever has begun that: a sentinel,
+// an operator with [repl.Replica.Promote], a master with [repl.Master.Handover]. But not one whose log lacks what the
+// reign began with: that is a stranger, or has lost its data.
+//
+// A master that was started anew without its data counts as down as long as another node has
+// them, however quickly it was back. A node that is a master beside the reign's, or that
+// follows somebody who does not lead to it, is told whom to follow, after DownAfter, or 8 s if that is less.
+//
+// # Invariants
+//
+//   - All decisions are made by one goroutine, the desk. What it decides with is pure: vote.go,
+//     promise.go, failover.go, down.go and correct.go have no clock, no link and no goroutine.
+//   - A vote is in the Store before anybody is told of it; a step that cannot be saved was not taken.
+//   - A grant is sent only while promise binds to the node that gets it; every stamp is answered
+//     once, on the line that it came by.
+//   - What a poll says counts only if no later one has been answered.
+//   - There is at most one line to an address, and one that is up to a node or peer.
+//   - An epoch in which this sentinel orders a promotion is one in which it has voted for itself.
+//
+// # Concurrency
+//
+// A sentinel has the desk's goroutine; one for each line, and while something is asked on it, at most
+// 16 more; those of its server; one for Options.OnEvent, and those of scripts. All talk to the desk
+// by one channel. Sentinel.mu, the locks of the herald and of the scripts are leaves. Close ends
+// everything and waits.
+//
+// Everything waits on channels, timers and connections only, so groups with sentinels run in
+// virtual time inside testing/synctest.
+//
+// # Reading order
+//
+// options.go, script.go, errors.go, sentinel.go (what a program has); event.go, eventkind.go, status.go.
+// desk.go (where all is decided); reign.go, view.go (what is known), switchboard.go and line.go (who is
+// reached), poll.go (nodes are asked, leases granted), discover.go (what they tell), exchange.go (peers),
+// down.go, correct.go; elect.go, vote.go, pace.go, promise.go; lead.go, failover.go, choice.go,
+// promote.go, reconf.go, task.go. answer.go (what is asked), message.go, cutter.go, store.go, memory.go;
+// herald.go, scriptqueue.go, scriptrun.go. PROTOCOL.md is the wire.
 package sentinel

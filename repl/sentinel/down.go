@@ -99,11 +99,11 @@ func (v *view) count(now time.Time) (next time.Time) {
 		}
 	}
 	switch is := votes >= v.opts.Quorum; {
-	case is && v.down.IsZero():
-		v.down = now
+	case is && v.downSince.IsZero():
+		v.downSince = now
 		v.tell(EventODown, v.reign.instance(), fmt.Sprintf("#quorum %d/%d", votes, v.opts.Quorum))
-	case !is && !v.down.IsZero():
-		v.down = time.Time{}
+	case !is && !v.downSince.IsZero():
+		v.downSince = time.Time{}
 		v.tell(EventODownEnd, v.reign.instance(), "")
 	}
 	return next

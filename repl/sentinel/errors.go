@@ -30,3 +30,19 @@ var (
 	// ErrAborted means that the group was reset, or the sentinel closed, meanwhile.
 	ErrAborted = errors.New("sentinel: failover was given up")
 )
+
+// Errors of the methods of a Sentinel.
+var (
+	// ErrClosed is returned by the methods of a sentinel that was closed.
+	ErrClosed = errors.New("sentinel: closed")
+
+	// ErrNoQuorum is returned by [Sentinel.CheckQuorum]: too few sentinels can be reached
+	// for a failover. Start those that are missing, or call Reset if they are gone for good.
+	ErrNoQuorum = errors.New("sentinel: NOQUORUM")
+)
+
+var (
+	errUnreachable = errors.New("sentinel: node cannot be reached")
+	errNotSaved    = errors.New("sentinel: state could not be saved")
+	errStranger    = errors.New("sentinel: no vote for who does not say where it can be reached")
+)

@@ -83,6 +83,14 @@ type Options struct {
 	// Transport dials nodes and peers. The default is TCP.
 	Transport repl.Transport
 
+	// Store keeps what must outlast the sentinel. The default is a new [MemoryStore], which is
+	// for tests: see there, and [OpenFileStore].
+	Store Store
+
+	// OnEvent, if it is not nil, is called with each event, one after the other, on a goroutine of its
+	// own, perhaps before New returns. It may block; see [MaxEvents].
+	OnEvent func(Event)
+
 	// Logger takes the sentinel's log, one line an event. The default is silence.
 	Logger *slog.Logger
 
@@ -100,6 +108,9 @@ func (o *Options) normalize() (*Options, error) {
 	}
 	if n.Logger == nil {
 		n.Logger = slog.New(slog.DiscardHandler)
+	}
+	if n.Store == nil {
+		n.Store = new(MemoryStore)
 	}
 	setDefault(&n.Quorum, DefaultQuorum)
 	setDefault(&n.DownAfter, DefaultDownAfter)
@@ -149,4 +160,28 @@ func (o *Options) check() error {
 		}
 	}
 	return nil
+}
+
+// pollEvery returns how often a node is asked how it is.
+func (o *Options) pollEvery() time.Duration { return min(o.DownAfter/8, time.Second) }
+
+// tellEvery returns how often a peer is told this sentinel's state, and asked for its own.
+func (o *Options) tellEvery() time.Duration { return min(o.DownAfter/2, time.Second) }
+
+// Bounds of a line. One on which nothing has come for longer than two DownAfter is dialled
+// anew; a handshake takes some round trips.
+const (
+	minLineTimeout = 100 * time.Millisecond
+	minHandshake   = time.Second
+	maxHandshake   = 10 * time.Second
+)
+
+// control returns what control links are dialled and served with.
+func (o *Options) control() *repl.ControlOptions {
+	return &repl.ControlOptions{
+		ID: o.ID, Name: o.Name, Group: o.Group, Announce: o.Announce, Transport: o.Transport, Security: o.Security,
+		HandshakeTimeout: min(max(5*o.DownAfter, minHandshake), max(maxHandshake, 2*o.DownAfter)),
+		Timeout:          min(max(2*o.DownAfter, minLineTimeout), time.Hour),
+		Logger:           o.Logger,
+	}
 }

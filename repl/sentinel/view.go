@@ -17,14 +17,18 @@ const (
 // has no clock: what depends on the time is told it.
 type view struct {
 	self  repl.NodeID
+	addr  string // where peers may reach this sentinel, when that is known
 	opts  *Options
 	reign Reign // the newest that is known
 	nodes map[repl.NodeID]*node
 	peers map[repl.NodeID]*peer // without this sentinel
 
-	down  time.Time // since when the master is objectively down; zero while it is not
-	epoch uint64    // the highest counter that was heard of
-	told  []Event   // what has happened since the desk has told it
+	downSince time.Time // since when the master is objectively down; zero while it is not
+	epoch     uint64    // the highest counter that was heard of
+	version   uint64    // changes with all that a restart should remember
+	sorted    []*node   // by id; made for sortedAt
+	sortedAt  uint64    // a version
+	told      []Event   // what has happened since the desk has told it
 }
 
 // A node is what is known of one of the group's nodes: its id is the identity, where it
@@ -116,17 +120,26 @@ func (v *view) others() []repl.NodeID {
 }
 
 // inOrder returns the nodes in the order of their ids, so that what is done with them is
-// done in the same order each time.
+// done in the same order each time. It is not to be changed.
 func (v *view) inOrder() []*node {
-	nodes := make([]*node, 0, len(v.nodes))
-	for _, n := range v.nodes {
-		nodes = append(nodes, n)
+	if v.sortedAt != v.version || len(v.sorted) != len(v.nodes) {
+		v.sorted = make([]*node, 0, len(v.nodes))
+		for _, n := range v.nodes {
+			v.sorted = append(v.sorted, n)
+		}
+		slices.SortFunc(v.sorted, func(a, b *node) int { return compareIDs(a.id, b.id) })
+		v.sortedAt = v.version
 	}
-	slices.SortFunc(nodes, func(a, b *node) int { return compareIDs(a.id, b.id) })
-	return nodes
+	return v.sorted
 }
 
 func compareIDs(a, b repl.NodeID) int { return slices.Compare(a[:], b[:]) }
+
+// tellIn is tell of something that belongs to an epoch.
+func (v *view) tellIn(k EventKind, about Instance, epoch uint64, text string) {
+	v.tell(k, about, text)
+	v.told[len(v.told)-1].Epoch = epoch
+}
 
 // hear takes in an epoch's counter, of whomever.
 func (v *view) hear(epoch uint64) { v.epoch = max(v.epoch, epoch) }

@@ -124,6 +124,14 @@ func (v voter) stand(s scene) voter {
 	return v
 }
 
+// claim takes the next epoch for a failover without an election. It must be saved, as a vote.
+func (v voter) claim() voter {
+	v.ballot.epoch++
+	v.ballot.votedIn, v.ballot.votedFor = v.ballot.epoch, v.self
+	v.campaign = campaign{}
+	return v
+}
+
 // withdraw ends a candidacy for which there is no reason any more, and forgets how many
 // were in vain.
 func (v voter) withdraw() voter {

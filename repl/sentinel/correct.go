@@ -1,0 +1,116 @@
+package sentinel
+
+import (
+	"time"
+
+	"github.com/emberkv/ember/repl"
+)
+
+// Bounds of how long a node may be something else than it should before it is told. Nodes that
+// were just told by somebody else, or are about to be, are given that time.
+const (
+	maxGrace    = 8 * time.Second
+	maxFixPause = 10 * time.Second
+)
+
+// compare compares what nodes are with what they should be, and returns when it wants to look
+// again.
+func (v *view) compare(now time.Time) (next time.Time) {
+	for _, n := range v.inOrder() {
+		switch wrong := v.wrong(n); {
+		case wrong && n.wrongSince.IsZero():
+			n.wrongSince, n.fixAt, n.fixes = now, now.Add(v.grace()), 0
+			v.tell(EventRoleChange, v.instance(n), "")
+		case !wrong && !n.wrongSince.IsZero():
+			n.wrongSince = time.Time{}
+			v.tell(EventRoleRestored, v.instance(n), "")
+		}
+		if !n.wrongSince.IsZero() && n.fixAt.After(now) {
+			next = earlier(next, n.fixAt)
+		}
+	}
+	return next
+}
+
+func (v *view) grace() time.Duration { return min(v.opts.DownAfter, maxGrace) }
+
+// wrong reports whether n, by its newest report, has another role or upstream than it should.
+// A node that is down is left as it was.
+func (v *view) wrong(n *node) bool {
+	switch r := n.report; {
+	case r == nil || v.reign.IsZero():
+		return false
+	case n.down() || !n.linked:
+		return !n.wrongSince.IsZero()
+	case n.id == v.reign.ID:
+		return r.Role != repl.RoleMaster && !r.HandingOver
+	case r.Role == repl.RoleMaster:
+		return true
+	}
+	return !v.leads(n)
+}
+
+// leads reports whether the nodes above a replica, one after the other, lead to the master.
+func (v *view) leads(n *node) bool {
+	for range len(v.nodes) {
+		up := v.upstream(n)
+		switch {
+		case up == nil:
+			return false
+		case up.id == v.reign.ID:
+			return true
+		case up.report == nil || up.report.Role == repl.RoleMaster || up.down():
+			return false
+		}
+		n = up
+	}
+	return false // around a ring
+}
+
+// upstream returns the node that a replica follows, or tries to follow, as far as it is known.
+func (v *view) upstream(n *node) *node {
+	up := n.report.Upstream
+	if up.State == repl.LinkStreaming || up.State == repl.LinkCopying {
+		return v.nodes[up.ID]
+	}
+	for _, other := range v.nodes {
+		if up.Addr != "" && (other.addr == up.Addr || other.at == up.Addr) {
+			return other
+		}
+	}
+	return nil
+}
+
+// correct tells nodes what they should be that have been something else for too long.
+// While a failover is under way it is that which tells them; and while the master is not
+// heard, nobody can.
+func (d *desk) correct(now time.Time) {
+	v := d.view
+	m := v.master()
+	if m == nil || !m.linked || m.down() || !m.wrongSince.IsZero() || m.report == nil || m.report.Lineage.Epoch != v.reign.Epoch || d.fail.busy() {
+		return
+	}
+	for _, n := range v.inOrder() {
+		if n == m || n.wrongSince.IsZero() || now.Before(n.fixAt) || n.down() || !n.linked || !n.report.Supervised {
+			continue
+		}
+		n.fixAt = now.Add(min(max(v.grace(), time.Second)<<min(n.fixes, 10), maxFixPause))
+		n.fixes++
+		d.wake(n.fixAt)
+		d.fix(n)
+	}
+}
+
+// fix tells n to follow the master.
+func (d *desk) fix(n *node) {
+	kind := EventFixSlaveConfig
+	if n.report.Role == repl.RoleMaster {
+		kind = EventConvertToSlave
+	}
+	o := &repl.Order{Kind: repl.OrderFollow, Epoch: d.view.reign.Epoch.Counter, Addr: d.view.reign.Addr}
+	d.order(n.id, o, func(err error, _ time.Time) {
+		if err == nil && d.view.nodes[n.id] == n {
+			d.view.tell(kind, d.view.instance(n), "")
+		}
+	})
+}

@@ -1,0 +1,214 @@
+package sentinel
+
+import (
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/emberkv/ember/repl"
+)
+
+// maxPosted is how many of the others' words wait for the desk. Who has more waits.
+const maxPosted = 256
+
+// A desk is where everything about a group is decided: one goroutine that owns the view,
+// the votes, the promises and the failover. All others, who dial, wait for answers and serve
+// peers, post what they have to say, and it begins what is to be done on goroutines of
+// their own. So it never waits for a peer, and what it owns needs no lock.
+//
+// After whatever it is told it takes a turn, in which every part does what is due and says
+// when it wants the next one. It waits for two things only, the store and the log.
+type desk struct {
+	s       *Sentinel
+	opts    *Options
+	control *repl.ControlOptions // what lines are dialled with
+	log     *slog.Logger
+	view    *view
+	voter   voter
+	promise promise
+	fail    *failover
+
+	waiting []func(error) // who wants to know how the failover ends
+
+	lines  map[string]*line       // by address
+	sorted []*line                // the same; nil when they have changed
+	linked uint64                 // the view's version for which there are lines, unless
+	stale  bool                   // who is reached has changed since
+	hints  map[string]repl.NodeID // addresses to be tried whoever is there, and who has answered there last
+
+	in     chan func(now time.Time)
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // what the desk has begun
+
+	wakeAt time.Time // the end of this turn's rest; zero for none
+	told   gist      // what the peers were told last
+	saved  uint64    // the view's version that the store has
+	saveAt time.Time // when the store is tried again that has failed; zero while it works
+}
+
+func newDesk(s *Sentinel, m *memory, now time.Time) *desk {
+	o := s.opts
+	d := &desk{
+		s: s, opts: o, control: o.control(), log: o.Logger,
+		view: newView(m.id, o), fail: newFailover(o), promise: newPromise(o.DownAfter, now),
+		lines: make(map[string]*line), hints: make(map[string]repl.NodeID),
+		in: make(chan func(time.Time), maxPosted),
+	}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	a, b := binary.LittleEndian.Uint64(m.id[:]), binary.LittleEndian.Uint64(m.id[8:])
+	d.voter = newVoter(m.id, m.ballot, o.DownAfter, a^b)
+	d.view.recall(m, now)
+	d.view.addr = o.Announce
+	d.saved = d.view.version
+	for _, addr := range o.Monitor {
+		d.hints[addr] = repl.NodeID{}
+	}
+	return d
+}
+
+// announce takes down where peers are to reach this sentinel.
+func (d *desk) announce(addr string, now time.Time) {
+	if d.view.addr != "" || addr == "" {
+		return
+	}
+	d.view.addr = addr
+	control := *d.control // those who dial have the old one
+	control.Announce = addr
+	d.control = &control
+	for _, l := range d.lines { // dialled anew, with the address
+		d.drop(l, now)
+	}
+}
+
+// post has f called by the desk's goroutine, unless the sentinel is closed first, which it
+// reports. It blocks while the desk is behind.
+func (d *desk) post(f func(now time.Time)) bool {
+	select {
+	case d.in <- f:
+		return true
+	case <-d.ctx.Done():
+		return false
+	}
+}
+
+// ask is post that waits until f has been called. It returns false, and f is not called any
+// more, if the sentinel is closed first.
+func (d *desk) ask(f func(now time.Time)) bool {
+	done := make(chan struct{})
+	if !d.post(func(now time.Time) { f(now); close(done) }) {
+		return false
+	}
+	select {
+	case <-done:
+		return true
+	case <-d.s.ended:
+		select {
+		case <-done:
+			return true
+		default:
+			return false
+		}
+	}
+}
+
+// start runs f on a goroutine that the desk waits for when it ends. It is for the desk's own.
+func (d *desk) start(f func(ctx context.Context)) {
+	d.wg.Add(1)
+	go func() {
+		defer d.wg.Done()
+		f(d.ctx)
+	}()
+}
+
+// run is the desk's goroutine.
+func (d *desk) run() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	defer d.end()
+	defer d.wg.Wait()
+	for d.ctx.Err() == nil {
+		select {
+		case f := <-d.in:
+			f(time.Now())
+			d.drain()
+		case <-timer.C:
+		case <-d.ctx.Done():
+			return
+		}
+		if d.turn(time.Now()); d.wakeAt.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(max(time.Until(d.wakeAt), 0))
+		}
+	}
+}
+
+// drain takes what else is waiting, so that there is one turn for all of it.
+func (d *desk) drain() {
+	for range maxPosted {
+		select {
+		case f := <-d.in:
+			f(time.Now())
+		default:
+			return
+		}
+	}
+}
+
+// wake has the next turn taken at t at the latest. A zero t says nothing.
+func (d *desk) wake(t time.Time) { d.wakeAt = earlier(d.wakeAt, t) }
+
+// turn has every part do what is due. Their order is that in which what one finds out
+// concerns the next.
+func (d *desk) turn(now time.Time) {
+	d.wakeAt = time.Time{}
+	d.wake(d.view.judge(now))
+	d.wake(d.view.compare(now))
+	d.elect(now)
+	d.lead(now)
+	d.correct(now)
+	d.wake(d.view.forget(now))
+	d.keep(now)
+	d.relink(now)
+	d.tellPeers(now)
+	d.send(now)
+	d.publish()
+}
+
+// keep saves what the view has learned since the last time. Votes are saved before they are
+// given; for this there is time.
+func (d *desk) keep(now time.Time) {
+	if d.saved != d.view.version && !now.Before(d.saveAt) {
+		d.save(now)
+	}
+	if d.saved != d.view.version {
+		d.wake(d.saveAt)
+	}
+}
+
+// save saves all, and reports whether it has.
+func (d *desk) save(now time.Time) bool {
+	m := memory{group: d.opts.Group, id: d.view.self, ballot: d.voter.ballot, reign: d.view.reign}
+	for _, n := range d.view.inOrder() {
+		if n.addr != "" {
+			m.nodes = append(m.nodes, contact{n.id, n.addr})
+		}
+	}
+	for _, id := range d.view.others() {
+		m.peers = append(m.peers, contact{id, d.view.peers[id].addr})
+	}
+	version := d.view.version
+	if err := d.opts.Store.Save(m.append(nil)); err != nil {
+		d.log.Error("state not saved: no votes are given until it is", "err", err)
+		d.saveAt = now.Add(saveAgain)
+		return false
+	}
+	d.saved, d.saveAt = version, time.Time{}
+	return true
+}
+
+// saveAgain is how long after a failure the store is tried again.
+const saveAgain = time.Second

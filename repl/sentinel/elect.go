@@ -1,0 +1,106 @@
+package sentinel
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/emberkv/ember/repl"
+)
+
+// scene returns what the voter has to be told.
+func (d *desk) scene(now time.Time) scene {
+	return scene{
+		now: now, reign: d.view.reign.Epoch, peers: d.view.others(), quorum: d.opts.Quorum,
+		promised: d.promise.remaining(now), leading: d.fail.leads(),
+	}
+}
+
+// elect has the voter stand, and do what is due, while the master is objectively down.
+func (d *desk) elect(now time.Time) {
+	if d.voter.ballot.epoch < d.view.epoch {
+		d.voter = d.voter.heard(d.view.epoch)
+		d.view.tell(EventNewEpoch, Instance{}, fmt.Sprint(d.view.epoch))
+	}
+	s := d.scene(now)
+	if d.view.downSince.IsZero() {
+		d.voter = d.voter.withdraw()
+		return
+	}
+	d.voter = d.voter.stand(s)
+	if next := d.voter.next(); !next.IsZero() && now.Before(d.saveAt) {
+		d.wake(d.saveAt) // there is no vote without the store
+		return
+	}
+	d.take(d.voter.tick, s)
+	d.wake(d.voter.next())
+}
+
+// take does what the voter wants done that it would become by a step. It returns false if the
+// step cannot be saved: then it was not taken.
+func (d *desk) take(step func(scene) (voter, outcome), s scene) bool {
+	next, out := step(s)
+	before := d.voter
+	if d.voter = next; out.save && !d.save(s.now) {
+		d.voter = before
+		return false
+	}
+	d.view.hear(next.ballot.epoch)
+	if next.ballot.votedIn != before.ballot.votedIn {
+		d.tellVote(next.ballot)
+	}
+	for _, id := range out.to {
+		d.askVote(id, out.ask, s.now)
+	}
+	if out.lost != 0 {
+		d.view.tellIn(EventAbortNotElected, d.view.reign.instance(), out.lost, "")
+	}
+	if out.elected != 0 {
+		d.obey(d.fail.begin(s.now, d.view, out.elected), s.now)
+	}
+	return true
+}
+
+// tellVote tells of a vote that was given.
+func (d *desk) tellVote(b ballot) {
+	whom := Instance{Type: InstanceSentinel, ID: b.votedFor, Name: d.opts.Name, Addr: d.view.addr}
+	if p := d.view.peers[b.votedFor]; p != nil {
+		whom = p.instance()
+	}
+	if b.votedFor == d.view.self {
+		d.view.tellIn(EventTryFailover, d.view.reign.instance(), b.votedIn, "")
+	}
+	d.view.tellIn(EventVoteForLeader, whom, b.votedIn, fmt.Sprintf("%s %d", b.votedFor, b.votedIn))
+}
+
+// askVote asks a peer for its vote.
+func (d *desk) askVote(id repl.NodeID, a ask, now time.Time) {
+	l := d.lineOf(id)
+	if l == nil {
+		return
+	}
+	d.call(l, a.append(nil), now, func(answer []byte, now time.Time) {
+		r, err := parseReply(answer)
+		if err != nil {
+			d.log.Warn("peer's vote", "addr", l.addr, "err", err)
+			return
+		}
+		d.take(func(s scene) (voter, outcome) { return d.voter.answered(id, r, s) }, d.scene(now))
+	})
+}
+
+// vote answers a peer who asks for this sentinel's.
+func (d *desk) vote(from repl.NodeID, a ask, now time.Time) (reply, error) {
+	if now.Before(d.saveAt) {
+		return reply{}, errNotSaved
+	}
+	var r reply
+	saved := d.take(func(s scene) (voter, outcome) {
+		next, answer, out := d.voter.asked(from, a, s)
+		r = answer
+		return next, out
+	}, d.scene(now))
+	if !saved {
+		return reply{}, errNotSaved
+	}
+	return r, nil
+}

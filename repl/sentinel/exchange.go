@@ -1,0 +1,116 @@
+package sentinel
+
+import (
+	"context"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/repl"
+)
+
+// A gist is what peers have to hear of at once when it changes.
+type gist struct {
+	reign   backlog.Epoch
+	addr    string
+	down    bool
+	leading uint64
+}
+
+// tellPeers sees to it that peers hear at once of what concerns them.
+func (d *desk) tellPeers(now time.Time) {
+	g := gist{reign: d.view.reign.Epoch, addr: d.view.reign.Addr, down: d.sees(), leading: d.leading()}
+	if g == d.told {
+		return
+	}
+	changed := g.reign != d.told.reign
+	d.told = g
+	for _, l := range d.lines {
+		if l.sentinel || changed {
+			l.nextAt = now // nodes hear of it by the notice, and the master gets its lease
+		}
+	}
+}
+
+// sees reports whether the master is down as far as this sentinel sees by itself.
+func (d *desk) sees() bool {
+	m := d.view.master()
+	return m != nil && m.down()
+}
+
+// exchange tells the peer on l this sentinel's state, and asks for its own.
+func (d *desk) exchange(l *line, now time.Time) {
+	body := d.state().append(nil)
+	d.call(l, body, now, func(answer []byte, now time.Time) {
+		if s, err := parseState(answer); err == nil {
+			d.view.heardPeer(l.id, s, now)
+		} else {
+			d.log.Warn("peer's state", "addr", l.addr, "err", err)
+		}
+	})
+}
+
+// call asks the peer on l something. heard is called by the desk when it has answered; if it
+// refuses, or the line is lost, never.
+func (d *desk) call(l *line, body []byte, now time.Time, heard func(answer []byte, now time.Time)) {
+	if !l.ask(now) {
+		return
+	}
+	id, ctl := l.id, l.ctl
+	if p := d.view.peers[id]; p != nil {
+		p.silentSince = earlier(p.silentSince, now)
+	}
+	d.start(func(ctx context.Context) {
+		answer, err := ctl.Call(ctx, body)
+		d.post(func(got time.Time) {
+			if d.lines[l.addr] != l || l.ctl != ctl || d.view.peers[id] == nil {
+				return
+			}
+			if err != nil {
+				d.log.Debug("call", "addr", l.addr, "err", err)
+				return
+			}
+			l.answered(now)
+			d.view.peers[id].silentSince = l.oldest()
+			heard(answer, got)
+		})
+	})
+}
+
+// state returns what peers are told.
+func (d *desk) state() *state {
+	v := d.view
+	s := &state{
+		Epoch: d.voter.ballot.epoch, Reign: v.reign, Down: d.sees(), Leading: d.leading(),
+		Known: v.sentinels(), Addr: d.view.addr,
+	}
+	// Only who is there is handed on: what has been forgotten must not come back from
+	// somebody who has not yet.
+	for _, n := range v.inOrder() {
+		if n.addr != "" && !n.down() {
+			s.Nodes = append(s.Nodes, contact{n.id, n.addr})
+		}
+	}
+	for _, id := range v.others() {
+		if p := v.peers[id]; p.linked {
+			s.Peers = append(s.Peers, contact{id, p.addr})
+		}
+	}
+	return s
+}
+
+// heardPeer takes in a peer's state.
+func (v *view) heardPeer(id repl.NodeID, s *state, now time.Time) {
+	p := v.peers[id]
+	if p == nil {
+		return
+	}
+	p.state, p.gotAt = s, now
+	v.hear(s.Epoch)
+	v.learn(s.Reign, p.instance(), now)
+	for _, c := range s.Nodes {
+		v.found(c.ID, "", c.Addr, now)
+	}
+	for _, c := range s.Peers {
+		v.foundPeer(c.ID, "", c.Addr, now)
+	}
+}

@@ -1,0 +1,91 @@
+package sentinel
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/emberkv/ember/repl"
+)
+
+// maxAsked is how many questions are under way on one line. With it a round trip as long
+// as DownAfter leaves no gaps between answers.
+const maxAsked = 16
+
+// A line is a control link that is kept up to one address: dialled, and dialled again
+// whenever it is lost. Who answers there is known when it stands. All but run belongs to the
+// desk.
+type line struct {
+	addr string
+	stop context.CancelFunc
+	ctl  *repl.Control // nil while the line is down
+
+	id       repl.NodeID // of who answers, or has answered last
+	sentinel bool        // it is one
+
+	nextAt time.Time   // when the next poll or exchange is due
+	asked  []time.Time // when those were sent that are not answered, oldest first
+
+	polls uint64 // sent so far, and
+	heard uint64 // the number of the one that the newest report answers
+	stamp uint64 // of that, while no grant has answered it; 0 for none
+}
+
+// run keeps the line up until ctx ends.
+func (l *line) run(ctx context.Context, d *desk, opts *repl.ControlOptions) {
+	for ctx.Err() == nil {
+		ctl, err := repl.DialControl(ctx, l.addr, opts)
+		if err == nil {
+			d.post(func(now time.Time) { d.lineUp(l, ctl, now) })
+			l.watch(ctx, d, ctl)
+			ctl.Close()
+			err = ctl.Err()
+		}
+		d.post(func(now time.Time) { d.lineDown(l, ctl, err, now) })
+		pause := time.NewTimer(d.opts.pollEvery())
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+		}
+		pause.Stop()
+	}
+}
+
+// watch returns when the link is lost or ctx ends. Until then it has the node asked as soon as that
+// says that there are news.
+func (l *line) watch(ctx context.Context, d *desk, ctl *repl.Control) {
+	for {
+		select {
+		case <-ctl.News():
+			d.post(func(now time.Time) { l.nextAt = now })
+		case <-ctl.Done():
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// ask takes down that something is asked, if so little is under way that it may be.
+func (l *line) ask(now time.Time) bool {
+	if l == nil || l.ctl == nil || len(l.asked) >= maxAsked {
+		return false
+	}
+	l.asked = append(l.asked, now)
+	return true
+}
+
+// answered takes down that what was asked at that time is answered.
+func (l *line) answered(sent time.Time) {
+	if i := slices.Index(l.asked, sent); i >= 0 {
+		l.asked = slices.Delete(l.asked, i, i+1)
+	}
+}
+
+// oldest returns when the oldest question was asked that is not answered, or zero.
+func (l *line) oldest() time.Time {
+	if len(l.asked) == 0 {
+		return time.Time{}
+	}
+	return l.asked[0]
+}

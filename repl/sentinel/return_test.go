@@ -1,0 +1,247 @@
+package sentinel_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emberkv/ember/kv"
+	"github.com/emberkv/ember/repl"
+	"github.com/emberkv/ember/repl/repltest"
+	"github.com/emberkv/ember/repl/sentinel"
+)
+
+// A sentinel that is started again with its store is the one that it was, and knows everybody
+// from before, whom it was not told of.
+func TestSentinelRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
+		w.settle()
+		s := w.guards[0]
+		id, master := s.ID(), s.Master()
+		s.Close()
+		w.opts.Monitor = []string{"nowhere"}
+		w.start(s)
+		if s.ID() != id || s.Master() != master {
+			t.Errorf("started as %s with %v, was %s with %v", s.ID(), s.Master(), id, master)
+		}
+		w.settle()
+	})
+}
+
+// A sentinel that is started again without its store, at the address that it had, takes the
+// place of the one that was there: their number does not grow.
+func TestSentinelReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{DownAfter: 8 * time.Second})
+		w.settle()
+		s := w.guards[0]
+		s.Close()
+		s.store = new(sentinel.MemoryStore)
+		w.start(s)
+		w.settle()
+		time.Sleep(2 * time.Minute) // until the boards have forgotten the old one
+		w.settle()
+		for _, other := range w.guards[1:] {
+			if n := len(other.seen(sentinel.EventSentinelInvalidAddr)); n != 1 {
+				t.Errorf("%s has replaced %d sentinels, want 1\n%s", other.name, n, w)
+			}
+		}
+	})
+}
+
+// When all nodes and all sentinels are started again at once, after failovers, the sentinels
+// know who was the master, and it is the master again, whoever else says so too.
+func TestEverythingRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
+		w.settle()
+		w.Member("a").Kill()
+		w.wait("a new writer", 3*time.Second, func() bool { return w.writer() != nil })
+		next := w.writer().Name()
+		w.agree(next, time.Second)
+		w.Member("a").Restart("")
+		w.agree(next, 10*time.Second)
+		if err := w.Member(next).Machine().Set("key", []byte("value")); err != nil {
+			t.Fatal(err)
+		}
+		w.WaitEqual()
+		for _, s := range w.guards {
+			s.Close()
+		}
+		for _, m := range w.Members() {
+			m.Kill()
+		}
+		// As they were set up at first: a as the master, the others to follow it.
+		w.Member("a").Restart("")
+		w.Member("b").Restart("a")
+		w.Member("c").Restart("a")
+		for _, s := range w.guards {
+			w.start(s)
+			if got := s.Master().Addr; got != next {
+				t.Errorf("%s remembers %q as the master, want %q", s.name, got, next)
+			}
+		}
+		// The one that was the master is a replica now; so there is none, until one is promoted.
+		w.wait("a master", 10*time.Second, func() bool {
+			m := w.writer()
+			return m != nil && w.guards[0].Master().Addr == m.Name()
+		})
+		w.agree(w.guards[0].Master().Addr, 10*time.Second)
+		w.WaitEqual()
+		for _, m := range w.Members() {
+			if v, err := m.Machine().Get("key"); err != nil || string(v) != "value" {
+				t.Errorf("%s has %q, %v\n%s", m.Name(), v, err, w)
+			}
+		}
+	})
+}
+
+// A node that has another address now is found there: it is who it was.
+func TestNodeMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
+		w.settle()
+		b := w.Member("b")
+		id := b.Node().ID()
+		b.Kill()
+		r, err := repl.NewReplica(b.Machine(), "a", &repl.Options{
+			ID: id, Name: "b", Transport: w.Network.Host("b2"), Supervision: repl.Supervision{Supervised: true},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { r.Close() })
+		ln, err := w.Network.Host("b2").Listen("b2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go r.Serve(ln)
+		go r.Node().Run(context.Background())
+		w.wait("b is found at b2", 5*time.Second, func() bool {
+			for _, s := range w.guards {
+				n, ok := nodeOf(s, id)
+				if !ok || n.Addr != "b2" || !n.Linked || n.SDown || len(s.Status().Nodes) != 3 {
+					return false
+				}
+			}
+			return true
+		})
+	})
+}
+
+func nodeOf(s *guard, id repl.NodeID) (sentinel.NodeStatus, bool) {
+	for _, n := range s.Status().Nodes {
+		if n.ID == id {
+			return n, true
+		}
+	}
+	return sentinel.NodeStatus{}, false
+}
+
+// A node with another id, at the address of one that is gone, takes only its address.
+func TestNodeReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{DownAfter: 8 * time.Second, ForgetAfter: 30 * time.Second})
+		w.settle()
+		b := w.Member("b")
+		id := b.Node().ID()
+		b.Kill()
+		machine := kv.New(nil)
+		defer machine.Close()
+		r, err := repl.NewReplica(machine, "a", &repl.Options{
+			Name: "new", Transport: w.Network.Host("b"), Supervision: repl.Supervision{Supervised: true},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		ln, err := w.Network.Host("b").Listen("b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go r.Serve(ln)
+		go r.Node().Run(context.Background())
+		w.wait("the new one is found", 20*time.Second, func() bool {
+			n, ok := nodeOf(w.guards[0], r.Node().ID())
+			old, there := nodeOf(w.guards[0], id)
+			return ok && n.Addr == "b" && n.Linked && there && old.Addr == "" && old.SDown
+		})
+		w.wait("the old one is forgotten", time.Minute, func() bool {
+			for _, s := range w.guards {
+				if _, there := nodeOf(s, id); there {
+					return false
+				}
+			}
+			return true
+		})
+		time.Sleep(time.Minute)
+		if _, there := nodeOf(w.guards[0], id); there {
+			t.Errorf("the old one is back\n%s", w)
+		}
+		for _, s := range w.guards {
+			s.Close()
+		}
+	})
+}
+
+// Reset forgets all but the master, who are found again if they are there.
+func TestReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{DownAfter: 8 * time.Second})
+		w.settle()
+		w.guards[2].Close()
+		w.Member("c").Kill()
+		time.Sleep(90 * time.Second) // until the boards have forgotten the sentinel
+		for _, s := range w.guards[:2] {
+			if st := s.Status(); len(st.Sentinels) != 2 || len(st.Nodes) != 3 {
+				t.Fatalf("%s has forgotten somebody by itself\n%s", s.name, w)
+			}
+			if err := s.Reset(); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.Master().Addr; got != "a" {
+				t.Errorf("after Reset %s takes %q for the master", s.name, got)
+			}
+			time.Sleep(20 * time.Second)
+		}
+		for _, s := range w.guards[:2] {
+			if st := s.Status(); len(st.Sentinels) != 1 || len(st.Nodes) != 2 {
+				t.Errorf("%s knows %d nodes and %d sentinels, want 2 and 1\n%s", s.name, len(st.Nodes), len(st.Sentinels), w)
+			}
+			if len(s.seen(sentinel.EventResetMaster)) != 1 {
+				t.Errorf("%s has not told of its reset", s.name)
+			}
+			if usable, err := s.CheckQuorum(); usable != 2 || err != nil {
+				t.Errorf("%s: CheckQuorum says %d, %v", s.name, usable, err)
+			}
+		}
+	})
+}
+
+// On demand another is made the master at once, though the present one is well; and by a
+// handover, without that anything is lost.
+func TestOnDemand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
+		w.settle()
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := w.guards[0].Failover(ctx); err != nil {
+			t.Fatalf("failover: %v\n%s", err, w)
+		}
+		next := w.guards[0].Master().Addr
+		if next == "a" {
+			t.Fatalf("a is still the master\n%s", w)
+		}
+		w.agree(next, 5*time.Second)
+		w.wait("it writes", 2*time.Second, func() bool { m := w.writer(); return m != nil && m.Name() == next })
+		if err := w.guards[1].Handover(ctx, w.Member("a").Node().ID()); err != nil {
+			t.Fatalf("handover: %v\n%s", err, w)
+		}
+		w.agree("a", 5*time.Second)
+		w.wait("a writes", 2*time.Second, func() bool { m := w.writer(); return m != nil && m.Name() == "a" })
+		w.WaitEqual()
+	})
+}
