@@ -48,6 +48,7 @@ const (
 	good   class = iota
 	stale        // it had been cut off from its upstream for long before the master went down
 	ousted       // it is the one that is to be replaced
+	stray        // it is a master that nobody has made one
 	empty        // it has no data, but belongs to the group
 )
 
@@ -122,8 +123,6 @@ func (c *contest) refuses(n *node) string {
 		return "has priority 0"
 	case !n.report.Supervised:
 		return "takes no orders"
-	case n.report.Role == repl.RoleMaster && n.id != c.view.reign.ID:
-		return "is a master already"
 	case n.report.Heard.Counter > c.epoch, n.report.Heard.Counter == c.epoch && n.report.Heard.Node != n.id:
 		return "has heard of epoch " + n.report.Heard.String()
 	case !n.report.Ready:
@@ -142,7 +141,7 @@ func (c *contest) belongs(n *node) bool {
 	if n.report == nil || !n.report.Ready {
 		return false
 	}
-	if n.report.Lineage.Knows(reign) {
+	if n.report.Lineage.Knows(reign) || c.view.extinct() {
 		return true
 	}
 	for _, other := range c.view.inOrder() {
@@ -162,6 +161,9 @@ func (c *contest) class(n *node) class {
 	}
 	if n.id == c.last {
 		return ousted
+	}
+	if n.report.Role == repl.RoleMaster && n.id != c.view.reign.ID {
+		return stray
 	}
 	var down time.Duration // for how long the master is
 	if m := c.view.master(); m != nil && m.down() {

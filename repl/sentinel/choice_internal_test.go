@@ -129,7 +129,7 @@ func TestChoice(t *testing.T) {
 			m.report.Role, m.downSince, m.sentAt, m.linked = repl.RoleReplica, time.Time{}, start, true
 			m.report.Position.Offset--
 		}, "a", ""},
-		{"a stray master", func(_ *view, a, _, _ *node) { a.report.Role = repl.RoleMaster }, "b", "a: is a master already"},
+		{"a stray master", func(_ *view, a, _, _ *node) { a.report.Role = repl.RoleMaster }, "b", "m: is down"},
 		{"MinHeard: too few", func(v *view, a, _, _ *node) { v.opts.MinHeard, a.downSince = 3, start }, "", "2 replicas were heard, MinHeard is 3"},
 		{"MinHeard: one that may not be promoted counts", func(v *view, a, _, _ *node) { v.opts.MinHeard, a.report.Priority = 3, 0 }, "b", ""},
 		{"MinHeard: a stranger does not", func(v *view, a, _, _ *node) {

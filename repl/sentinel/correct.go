@@ -91,14 +91,55 @@ func (d *desk) correct(now time.Time) {
 		return
 	}
 	for _, n := range v.inOrder() {
-		if n == m || n.wrongSince.IsZero() || now.Before(n.fixAt) || n.down() || !n.linked || !n.report.Supervised {
+		if n == m || n.wrongSince.IsZero() || n.down() || !n.linked || !n.report.Supervised {
+			continue
+		}
+		at := n.fixAt
+		if v.outranks(n) {
+			at = at.Add(v.grace() / 2 * time.Duration(v.rank())) // one is enough
+		}
+		if now.Before(at) {
+			d.wake(at)
 			continue
 		}
 		n.fixAt = now.Add(min(max(v.grace(), time.Second)<<min(n.fixes, 10), maxFixPause))
 		n.fixes++
 		d.wake(n.fixAt)
-		d.fix(n)
+		if v.outranks(n) {
+			d.raise(m, now)
+		} else {
+			d.fix(n)
+		}
 	}
+}
+
+// outranks reports whether a node of the group has heard of an epoch above the master's, and so
+// takes no orders in that of the master: it was started as a master, or has heard of one that was promoted and
+// died before anybody else knew.
+func (v *view) outranks(n *node) bool {
+	return n.report.Heard.Compare(v.reign.Epoch) > 0 && n.report.Lineage.Knows(v.reign.History)
+}
+
+// rank returns how many of the other sentinels that can be reached come before this one.
+func (v *view) rank() (rank int) {
+	for _, p := range v.peers {
+		if p.linked && compareIDs(p.id, v.self) < 0 {
+			rank++
+		}
+	}
+	return rank
+}
+
+// raise has the master begin an epoch above all that were heard of, where it stands. It stays
+// the master, so no other sentinel has to agree.
+func (d *desk) raise(m *node, now time.Time) {
+	before := d.voter
+	if d.voter = before.claim(); !d.save(now) {
+		d.voter = before
+		return
+	}
+	d.view.hear(d.voter.ballot.epoch)
+	d.order(m.id, &repl.Order{Kind: repl.OrderPromote, Epoch: d.voter.ballot.epoch}, func(error, time.Time) {})
 }
 
 // fix tells n to follow the master.

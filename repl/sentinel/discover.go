@@ -28,6 +28,9 @@ func (v *view) heard(r *repl.Report, at string, sent, now time.Time) {
 	if before != nil && before.Life != r.Life {
 		v.tell(EventReboot, v.instance(n), "")
 	}
+	if r.Role == repl.RoleReplica {
+		n.followed = r.Life
+	}
 	v.hear(r.Heard.Counter)
 	v.adopt(n)
 	v.follow(r, now)
@@ -103,7 +106,9 @@ func (v *view) move(n *node, addr string) {
 // A master of a higher epoch is that: an operator or another sentinel has promoted it, or the
 // master has handed over to it. But not if its log has not what the present one began with: that
 // is one of another group, or one that has lost everything and begins again, which
-// nobody is to follow.
+// nobody is to follow. And not if it was started as a master, though it had followed before: with that
+// it begins an epoch, but what it has may be old, and nobody has decided anything. It is told to
+// follow, see correct.
 func (v *view) adopt(n *node) {
 	r := n.report
 	if r.Role != repl.RoleMaster || r.Lineage.Epoch.IsZero() {
@@ -115,7 +120,7 @@ func (v *view) adopt(n *node) {
 		v.crown(next)
 		v.tell(EventMonitor, next.instance(), "")
 	case !r.Lineage.Knows(v.reign.History):
-	case c > 0:
+	case c > 0 && (n.id == v.reign.ID || n.followed == r.Life):
 		v.crown(next)
 	case c == 0 && n.id == v.reign.ID && v.reign.History != next.History:
 		v.reign.History, v.reign.Name = next.History, next.Name

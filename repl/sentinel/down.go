@@ -59,7 +59,7 @@ func (v *view) silent(since, now time.Time) (bool, time.Time) {
 
 // useless reports whether the master answers, and is nevertheless no master any more: it has
 // been a replica for DownAfter, and nobody has taken its place; or it was started anew without
-// its data, while another node has them.
+// its data, while another node has them, or nobody has.
 func (v *view) useless(n *node, now time.Time) (bool, time.Time) {
 	if n.report == nil {
 		return false, time.Time{}
@@ -67,7 +67,7 @@ func (v *view) useless(n *node, now time.Time) (bool, time.Time) {
 	if n.report.Role != repl.RoleMaster {
 		return v.silent(n.wrongSince, now)
 	}
-	return v.hasLost(n), time.Time{}
+	return v.hasLost(n) || v.extinct(), time.Time{}
 }
 
 // hasLost reports whether n lacks what the reign began with, and another node has it.
@@ -81,6 +81,18 @@ func (v *view) hasLost(n *node) bool {
 		}
 	}
 	return false
+}
+
+// extinct reports whether nobody has any more what the reign began with, as when all nodes of a group
+// that keeps nothing on disk were started anew. Every node that is known must have said so: one that is down
+// may come back with it. Then those who are there begin again, in an epoch above.
+func (v *view) extinct() bool {
+	for _, n := range v.nodes {
+		if n.report == nil || n.down() && n.id != v.reign.ID || !n.linked || n.report.Lineage.Knows(v.reign.History) {
+			return false
+		}
+	}
+	return len(v.nodes) > 0
 }
 
 // count finds out whether the master is objectively down: as many as the quorum find it

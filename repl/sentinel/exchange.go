@@ -2,6 +2,7 @@ package sentinel
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
@@ -65,15 +66,23 @@ func (d *desk) call(l *line, body []byte, now time.Time, heard func(answer []byt
 			if d.lines[l.addr] != l || l.ctl != ctl || d.view.peers[id] == nil {
 				return
 			}
+			if err == nil || isAnswer(err) {
+				l.answered(now)
+				d.view.peers[id].silentSince = l.oldest()
+			}
 			if err != nil {
 				d.log.Debug("call", "addr", l.addr, "err", err)
 				return
 			}
-			l.answered(now)
-			d.view.peers[id].silentSince = l.oldest()
 			heard(answer, got)
 		})
 	})
+}
+
+// isAnswer reports whether an error is what the other end has said.
+func isAnswer(err error) bool {
+	var refused *repl.RefusedError
+	return errors.As(err, &refused)
 }
 
 // state returns what peers are told.

@@ -57,10 +57,13 @@ func (d *desk) demand(now time.Time, done func(error)) {
 	}
 	// It is an election without voters: the epoch is this sentinel's, and no vote of its own goes
 	// to another in it.
-	if !d.take(func(s scene) (voter, outcome) { return d.voter.claim(), outcome{save: true} }, d.scene(now)) {
+	before := d.voter
+	if d.voter = before.claim(); !d.save(now) {
+		d.voter = before
 		done(errNotSaved)
 		return
 	}
+	d.view.hear(d.voter.ballot.epoch)
 	d.waiting = append(d.waiting, done)
 	d.obey(d.fail.demand(now, d.view, d.voter.ballot.votedIn), now)
 }
@@ -89,7 +92,7 @@ func (d *desk) handOver(to repl.NodeID, limit time.Duration, done func(error)) {
 
 // reset forgets everybody but the master.
 func (d *desk) reset(now time.Time) {
-	d.obey(d.fail.cancel(d.view), now)
+	d.obey(d.fail.cancel(), now)
 	d.voter = d.voter.withdraw()
 	d.view.tell(EventResetMaster, d.view.reign.instance(), "")
 	d.view.clear()

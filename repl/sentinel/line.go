@@ -31,18 +31,22 @@ type line struct {
 	stamp uint64 // of that, while no grant has answered it; 0 for none
 }
 
+// maxPause is how long an address at which nobody has answered for long is left alone.
+const maxPause = time.Second
+
 // run keeps the line up until ctx ends.
 func (l *line) run(ctx context.Context, d *desk, opts *repl.ControlOptions) {
-	for ctx.Err() == nil {
+	for worked := time.Now(); ctx.Err() == nil; {
 		ctl, err := repl.DialControl(ctx, l.addr, opts)
 		if err == nil {
 			d.post(func(now time.Time) { d.lineUp(l, ctl, now) })
 			l.watch(ctx, d, ctl)
 			ctl.Close()
 			err = ctl.Err()
+			worked = time.Now()
 		}
 		d.post(func(now time.Time) { d.lineDown(l, ctl, err, now) })
-		pause := time.NewTimer(d.opts.pollEvery())
+		pause := time.NewTimer(max(d.opts.pollEvery(), min(time.Since(worked)/8, maxPause)))
 		select {
 		case <-pause.C:
 		case <-ctx.Done():

@@ -33,7 +33,7 @@ func (d *desk) polled(l *line, ctl *repl.Control, number uint64, r *repl.Report,
 	}
 	if err != nil {
 		d.log.Debug("poll", "addr", l.addr, "err", err)
-		return // it stays unanswered
+		return // it stays unanswered: no node refuses to be asked
 	}
 	l.answered(sent)
 	if n := d.view.nodes[l.id]; n != nil {

@@ -245,3 +245,87 @@ func TestOnDemand(t *testing.T) {
 		w.WaitEqual()
 	})
 }
+
+// A group that keeps nothing on disk begins again after all of it was started anew, empty.
+func TestNothingIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
+		w.settle()
+		w.Member("a").Kill()
+		w.wait("a new writer", 3*time.Second, func() bool { return w.writer() != nil })
+		next := w.writer().Name()
+		w.agree(next, time.Second)
+		w.Member("b").Kill()
+		w.Member("c").Kill()
+		w.Member("a").Replace("")
+		w.Member("b").Replace("a")
+		w.Member("c").Replace("a")
+		w.wait("a master that has a lease", 20*time.Second, func() bool {
+			for _, s := range w.guards {
+				m := s.Master()
+				if n, ok := nodeOf(s, m.ID); !ok || m.Epoch.Counter < 3 || n.Role != repl.RoleMaster || n.Lease.Granted < 2 {
+					return false
+				}
+			}
+			return true
+		})
+		w.agree(w.guards[0].Master().Addr, 10*time.Second)
+		if w.writer() == nil {
+			t.Errorf("nobody writes\n%s", w)
+		}
+		w.WaitEqual()
+	})
+}
+
+// A node that was a replica, and is started as a master, as it was set up at first, does not become
+// the master by that: what it has may be old. It is told to follow.
+func TestStartedAsMaster(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		fenced bool
+	}{{"fenced", true}, {"not fenced", false}} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
+				w.settle()
+				w.Member("c").Kill()
+				if err := w.Member("a").Machine().Set("key", []byte("value")); err != nil {
+					t.Fatal(err)
+				}
+				w.fenced = c.fenced
+				w.Member("c").Restart("")
+				for range 3 {
+					if c.fenced && w.writer().Name() != "a" {
+						t.Fatalf("a does not write\n%s", w)
+					}
+					time.Sleep(time.Second)
+				}
+				w.agree("a", 20*time.Second)
+				w.WaitEqual()
+				for _, m := range w.Members() {
+					if v, err := m.Machine().Get("key"); err != nil || string(v) != "value" {
+						t.Errorf("%s has %q, %v\n%s", m.Name(), v, err, w)
+					}
+				}
+				for _, s := range w.guards {
+					if n := len(s.seen(sentinel.EventSwitchMaster)); n > 0 {
+						t.Errorf("%s has told of %d switches\n%s", s.name, n, w)
+					}
+				}
+			})
+		})
+	}
+}
+
+// It is better than nothing: when nobody else is left, it becomes the master by agreement.
+func TestLastOneIsStray(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Star("a", "b"), 3, sentinel.Options{})
+		w.settle()
+		w.Member("b").Kill()
+		w.Member("a").Kill()
+		w.Member("b").Restart("")
+		w.agree("b", 10*time.Second)
+		w.wait("b writes", 2*time.Second, func() bool { m := w.writer(); return m != nil && m.Name() == "b" })
+	})
+}

@@ -19,6 +19,7 @@ type town struct {
 	t      testing.TB
 	opts   sentinel.Options // of every sentinel, but for what newSentinel sets
 	guards []*guard         // the sentinels
+	fenced bool             // nodes are, from their next start on
 }
 
 // A guard is a seat of a sentinel, which may be closed and started again.
@@ -35,7 +36,8 @@ type guard struct {
 func newTown(t testing.TB, seats []repltest.Seat, n int, opts sentinel.Options) *town {
 	t.Helper()
 	ids := make(map[string]repl.NodeID)
-	g := repltest.New(t, repltest.Topology[*kv.Store]{
+	w := &town{t: t, opts: opts}
+	w.Group = repltest.New(t, repltest.Topology[*kv.Store]{
 		Seats:   seats,
 		Machine: func(string) *kv.Store { return kv.New(nil) },
 		State:   func(s *kv.Store) any { return digest(t, s) },
@@ -43,10 +45,9 @@ func newTown(t testing.TB, seats []repltest.Seat, n int, opts sentinel.Options) 
 			if ids[name] == (repl.NodeID{}) {
 				ids[name] = repl.NewNodeID() // which a program keeps beside its data
 			}
-			return &repl.Options{ID: ids[name], Supervision: repl.Supervision{Supervised: true}}
+			return &repl.Options{ID: ids[name], Supervision: repl.Supervision{Supervised: true, Fenced: w.fenced}}
 		},
 	}, 1)
-	w := &town{Group: g, t: t, opts: opts}
 	if w.opts.Monitor == nil {
 		w.opts.Monitor = []string{seats[0].Name}
 	}

@@ -1,0 +1,190 @@
+package sentinel
+
+import (
+	"testing"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/repl"
+)
+
+// Which master begins a reign, after one of epoch 2 in history 2, which came of 1.
+func TestWhoReigns(t *testing.T) {
+	now := time.Now()
+	first := reportOf(1, repl.RoleMaster, epochOf(2, 1), 2, 1)
+	for _, c := range []struct {
+		name   string
+		report *repl.Report
+		reigns bool
+	}{
+		{"a promoted one", reportOf(2, repl.RoleMaster, epochOf(3, 2), 3, 2, 1), true},
+		{"a promoted one that is a replica again", reportOf(2, repl.RoleReplica, epochOf(3, 2), 3, 2, 1), false},
+		{"the one before", reportOf(2, repl.RoleMaster, epochOf(1, 2), 1), false},
+		{"of a lower epoch that knows", reportOf(2, repl.RoleMaster, epochOf(1, 2), 3, 2), false},
+		{"of the same counter, higher", reportOf(2, repl.RoleMaster, epochOf(2, 2), 3, 2, 1), true},
+		{"a stranger of a higher epoch", reportOf(2, repl.RoleMaster, epochOf(9, 2), 9), false},
+		{"one that parted before the reign", reportOf(2, repl.RoleMaster, epochOf(3, 2), 9, 1), false},
+	} {
+		v := watched(now, first)
+		was := v.reign
+		v.told = nil
+		v.heard(c.report, "b", now, now)
+		if reigns := v.reign.ID == c.report.ID; reigns != c.reigns || v.saw(EventSwitchMaster) > 0 != c.reigns {
+			t.Errorf("%s: reigns is %v, want %v", c.name, reigns, c.reigns)
+		}
+		if !c.reigns && v.reign != was {
+			t.Errorf("%s: the reign has changed", c.name)
+		}
+	}
+}
+
+// What peers say of the master.
+func TestWhoReignsByHearsay(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		name   string
+		reign  Reign
+		reigns bool
+	}{
+		{"none", Reign{}, false},
+		{"an earlier one", Reign{Epoch: epochOf(1, 3), ID: repl.NodeID{3}, Addr: "c"}, false},
+		{"one of the same counter", Reign{Epoch: epochOf(2, 3), ID: repl.NodeID{3}, Addr: "c"}, false},
+		{"a later one", Reign{Epoch: epochOf(3, 3), ID: repl.NodeID{3}, Addr: "c"}, true},
+	} {
+		v := watched(now, reportOf(1, repl.RoleMaster, epochOf(2, 1), 2))
+		news := v.learn(c.reign, Instance{Type: InstanceSentinel}, now)
+		if reigns := v.reign == c.reign && !c.reign.IsZero(); reigns != c.reigns || news != c.reigns {
+			t.Errorf("%s: reigns is %v, news %v, want %v", c.name, reigns, news, c.reigns)
+		}
+		if c.reigns && (v.master() == nil || v.master().addr != "c" || v.epoch != 3) {
+			t.Errorf("%s: the new master cannot be reached", c.name)
+		}
+	}
+}
+
+// An address is of one node at a time.
+func TestAddresses(t *testing.T) {
+	now := time.Now()
+	v := watched(now, reportOf(1, repl.RoleMaster, epochOf(1, 1), 1), reportOf(2, repl.RoleReplica, epochOf(1, 1), 1))
+	a, b := v.nodes[repl.NodeID{1}], v.nodes[repl.NodeID{2}]
+
+	v.found(repl.NodeID{3}, "new", "b", now)
+	if b.addr != "b" || v.nodes[repl.NodeID{3}].addr != "" {
+		t.Error("hearsay has taken the address of a node that is linked")
+	}
+	b.linked = false
+	v.found(repl.NodeID{3}, "new", "b", now)
+	if b.addr != "" || v.nodes[repl.NodeID{3}].addr != "b" {
+		t.Error("a node that is gone has kept its address")
+	}
+	v.found(repl.NodeID{2}, "", "elsewhere", now)
+	if b.addr != "elsewhere" || b.name != "b" {
+		t.Errorf("a node that is gone is %q at %q, was found elsewhere", b.name, b.addr)
+	}
+	v.found(repl.NodeID{1}, "", "wrong", now)
+	if a.addr != "a" {
+		t.Error("hearsay has moved a node that is linked")
+	}
+	v.told = nil
+	r := *a.report
+	r.Announce = "a2"
+	v.heard(&r, "a", now, now)
+	if v.reign.Addr != "a2" || v.saw(EventSwitchMaster) != 1 {
+		t.Errorf("the master has moved to a2, and is said to be at %q", v.reign.Addr)
+	}
+	v.found(repl.NodeID{4}, "", "", now)
+	v.found(repl.NodeID{}, "", "x", now)
+	if len(v.nodes) != 3 {
+		t.Errorf("%d nodes, want 3", len(v.nodes))
+	}
+}
+
+// Bounds hold, whatever is told.
+func TestViewIsBounded(t *testing.T) {
+	now := time.Now()
+	v := watched(now, reportOf(1, repl.RoleMaster, epochOf(1, 1), 1))
+	for i := range 2 * MaxNodes {
+		id := repl.NodeID{byte(i), byte(i >> 8), 1}
+		v.found(id, "", id.String(), now)
+		v.foundPeer(id, "", id.String(), now)
+	}
+	if len(v.nodes) != MaxNodes || len(v.peers) != MaxPeers {
+		t.Errorf("%d nodes and %d peers, want %d and %d", len(v.nodes), len(v.peers), MaxNodes, MaxPeers)
+	}
+}
+
+// A replica is right if those above it lead to the master, whether or not it has a link at the moment.
+func TestWhoIsWrong(t *testing.T) {
+	now := time.Now()
+	up := func(r *repl.Report, id byte, addr string, s repl.LinkState) *repl.Report {
+		r.Upstream = repl.UpstreamReport{ID: repl.NodeID{id}, Addr: addr, State: s}
+		return r
+	}
+	replica := func(id byte) *repl.Report { return reportOf(id, repl.RoleReplica, epochOf(2, 1), 2, 1) }
+	for _, c := range []struct {
+		name  string
+		b, c  *repl.Report
+		wrong bool // c is
+	}{
+		{"follows the master", up(replica(2), 1, "a", repl.LinkStreaming), up(replica(3), 1, "a", repl.LinkStreaming), false},
+		{"copies from it", up(replica(2), 1, "a", repl.LinkStreaming), up(replica(3), 1, "other name", repl.LinkCopying), false},
+		{"dials it", up(replica(2), 1, "a", repl.LinkStreaming), up(replica(3), 0, "a", repl.LinkDown), false},
+		{"follows one who follows it", up(replica(2), 1, "a", repl.LinkStreaming), up(replica(3), 2, "b", repl.LinkStreaming), false},
+		{"dials nobody", up(replica(2), 1, "a", repl.LinkStreaming), replica(3), true},
+		{"dials who is not known", up(replica(2), 1, "a", repl.LinkStreaming), up(replica(3), 1, "x", repl.LinkDown), true},
+		{"goes around", up(replica(2), 3, "c", repl.LinkStreaming), up(replica(3), 2, "b", repl.LinkStreaming), true},
+		{"follows another master", reportOf(2, repl.RoleMaster, epochOf(1, 2), 1), up(replica(3), 2, "b", repl.LinkStreaming), true},
+		{"is a master", up(replica(2), 1, "a", repl.LinkStreaming), reportOf(3, repl.RoleMaster, epochOf(1, 3), 1), true},
+	} {
+		v := watched(now, reportOf(1, repl.RoleMaster, epochOf(2, 1), 2, 1), c.b, c.c)
+		if v.reign.ID != (repl.NodeID{1}) {
+			t.Fatalf("%s: another reigns", c.name)
+		}
+		n := v.nodes[repl.NodeID{3}]
+		if got := v.wrong(n); got != c.wrong {
+			t.Errorf("%s: wrong is %v, want %v", c.name, got, c.wrong)
+		}
+		next := v.compare(now)
+		if c.wrong && (n.wrongSince != now || !next.Equal(now.Add(time.Second))) {
+			t.Errorf("%s: is to be corrected %v after, want 1s", c.name, next.Sub(now))
+		}
+		v.nodes[repl.NodeID{2}].downSince = now
+		if got := v.wrong(n); c.name == "follows one who follows it" && !got {
+			t.Errorf("%s, who is down: is right", c.name)
+		}
+	}
+}
+
+func TestForget(t *testing.T) {
+	now := time.Now()
+	v := watched(now, reportOf(1, repl.RoleMaster, epochOf(1, 1), 1), reportOf(2, repl.RoleReplica, epochOf(1, 1), 1))
+	for _, n := range v.nodes {
+		n.downSince = now
+	}
+	if next := v.forget(now.Add(time.Hour - 1)); len(v.nodes) != 2 || !next.Equal(now.Add(time.Hour)) {
+		t.Errorf("%d nodes after an hour, nearly; the next look is %v after", len(v.nodes), next.Sub(now))
+	}
+	if v.forget(now.Add(time.Hour)); len(v.nodes) != 1 || v.master() == nil || v.saw(EventForgottenSlave) != 1 {
+		t.Errorf("%d nodes after an hour, want the master", len(v.nodes))
+	}
+}
+
+// What was saved is known again, and everybody counts as silent from the start.
+func TestRecall(t *testing.T) {
+	now := time.Now()
+	m := &memory{
+		ballot: ballot{epoch: 7}, reign: Reign{Epoch: epochOf(3, 1), History: backlog.History{1}, ID: repl.NodeID{1}, Addr: "a"},
+		nodes: []contact{{repl.NodeID{2}, "b"}}, peers: []contact{{repl.NodeID{50}, "s"}},
+	}
+	v := newView(repl.NodeID{99}, &Options{Quorum: 2, DownAfter: time.Second})
+	v.recall(m, now)
+	if len(v.nodes) != 2 || len(v.peers) != 1 || v.epoch != 7 || v.reign != m.reign {
+		t.Errorf("recalled %d nodes, %d peers, epoch %d, %v", len(v.nodes), len(v.peers), v.epoch, v.reign)
+	}
+	if v.judge(now.Add(time.Second - 1)); v.master().down() {
+		t.Error("the master is down before it could be heard")
+	}
+	if v.judge(now.Add(time.Second)); !v.master().down() {
+		t.Error("the master is not down, and was never heard")
+	}
+}

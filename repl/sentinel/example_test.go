@@ -1,0 +1,76 @@
+package sentinel_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/emberkv/ember/kv"
+	"github.com/emberkv/ember/repl"
+	"github.com/emberkv/ember/repl/sentinel"
+)
+
+// Three nodes, three sentinels, which are given one address; the master is closed, and another
+// takes its place.
+func ExampleNew() {
+	network := repl.NewMemory() // repl.TCP between machines
+	nodes := map[string]*repl.Node{}
+	for _, name := range []string{"a", "b", "c"} {
+		opts := &repl.Options{Name: name, Transport: network, Supervision: repl.Supervision{Supervised: true}}
+		store := kv.New(nil)
+		defer store.Close()
+		if name == "a" {
+			master, err := repl.NewMaster(store, opts)
+			if err != nil {
+				log.Fatal(err)
+			}
+			nodes[name] = master.Node()
+		} else {
+			replica, err := repl.NewReplica(store, "a", opts)
+			if err != nil {
+				log.Fatal(err)
+			}
+			nodes[name] = replica.Node()
+		}
+		listener, err := network.Listen(name)
+		if err != nil {
+			log.Fatal(err)
+		}
+		go nodes[name].Serve(listener)
+		go nodes[name].Run(context.Background())
+		defer nodes[name].Close()
+	}
+
+	var sentinels []*sentinel.Sentinel
+	for _, name := range []string{"s1", "s2", "s3"} {
+		s, err := sentinel.New(&sentinel.Options{
+			Name: name, Monitor: []string{"a"}, DownAfter: 500 * time.Millisecond, Transport: network,
+			Store: new(sentinel.MemoryStore), // sentinel.OpenFileStore, of a real one
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		listener, err := network.Listen(name)
+		if err != nil {
+			log.Fatal(err)
+		}
+		go s.Serve(listener)
+		defer s.Close()
+		sentinels = append(sentinels, s)
+	}
+
+	s := sentinels[0]
+	for len(s.Status().Nodes) < 3 || len(s.Status().Sentinels) < 2 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	fmt.Println("master:", s.Master().Name)
+	nodes["a"].Close()
+	for s.Master().Name == "a" {
+		time.Sleep(10 * time.Millisecond)
+	}
+	fmt.Println("another took its place:", s.Master().Name == "b" || s.Master().Name == "c")
+	// Output:
+	// master: a
+	// another took its place: true
+}
