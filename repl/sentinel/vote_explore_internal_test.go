@@ -40,7 +40,7 @@ const (
 
 // A world is one state of the exploration. It holds no pointers that are written through.
 type world struct {
-	at    [exploredSentinels]desk
+	at    [exploredSentinels]booth
 	heard [exploredNodes]uint64 // counter of the epoch that the node has heard of
 	post  []letter              // under way, each once, sorted
 
@@ -51,8 +51,8 @@ type world struct {
 	letters, timers, restarts int // how many more there may be
 }
 
-// A desk is what a sentinel would keep, of its own clock.
-type desk struct {
+// A booth is what a sentinel would keep, of its own clock.
+type booth struct {
 	voter   voter
 	saved   ballot
 	reign   uint64 // its counter; it is saved
@@ -129,7 +129,7 @@ func (w *world) scene(i uint8, at time.Duration) scene {
 	return s
 }
 
-// settle does what a desk does after every step: it stands as long as the master that it
+// settle does what a booth does after every step: it stands as long as the master that it
 // knows is the one that is down. And it makes all times the same that differ only by how
 // much is left.
 func (w *world) settle(i uint8) {
