@@ -10,8 +10,8 @@ import (
 )
 
 // Switches yields the master of the group, and then each that takes its place, as soon as
-// one of the sentinels at these addresses tells it. Epochs only rise; of several switches in
-// quick succession it may yield the last alone. Links that break are made again, for as long
+// one of the sentinels at these addresses tells it; the same one again when its address has
+// changed. Epochs never fall; of several switches in quick succession it may yield the last alone. Links that break are made again, for as long
 // as it takes.
 //
 //	for reign, err := range sentinel.Switches(ctx, sentinels, "cache", nil) {
@@ -62,7 +62,7 @@ type subscription struct {
 
 	mu struct {
 		sync.Mutex
-		best Reign   // the newest that was told
+		best Reign   // the newest that was told, at its newest address
 		errs []error // for each sentinel, nil while it is asked for the first time, and while it answers
 	}
 }
@@ -83,7 +83,7 @@ func (s *subscription) close() {
 	s.wg.Wait()
 }
 
-// news yields reigns, each above the one before, and an error each time that no sentinel
+// news yields reigns, each above the one before or of the same master elsewhere, and an error each time that no sentinel
 // answers any more, until ctx ends.
 func (s *subscription) news(ctx context.Context) iter.Seq2[Reign, error] {
 	return func(yield func(Reign, error) bool) {
@@ -96,7 +96,7 @@ func (s *subscription) news(ctx context.Context) iter.Seq2[Reign, error] {
 				return
 			}
 			best, err := s.look()
-			if best.Above(told) {
+			if best != told {
 				if told = best; !yield(best, nil) {
 					return
 				}
@@ -121,11 +121,12 @@ func (s *subscription) look() (Reign, error) {
 	return s.mu.best, &NoSentinelError{Errs: append([]error(nil), s.mu.errs...)}
 }
 
-// told takes in what came of asking a sentinel.
-func (s *subscription) told(i int, got finding) {
+// told takes in what came of asking a sentinel. moved says that it has told another address
+// of the same master before.
+func (s *subscription) told(i int, got finding, moved bool) {
 	s.mu.Lock()
 	s.mu.errs[i] = got.err
-	if got.err == nil && got.reign.Above(s.mu.best) {
+	if got.err == nil && (got.reign.Above(s.mu.best) || moved && got.reign.Epoch == s.mu.best.Epoch) {
 		s.mu.best = got.reign
 	}
 	s.mu.Unlock()
@@ -148,7 +149,7 @@ func (s *subscription) attend(ctx context.Context, i int) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.told(i, finding{err: err})
+		s.told(i, finding{err: err}, false)
 		if !sleep(ctx, pause) {
 			return
 		}
@@ -164,8 +165,9 @@ func (s *subscription) listen(ctx context.Context, i int, c *repl.Control) error
 		if err != nil {
 			return err
 		}
+		moved := reign.Epoch == known.Epoch && reign.Addr != known.Addr
 		known = reign
-		s.told(i, finding{reign: reign})
+		s.told(i, finding{reign: reign}, moved)
 		if !sleep(ctx, minAskAgain) {
 			return ctx.Err()
 		}

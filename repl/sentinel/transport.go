@@ -49,7 +49,7 @@ func (t *Transport) Dial(ctx context.Context, _ string) (net.Conn, error) {
 		select {
 		case <-s.changed:
 			best, err := s.look()
-			if best.Above(told) {
+			if best != told {
 				present.abandon()
 				told, present = best, t.begin(ctx, best)
 			} else if err != nil && present == nil {
