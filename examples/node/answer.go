@@ -107,7 +107,7 @@ func failure(err error) answer {
 		}
 	case errors.Is(err, kv.ErrClosed), errors.Is(err, repl.ErrClosed), errors.Is(err, context.Canceled):
 		status, text = http.StatusServiceUnavailable, "this node is closing"
-	case errors.Is(err, repl.ErrNotEnoughReplicas): // nothing was written
+	case errors.Is(err, repl.ErrNotEnoughReplicas), errors.Is(err, repl.ErrNoLease): // nothing was written
 		status, text = http.StatusServiceUnavailable, strings.TrimPrefix(text, "repl: ")
 	case errors.Is(err, repl.ErrNotAcked): // it was
 		status, text = http.StatusGatewayTimeout, "NOTACKED the write stands, but too few replicas have said in time that they have it"

@@ -74,12 +74,12 @@ func (n *narrator) role(c repl.RoleChange) {
 	}
 }
 
-// gate tells of replicas that a write lacks. What a change of role refuses, role tells.
+// gate tells of replicas, or a lease, that a write lacks. What a change of role refuses, role tells.
 func (n *narrator) gate(c repl.GateChange) {
 	switch {
-	case errors.Is(c.Err, repl.ErrNotEnoughReplicas):
+	case errors.Is(c.Err, repl.ErrNotEnoughReplicas), errors.Is(c.Err, repl.ErrNoLease):
 		n.log.Warn("writes are refused", "err", c.Err, "near", c.Near, "at", c.Position)
-	case c.Err == nil && errors.Is(c.Was, repl.ErrNotEnoughReplicas):
+	case c.Err == nil && (errors.Is(c.Was, repl.ErrNotEnoughReplicas) || errors.Is(c.Was, repl.ErrNoLease)):
 		n.log.Info("writes are let in again", "near", c.Near, "at", c.Position, "refused", c.Refused)
 	}
 }

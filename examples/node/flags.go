@@ -27,6 +27,8 @@ type config struct {
 	backlog   int64 // bytes
 	heartbeat time.Duration
 	safety    repl.Safety
+	priority  int
+	fenced    bool
 	drain     time.Duration
 	dir       string // where the store is kept; empty for memory only
 	fsync     kv.Fsync
@@ -57,6 +59,8 @@ func parseFlags(args []string, help io.Writer) (config, error) {
 	f.IntVar(&c.safety.Ack, "ack", 0, "`number` of replicas that must have a write before it is answered; 0 for none")
 	f.IntVar(&c.safety.MinReplicas, "min-replicas", 0, "`number` of replicas without which a master takes no writes; 0 for none")
 	f.DurationVar(&c.safety.MaxLag, "max-lag", 0, "how long ago a replica that counts for -min-replicas may have been level; 0 is 10s, or two heartbeats")
+	f.IntVar(&c.priority, "priority", repl.DefaultPriority, "which replica the sentinels make a master, the lowest `number` first; 0 is never")
+	f.BoolVar(&c.fenced, "fenced", false, "as a master take no writes from the start on, until a majority of the sentinels lets this node")
 	f.DurationVar(&c.drain, "drain", 2*time.Second, "how long a master that is told to end waits for its replicas to have everything")
 	f.TextVar(&c.compress, "compress", rdb.None, "`algorithm` for links, if the other end agrees: s2, zstd or none; off refuses what others want, too")
 	f.BoolVar(&c.allowEmpty, "allow-empty", false, "let an upstream that came back empty wipe this node")
@@ -88,6 +92,14 @@ func (c config) reading() repl.Reading {
 	return r
 }
 
+// seniority is -priority as Options.Priority has it, where 0 is the default.
+func (c config) seniority() int {
+	if c.priority == 0 {
+		return -1
+	}
+	return c.priority
+}
+
 func (c config) check(rest []string) error {
 	if len(rest) > 0 {
 		return fmt.Errorf("argument %q is not a flag", rest[0])
@@ -97,6 +109,9 @@ func (c config) check(rest []string) error {
 	}
 	if c.maxStaleness != 0 && c.maxStaleness < 2*c.heartbeat {
 		return fmt.Errorf("-max-staleness is %v, want at least %v, twice -heartbeat", c.maxStaleness, 2*c.heartbeat)
+	}
+	if c.priority < 0 {
+		return fmt.Errorf("-priority is %d, want at least 0", c.priority)
 	}
 	if c.drain < 0 {
 		return fmt.Errorf("-drain is %v, want at least 0", c.drain)

@@ -19,6 +19,11 @@
 // -max-lag, so that what is lost when one of those is promoted is no more than was written
 // in that time. With -ack each write waits for so many replicas to have it, a second at most.
 //
+// Sentinels that are pointed at a node may watch it and tell it what to be: package
+// repl/sentinel. Once a majority of them has leased it the right to write, it
+// takes writes only while it holds that; with -fenced from its start. POST /disarm is the way back when the
+// sentinels are gone for good.
+//
 // A replica answers reads from the data that it has, however old, unless -serve-stale=false
 // or -max-staleness says otherwise; then they get 503 while it is cut off from its master,
 // or its data are older. With -writable it takes writes of its own: only it shows them, and
@@ -52,6 +57,7 @@
 //	POST   /save                          JSON: position, when a snapshot of it is on disk
 //	POST   /follow?addr=A[&allow=empty|foreign]   204
 //	POST   /promote                       204
+//	POST   /disarm                        204: writes need no lease any more
 //	POST   /handover?to=NAME[&timeout=1s] 204, when that replica, by name or id, is the master, and this its replica
 //
 // Every answer has the header Ember-Position: all that it shows or has done is at or
@@ -63,7 +69,7 @@
 // of more than 16 MiB, 403 for a write on a replica, and for one that a page of another
 // site has made a browser send, 409 for a position or a call that does not fit what this
 // node is now, 413 and 414 for what is too large to take, 404 for a replica that is not there, 503 when the node is closing,
-// lacks replicas, cannot hand over, refuses reads, cannot write to its disk, or all requests together hold 128 MiB of bodies, and 504 for
+// lacks replicas or a lease, cannot hand over, refuses reads, cannot write to its disk, or all requests together hold 128 MiB of bodies, and 504 for
 // a position that does not come within 5 seconds, or a write that stands and that too few
 // replicas have, or the disk has not. A path that is not well escaped never gets here: package net/http answers it
 // with a 400 of its own.

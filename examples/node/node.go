@@ -82,6 +82,8 @@ func (n *node) open(ctx context.Context, c config) (err error) {
 		Security:    repl.Security{Secrets: secrets},
 		Copying:     repl.Copying{AllowEmpty: c.allowEmpty, AllowForeign: c.allowForeign},
 		Reading:     c.reading(),
+		Priority:    c.seniority(),
+		Supervision: repl.Supervision{Supervised: true, Fenced: c.fenced},
 	})
 	if err != nil {
 		return err

@@ -49,6 +49,7 @@ func newServer(store *kv.Store, n *repl.Node) *server {
 		"/follow":   {"POST": s.follow},
 		"/handover": {"POST": s.handover},
 		"/promote":  {"POST": s.promote},
+		"/disarm":   {"POST": s.disarm},
 	}
 	return s
 }

@@ -31,6 +31,8 @@ func TestStartRefused(t *testing.T) {
 		{"-ack -1", 2, "Ack"},
 		{"-min-replicas -1", 2, "MinReplicas"},
 		{"-max-lag 1ms", 2, "MaxLag"},
+		{"-priority -1", 2, "-priority"},
+		{"-priority 65536", 2, "Priority"},
 		{"-drain -1s", 2, "-drain"},
 		{"-max-staleness 1s", 2, "-max-staleness"},
 		{"-serve-stale=perhaps", 2, "perhaps"},
