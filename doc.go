@@ -62,7 +62,8 @@
 //     Options.Ack every write has waited so when it returns. They are counted by node, by
 //     the newest link of each, and for a node that was the master still (repl:
 //     TestWaitCountsNodesThatApplied, TestWaitCountsWhatIsApplied, TestLateAck,
-//     TestWaitWhileReplicasComeAndGo, TestAcksThatLie, TestAck, TestNothingCountsOnceFenced).
+//     TestWaitWhileReplicasComeAndGo, TestAcksThatLie, TestAck, TestNothingCountsOnceFenced,
+//     TestNothingCountsWithoutALease).
 //   - P5 Nothing is lost in silence. What only an old master had when it comes back as
 //     a follower is counted, and handed to the program before it is dropped
 //     (kv: TestLostTail; repl: TestLostTailIsCounted). If it concerns few keys, it costs these and

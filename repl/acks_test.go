@@ -437,3 +437,44 @@ func TestNothingCountsOnceFenced(t *testing.T) {
 		})
 	}
 }
+
+// TestNothingCountsWithoutALease: when it has run out another master may have been made, so what
+// is acked from then on counts for nothing, until the lease is renewed.
+func TestNothingCountsWithoutALease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repl.NewMemory()
+		a := newMember(t, net, "a", "", fenced, func(o *repl.Options) { o.Ack, o.AckTimeout = 1, 2*time.Second })
+		c := control(t, net, "a", 1)
+		m, err := a.node.Master()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := m.Wait(t.Context(), backlog.Position{}, 0); n != 0 || !errors.Is(err, repl.ErrNoLease) {
+			t.Errorf("Wait before the first lease: %d, %v", n, err)
+		}
+		renew(t, c, time.Second, 1)
+		p := follow(t, net, "a", someone(9).at(a.ledger))
+		p.await(msgContinue)
+		written := make(chan error, 1)
+		go func() { _, err := a.put("k", "v"); written <- err }()
+		synctest.Wait()
+		go p.drain()
+		pos := a.Log().Position()
+		time.Sleep(1100 * time.Millisecond)
+		p.send(msgAck, ackBody(1, pos.Offset, pos.Offset, 0))
+		if n, err := m.Wait(t.Context(), pos, 1); !errors.Is(err, repl.ErrNoLease) {
+			t.Errorf("Wait without a lease: %d, %v", n, err)
+		}
+		if err := <-written; !errors.Is(err, repl.ErrNotAcked) {
+			t.Errorf("a write that was acked when the lease had run out: %v, want ErrNotAcked", err)
+		}
+		renew(t, c, 10*time.Second, 1)
+		if n, err := m.Wait(t.Context(), pos, 1); n != 1 || err != nil {
+			t.Errorf("Wait with the lease renewed: %d, %v", n, err)
+		}
+		p.send(msgAck, ackBody(2, pos.Offset, pos.Offset, 0))
+		if _, err := a.put("k", "w"); !errors.Is(err, repl.ErrNotAcked) {
+			t.Errorf("a write that nobody has: %v", err)
+		}
+	})
+}

@@ -87,14 +87,17 @@ func (g *gate) state() (err error, holds time.Duration) {
 	return err, holds
 }
 
-// deposed returns why the node does not take writes for good, as far as this role goes; nil
-// while it does, be they refused for the moment or held up. What followers have acked counts
-// for a node only that may have written it.
+// deposed returns why another node may be writing: this one has lost the role, or holds no
+// lease. What followers ack then counts for nothing, as that other one need not have it. It is
+// nil for a node whose writes are refused for want of replicas, or held up.
 func (g *gate) deposed() error {
 	if r := g.shut.Load(); r != nil {
 		if _, paused := r.err.(*backlog.PausedError); !paused {
 			return r.err
 		}
+	}
+	if g.lease != nil {
+		return g.lease.lapsed()
 	}
 	return nil
 }

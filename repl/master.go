@@ -52,7 +52,8 @@ func (m *Master) Serve(ln net.Listener) error { return m.node.Serve(ln) }
 // Wait blocks until n directly attached replicas have applied the log up to pos
 // and returns how many have. It returns early with ctx.Err, [ErrClosed], or
 // [ErrRoleChanged] when this node stops being the master, also if enough had applied it by
-// then; that has a [*FencedError] in it when the node has heard of another master. And with
+// then; that has a [*FencedError] in it when the node has heard of another master. It returns a
+// [*LeaseError] when enough have applied it, and this node holds no lease: call it again. And
 // [ErrLost] for a position that is not in this node's history; every replica has the zero one.
 // Replicas of replicas do not count, nor does a replica while it takes a full copy. A
 // replica is a node, by its id: one that has left counts no more, and one that comes back

@@ -94,12 +94,17 @@ func (n *Node) change(ctx context.Context, from *tenure) (done func(), err error
 func (t *tenure) valid() error { return context.Cause(t.ctx) }
 
 // reigns returns nil if what was counted just now was counted for the node that writes: if t
-// lasts and nothing has ended its writing, for a moment of which it does not come back. An
-// error is [ErrRoleChanged], with the [*FencedError] in it if that is why, or ErrClosed.
+// lasts, and at this moment no other node can have been given the role. An error is
+// [ErrRoleChanged], with the [*FencedError] in it if that is why, ErrClosed, or a [*LeaseError],
+// which may pass.
 func (n *Node) reigns(t *tenure) error {
 	deposed := n.gate.deposed() // first: after it comes the end of the tenure, and then perhaps another
 	err := t.valid()
-	if err == nil && deposed != nil {
+	switch {
+	case err != nil || deposed == nil:
+	case errors.Is(deposed, ErrNoLease):
+		return deposed
+	default:
 		err = ErrRoleChanged
 	}
 	if why := t.why.Load(); why != nil && err == ErrRoleChanged {
