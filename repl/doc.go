@@ -85,6 +85,20 @@
 //   - A promotion forks the log where it ends. Followers that stream are told in
 //     passing (History in PROTOCOL.md), and so are theirs, all the way down.
 //
+// # Supervision
+//
+// Package repl/sentinel watches a group, and replaces a master that falls. It needs no more
+// of a node than [DialControl] gives to anybody: a [Control] link to the node's listener, by which a
+// [Poll] asks for a [Report], and an [Order] says what to be. Orders are obeyed by a node with Options.Supervised
+// alone.
+//
+// By the same polls sentinels lease out the right to write, so that two masters never write at
+// once, whoever hears of whom: an armed master takes a write only while grants of a majority are in
+// force ([LeaseError]). See "Leases" in PROTOCOL.md for what that needs, and when a node is armed; for
+// those who have done with sentinels there is [Node.Disarm]. A lease bounds who may write, not what is
+// lost: of a process that is stopped for long after the gate has let a write in, that one write may still be
+// appended, to its own log only. With Ack a writer is told that no replica has it.
+//
 // # What a link checks
 //
 // Every frame has a checksum and a number, every run of records its offset; a
@@ -132,9 +146,9 @@
 //
 // Lock order: passes.mu, then copying.mu, then the log's own. Node.mu, acks.mu, feed.mu,
 // upstream.mu, freshness.mu, under which the machine is told whether it may be read,
-// syncRecord.mu, pacer.mu, turns.mu, gate.mu and the lock of the passes' encoders are leaves,
-// but that enlist takes acks.mu under Node.mu. No lock is held while a goroutine reads, writes,
-// waits or calls the program.
+// syncRecord.mu, pacer.mu, turns.mu, gate.mu, lease.mu, board.mu, entrance.mu, Control.mu and the
+// lock of the passes' encoders are leaves, but that enlist takes acks.mu under Node.mu. No lock is
+// held while a goroutine reads, writes, waits or calls the program.
 //
 // Everything waits on channels, timers and connections only, so whole groups
 // run in virtual time inside testing/synctest, over [Memory] or the faulty
@@ -150,10 +164,13 @@
 // machine.go (what is replicated), options.go, errors.go, node.go (the seat), tenure.go (its
 // role), gate.go (who may write) and gatenews.go (who hears of it), epoch.go (whose turn it is),
 // master.go and replica.go (the handles), handover.go, order.go and takeover.go (from one to the
-// other), announce.go; then the way down: accept.go, door.go, roster.go, feed.go, feedlog.go,
+// other), announce.go; then the way down: entrance.go, accept.go, door.go, roster.go, feed.go, feedlog.go,
 // listen.go, parting.go, turns.go, copy.go, pass.go, buffer.go, pace.go, acks.go, settle.go,
 // near.go; and up: upstream.go, freshness.go, run.go, dial.go, session.go, repair.go, load.go.
-// What a program sees of them: events.go, sync.go, status.go, info.go, infoember.go, words.go.
-// Below both: secret.go, proof.go, link.go, frame.go, seal.go, packing.go, kind.go, hello.go,
+// How a node is watched and told what to be: supervision.go, controloptions.go, control.go and
+// controlserver.go (the ends that are no node), poll.go, report.go and command.go (what is said),
+// answerer.go and asked.go (the node's end), board.go, lease.go.
+// What a program sees of them all: events.go, sync.go, status.go, info.go, infoember.go, words.go.
+// Below all: cursor.go, request.go, secret.go, proof.go, link.go, frame.go, seal.go, packing.go, kind.go, hello.go,
 // refuse.go, message.go, transport.go, socket.go, tls.go, memory.go. PROTOCOL.md is the wire.
 package repl
