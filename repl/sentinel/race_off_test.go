@@ -3,3 +3,8 @@
 package sentinel
 
 var explorations = []exploration{{letters: 12, timers: 1, restarts: 1}, {letters: 12, timers: 2}}
+
+const (
+	driftSeeds = 60
+	driftStep  = 1
+)
