@@ -28,9 +28,6 @@ func (v *view) heard(r *repl.Report, at string, sent, now time.Time) {
 	if before != nil && before.Life != r.Life {
 		v.tell(EventReboot, v.instance(n), "")
 	}
-	if r.Role == repl.RoleReplica {
-		n.followed = r.Life
-	}
 	v.hear(r.Heard.Counter)
 	v.adopt(n)
 	v.follow(r, now)
@@ -120,7 +117,7 @@ func (v *view) adopt(n *node) {
 		v.crown(next)
 		v.tell(EventMonitor, next.instance(), "")
 	case !r.Lineage.Knows(v.reign.History):
-	case c > 0 && (n.id == v.reign.ID || n.followed == r.Life):
+	case c > 0 && (n.id == v.reign.ID || !r.Initial):
 		v.crown(next)
 	case c == 0 && n.id == v.reign.ID && v.reign.History != next.History:
 		v.reign.History, v.reign.Name = next.History, next.Name

@@ -39,10 +39,9 @@ type node struct {
 	addr string // where it is said to be reached; empty while another node is there
 	at   string // where it was reached last
 
-	followed [16]byte     // the newest of its lives in which it was a replica
-	report   *repl.Report // the newest, nil before the first; it does not change
-	sentAt   time.Time    // when the question was sent that it answers
-	gotAt    time.Time    // when it came
+	report *repl.Report // the newest, nil before the first; it does not change
+	sentAt time.Time    // when the question was sent that it answers
+	gotAt  time.Time    // when it came
 
 	// silentSince is when the oldest question was sent that was not answered yet, or, when
 	// that is earlier, when the link was lost. Zero while there is nothing to wait for.
