@@ -67,7 +67,7 @@ func TestServerGivesRoomBack(t *testing.T) {
 	t.Parallel()
 	store := kv.New(nil)
 	defer store.Close()
-	s := newServer(store, nil)
+	s := newServer(store, nil, nil)
 	for _, path := range []string{"/keys/a", "/keys/", "/keys/a?ttl=x"} {
 		s.serve(httptest.NewRequest("PUT", path, bytes.NewReader(make([]byte, 5000))))
 	}

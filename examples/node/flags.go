@@ -24,6 +24,8 @@ type config struct {
 	follow   string // empty for a master
 
 	name      string
+	group     string
+	priority  int
 	backlog   int64 // bytes
 	heartbeat time.Duration
 	safety    repl.Safety
@@ -40,6 +42,8 @@ type config struct {
 	writable     bool
 	compress     rdb.Compression
 	secrets      fileList
+
+	sentinel sentinelConfig
 }
 
 // parseFlags reads the arguments. It returns flag.ErrHelp when the help was asked for,
@@ -52,6 +56,8 @@ func parseFlags(args []string, help io.Writer) (config, error) {
 	f.StringVar(&c.replAddr, "repl", "127.0.0.1:7001", "`address` where other nodes follow this one")
 	f.StringVar(&c.follow, "follow", "", "`address` of the node to follow (its -repl); without it this one is a master")
 	f.StringVar(&c.name, "name", "", "name shown to the other nodes")
+	f.StringVar(&c.group, "group", "", "name of the group, the same for all that belong to it")
+	f.IntVar(&c.priority, "priority", repl.DefaultPriority, "which replica should rather become master, the lowest; negative is never")
 	f.Int64Var(&c.backlog, "backlog", backlog.DefaultMaxBytes, "`bytes` of log kept for followers that come back")
 	f.StringVar(&c.dir, "dir", "", "`folder` that the store is kept in; without it the store is in memory only")
 	f.TextVar(&c.fsync, "fsync", kv.FsyncEverySecond, "`when` what is written to -dir is synced: always, everysec or never")
@@ -69,6 +75,7 @@ func parseFlags(args []string, help io.Writer) (config, error) {
 	f.DurationVar(&c.maxStaleness, "max-staleness", 0, "as a replica refuse reads of data that may be older; at least twice -heartbeat; 0 is no bound")
 	f.BoolVar(&c.writable, "writable", false, "as a replica take writes, which go nowhere and end with the next full copy")
 	f.Var(&c.secrets, "secret", "`file` with secrets of the group, one a line, the newest first; may be repeated; read again at SIGHUP")
+	c.sentinel.define(f)
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(help, "usage: node [flags]")
 		f.SetOutput(help)
@@ -77,7 +84,13 @@ func parseFlags(args []string, help io.Writer) (config, error) {
 	} else if err != nil {
 		return c, fmt.Errorf("%w; %w", err, errUsage)
 	}
-	if err := c.check(f.Args()); err != nil {
+	given := make(map[string]bool)
+	f.Visit(func(g *flag.Flag) { given[g.Name] = true })
+	err := c.check(f.Args())
+	if err == nil {
+		err = c.sentinel.check(given)
+	}
+	if err != nil {
 		return c, fmt.Errorf("%w; %w", err, errUsage)
 	}
 	return c, nil

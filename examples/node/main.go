@@ -142,6 +142,8 @@ func serve(ctx context.Context, c config, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "http %s\nrepl %s\n", n.httpListener.Addr(), n.replListener.Addr())
+	for _, l := range n.listeners() {
+		fmt.Fprintln(stdout, l.what, l.Addr())
+	}
 	return n.serve(ctx)
 }

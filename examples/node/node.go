@@ -25,14 +25,16 @@ const (
 	resolveTimeout    = 5 * time.Second
 )
 
-// A node is a store, its place in the group, and the API to both.
+// A node is a store, its place in the group, and the API to both. With -sentinel it has a
+// sentinel, too, and may have nothing else.
 type node struct {
 	log          *slog.Logger
-	store        *kv.Store
-	repl         *repl.Node
-	replListener net.Listener
-	httpListener net.Listener
-	httpServer   *http.Server
+	store        *kv.Store    // nil for a sentinel alone
+	repl         *repl.Node   // nil for a sentinel alone
+	replListener net.Listener // nil for a sentinel alone
+	guard        *guard       // nil without -sentinel
+	httpListener net.Listener // nil for a sentinel alone without -http
+	httpServer   *http.Server // with httpListener
 	secrets      fileList
 	patience     time.Duration      // when it closes, for its replicas
 	cancel       context.CancelFunc // ends requests that wait
@@ -50,18 +52,43 @@ func openNode(ctx context.Context, c config, stderr io.Writer) (*node, error) {
 }
 
 func (n *node) open(ctx context.Context, c config) (err error) {
-	if c.follow != "" {
-		if err := resolve(ctx, c.follow); err != nil {
-			return fmt.Errorf("-follow: %w", err)
-		}
-	}
 	n.secrets, n.patience = c.secrets, c.drain
 	secrets, err := n.secrets.read()
 	if err != nil {
 		return fmt.Errorf("-secret: %w", err)
 	}
-	if n.httpListener, err = net.Listen("tcp", c.httpAddr); err != nil {
-		return fmt.Errorf("-http: %w", err)
+	if !c.sentinel.alone || c.sentinel.serves {
+		if n.httpListener, err = net.Listen("tcp", c.httpAddr); err != nil {
+			return fmt.Errorf("-http: %w", err)
+		}
+	}
+	monitor := c.sentinel.monitor
+	if !c.sentinel.alone {
+		if err := n.openMember(ctx, c, secrets); err != nil {
+			return err
+		}
+		if len(monitor) == 0 {
+			monitor = []string{n.replListener.Addr().String()}
+		}
+	}
+	if c.sentinel.addr != "" {
+		if n.guard, err = openGuard(c, monitor, secrets, n.log); err != nil {
+			return err
+		}
+	}
+	if n.httpListener != nil {
+		n.newHTTPServer(ctx)
+	}
+	return nil
+}
+
+// openMember takes the address for other nodes, and makes the store and its place in the
+// group.
+func (n *node) openMember(ctx context.Context, c config, secrets []repl.Secret) (err error) {
+	if c.follow != "" {
+		if err := resolve(ctx, c.follow); err != nil {
+			return fmt.Errorf("-follow: %w", err)
+		}
 	}
 	if n.replListener, err = net.Listen("tcp", c.replAddr); err != nil {
 		return fmt.Errorf("-repl: %w", err)
@@ -74,6 +101,8 @@ func (n *node) open(ctx context.Context, c config) (err error) {
 	}
 	n.repl, err = join(n.store, c.follow, &repl.Options{
 		Name:        c.name,
+		Group:       c.group,
+		Priority:    c.priority,
 		Announce:    n.replListener.Addr().String(), // known before Serve is called
 		Events:      events(n.log),
 		Liveness:    repl.Liveness{Heartbeat: c.heartbeat},
@@ -85,11 +114,7 @@ func (n *node) open(ctx context.Context, c config) (err error) {
 		Priority:    c.seniority(),
 		Supervision: repl.Supervision{Supervised: true, Fenced: c.fenced},
 	})
-	if err != nil {
-		return err
-	}
-	n.newHTTPServer(ctx)
-	return nil
+	return err
 }
 
 // openStore opens the store that -dir keeps, or makes one in memory.
@@ -121,7 +146,7 @@ func (n *node) newHTTPServer(ctx context.Context) {
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	n.cancel = cancel
 	n.httpServer = &http.Server{
-		Handler:           newServer(n.store, n.repl),
+		Handler:           newServer(n.store, n.repl, n.guard),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -169,14 +194,42 @@ func resolve(ctx context.Context, addr string) error {
 	return err
 }
 
+// A listening is a listener with its name.
+type listening struct {
+	what string
+	net.Listener
+}
+
+// listeners returns those that there are.
+func (n *node) listeners() []listening {
+	var all []listening
+	if n.httpListener != nil {
+		all = append(all, listening{"http", n.httpListener})
+	}
+	if n.replListener != nil {
+		all = append(all, listening{"repl", n.replListener})
+	}
+	if n.guard != nil {
+		all = append(all, listening{"sentinel", n.guard.listener})
+	}
+	return all
+}
+
 // serve works until ctx ends, or something fails that should not, and then closes the
 // node.
 func (n *node) serve(ctx context.Context) error {
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	var wg sync.WaitGroup
-	wg.Go(func() { failed <- n.httpServer.Serve(n.httpListener) })
-	wg.Go(func() { failed <- n.repl.Serve(n.replListener) })
-	wg.Go(func() { failed <- n.repl.Run(ctx) }) // follows as long as this node is a replica
+	if n.httpServer != nil {
+		wg.Go(func() { failed <- n.httpServer.Serve(n.httpListener) })
+	}
+	if n.repl != nil {
+		wg.Go(func() { failed <- n.repl.Serve(n.replListener) })
+		wg.Go(func() { failed <- n.repl.Run(ctx) }) // follows as long as this node is a replica
+	}
+	if n.guard != nil {
+		wg.Go(func() { failed <- n.guard.serve() })
+	}
 	rereading, stop := context.WithCancel(ctx)
 	defer stop()
 	if len(n.secrets) > 0 { // else a SIGHUP ends the process, as it ends others
@@ -205,12 +258,15 @@ func (n *node) close() {
 		if n.httpServer.Shutdown(ctx) != nil {
 			n.httpServer.Close()
 		}
+	}
+	if n.guard != nil {
+		n.guard.close()
+	}
+	if n.repl != nil {
 		n.drain()
 	}
-	for _, ln := range []net.Listener{n.httpListener, n.replListener} {
-		if ln != nil {
-			ln.Close() // a second time where it was served
-		}
+	for _, l := range n.listeners() {
+		l.Close() // a second time where it was served
 	}
 	if n.repl != nil {
 		n.repl.Close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,8 +24,8 @@ const positionTimeout = 5 * time.Second
 
 // A server is the HTTP API. It keeps nothing of its own but the count of what requests hold.
 type server struct {
-	store  *kv.Store
-	node   *repl.Node
+	store  *kv.Store  // nil for a sentinel alone
+	node   *repl.Node // nil for a sentinel alone
 	routes map[string]methods
 	sites  http.CrossOriginProtection
 	bodies bodies
@@ -36,20 +37,27 @@ type methods map[string]handler
 // A handler does what a request asks for. It may be called concurrently.
 type handler func(*http.Request) (answer, error)
 
-func newServer(store *kv.Store, n *repl.Node) *server {
-	s := &server{store: store, node: n}
-	s.routes = map[string]methods{
-		keysPath:    {"GET": s.get, "PUT": s.put, "DELETE": s.delete},
-		"/keys":     {"GET": s.list},
-		"/digest":   {"GET": s.digest},
-		"/info":     {"GET": s.info},
-		"/status":   {"GET": s.status},
-		"/wait":     {"POST": s.wait},
-		"/save":     {"POST": s.save},
-		"/follow":   {"POST": s.follow},
-		"/handover": {"POST": s.handover},
-		"/promote":  {"POST": s.promote},
-		"/disarm":   {"POST": s.disarm},
+// newServer returns the API to a store and its node, if there are such, and to a sentinel, if
+// there is one.
+func newServer(store *kv.Store, n *repl.Node, g *guard) *server {
+	s := &server{store: store, node: n, routes: make(map[string]methods)}
+	if store != nil {
+		s.routes = map[string]methods{
+			keysPath:    {"GET": s.get, "PUT": s.put, "DELETE": s.delete},
+			"/keys":     {"GET": s.list},
+			"/digest":   {"GET": s.digest},
+			"/info":     {"GET": s.info},
+			"/status":   {"GET": s.status},
+			"/wait":     {"POST": s.wait},
+			"/save":     {"POST": s.save},
+			"/follow":   {"POST": s.follow},
+			"/handover": {"POST": s.handover},
+			"/promote":  {"POST": s.promote},
+			"/disarm":   {"POST": s.disarm},
+		}
+	}
+	if g != nil {
+		maps.Copy(s.routes, g.routes())
 	}
 	return s
 }
@@ -65,8 +73,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a = failure(err)
 	}
 	h := w.Header()
-	// Asked for at last, it is at or behind all that the answer shows.
-	h.Set(positionHeader, s.store.Position().String())
+	if s.store != nil {
+		// Asked for at last, it is at or behind all that the answer shows.
+		h.Set(positionHeader, s.store.Position().String())
+	}
 	if a.allow != "" {
 		h.Set("Allow", a.allow)
 	}
@@ -100,7 +110,7 @@ func (s *server) serve(r *http.Request) (answer, error) {
 	if err := s.sites.Check(r); err != nil {
 		return answer{}, refuse(http.StatusForbidden, "a page of another site wants this: %v", err)
 	}
-	if method == http.MethodGet {
+	if method == http.MethodGet && s.store != nil {
 		if err := s.await(r); err != nil {
 			return answer{}, err
 		}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/repl"
+	"github.com/emberkv/ember/repl/sentinel"
+)
+
+// A guard is a sentinel with its address and what it keeps on disk.
+type guard struct {
+	sentinel *sentinel.Sentinel
+	listener net.Listener
+	store    *sentinel.FileStore // nil without -dir
+}
+
+// openGuard takes the address and starts the sentinel, which finds the group by the nodes at
+// monitor. On an error nothing is left open.
+func openGuard(c config, monitor []string, secrets []repl.Secret, log *slog.Logger) (g *guard, err error) {
+	g = &guard{}
+	defer func() {
+		if err != nil {
+			g.close()
+		}
+	}()
+	if g.listener, err = net.Listen("tcp", c.sentinel.addr); err != nil {
+		return nil, fmt.Errorf("-sentinel: %w", err)
+	}
+	opts := &sentinel.Options{
+		Name:            c.name,
+		Group:           c.group,
+		Monitor:         monitor,
+		Quorum:          c.sentinel.quorum,
+		DownAfter:       c.sentinel.downAfter,
+		FailoverTimeout: c.sentinel.failoverTimeout,
+		ParallelSyncs:   c.sentinel.parallelSyncs,
+		MinHeard:        c.sentinel.minHeard,
+		Announce:        g.listener.Addr().String(),
+		OnEvent:         func(e sentinel.Event) { tellEvent(log, e) },
+		Security:        repl.Security{Secrets: secrets},
+		Scripts: sentinel.Scripts{
+			NotificationScript: c.sentinel.notificationScript,
+			ReconfigScript:     c.sentinel.reconfigScript,
+		},
+	}
+	if c.dir != "" {
+		// A folder of its own: that of the store belongs to package kv.
+		if g.store, err = sentinel.OpenFileStore(filepath.Join(c.dir, "sentinel", "state")); err != nil {
+			return nil, fmt.Errorf("-dir: %w", err)
+		}
+		opts.Store = g.store
+	}
+	if g.sentinel, err = sentinel.New(opts); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// tellEvent writes an event into the log, under Redis' name.
+func tellEvent(log *slog.Logger, e sentinel.Event) {
+	level := slog.LevelInfo
+	if e.Kind.Warning() {
+		level = slog.LevelWarn
+	}
+	log.Log(context.Background(), level, e.Kind.String(), "about", e.Message())
+}
+
+// serve answers other sentinels and clients until the guard is closed.
+func (g *guard) serve() error { return g.sentinel.Serve(g.listener) }
+
+// close ends what there is. It may be called twice.
+func (g *guard) close() {
+	if g.listener != nil {
+		g.listener.Close()
+	}
+	if g.sentinel != nil {
+		g.sentinel.Close()
+	}
+	if g.store != nil {
+		g.store.Close()
+	}
+}
+
+// routes are the sentinel's part of the API.
+func (g *guard) routes() map[string]methods {
+	return map[string]methods{
+		"/master":   {"GET": g.master},
+		"/sentinel": {"GET": g.status},
+		"/failover": {"POST": g.failover},
+		"/reset":    {"POST": g.reset},
+	}
+}
+
+// A master says who takes the writes.
+type master struct {
+	Addr  string        `json:"addr"` // its -repl
+	Name  string        `json:"name"`
+	Epoch backlog.Epoch `json:"epoch"` // which grows with each change of the master
+}
+
+func (g *guard) master(r *http.Request) (answer, error) {
+	if _, err := parameters(r); err != nil {
+		return answer{}, err
+	}
+	reign := g.sentinel.Master()
+	if reign.IsZero() {
+		return answer{}, refuse(http.StatusServiceUnavailable, "no master was found yet")
+	}
+	return asJSON(master{reign.Addr, reign.Name, reign.Epoch})
+}
+
+func (g *guard) status(r *http.Request) (answer, error) {
+	if _, err := parameters(r); err != nil {
+		return answer{}, err
+	}
+	return asJSON(g.sentinel.Status())
+}
+
+// failover has another node made the master, although the present one may be well.
+func (g *guard) failover(r *http.Request) (answer, error) {
+	q, err := parameters(r, "timeout")
+	if err != nil {
+		return answer{}, err
+	}
+	timeout := maxWait
+	if q.Has("timeout") {
+		if timeout, err = span("timeout", q.Get("timeout"), minHandover, maxWait); err != nil {
+			return answer{}, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	defer cancel()
+	return done, unavailable(g.sentinel.Failover(ctx))
+}
+
+// reset lets the sentinel forget who is there and find out anew.
+func (g *guard) reset(r *http.Request) (answer, error) {
+	if _, err := parameters(r); err != nil {
+		return answer{}, err
+	}
+	return done, unavailable(g.sentinel.Reset())
+}
+
+// unavailable makes what a sentinel cannot do now a 503; a time that is over stays what it is.
+func unavailable(err error) error {
+	if err == nil || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return refuse(http.StatusServiceUnavailable, "%v", err)
+}
