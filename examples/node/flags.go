@@ -25,7 +25,6 @@ type config struct {
 
 	name      string
 	group     string
-	priority  int
 	backlog   int64 // bytes
 	heartbeat time.Duration
 	safety    repl.Safety
@@ -57,7 +56,6 @@ func parseFlags(args []string, help io.Writer) (config, error) {
 	f.StringVar(&c.follow, "follow", "", "`address` of the node to follow (its -repl); without it this one is a master")
 	f.StringVar(&c.name, "name", "", "name shown to the other nodes")
 	f.StringVar(&c.group, "group", "", "name of the group, the same for all that belong to it")
-	f.IntVar(&c.priority, "priority", repl.DefaultPriority, "which replica should rather become master, the lowest; negative is never")
 	f.Int64Var(&c.backlog, "backlog", backlog.DefaultMaxBytes, "`bytes` of log kept for followers that come back")
 	f.StringVar(&c.dir, "dir", "", "`folder` that the store is kept in; without it the store is in memory only")
 	f.TextVar(&c.fsync, "fsync", kv.FsyncEverySecond, "`when` what is written to -dir is synced: always, everysec or never")

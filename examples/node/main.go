@@ -24,6 +24,16 @@
 // takes writes only while it holds that; with -fenced from its start. POST /disarm is the way back when the
 // sentinels are gone for good.
 //
+// With -sentinel a process runs a sentinel: alone, or beside a node if there is a -repl,
+// too. It needs the address of one node, finds the others and the other sentinels, and when as
+// many as -quorum find the master down, and a majority agrees, it has a replica promoted.
+//
+//	go run ./examples/node -sentinel 127.0.0.1:9001 -monitor 127.0.0.1:7001 -quorum 2 -down-after 1s -http 127.0.0.1:8101
+//
+// With -dir it keeps what it has promised. Three should run, on machines that fail apart;
+// -down-after and -quorum must be the same at all. What a notification or a reconfiguration
+// script is given, and what its exit status means, is as in Redis Sentinel.
+//
 // A replica answers reads from the data that it has, however old, unless -serve-stale=false
 // or -max-staleness says otherwise; then they get 503 while it is cut off from its master,
 // or its data are older. With -writable it takes writes of its own: only it shows them, and
@@ -32,14 +42,16 @@
 // With -dir a node keeps its store in a folder: started again it goes on where it was, and a
 // replica takes what it has missed, even after kill -9; -fsync is what appendfsync is, POST /save
 // what SAVE is. Without, it keeps nothing: started again it is empty, and takes a full copy if
-// it follows. One that was the master is started with -follow, once another is promoted.
+// it follows. One that was the master is started with -follow, once another is promoted; where
+// there are sentinels they see to that.
 //
-// -help lists all flags. Port 0 is one that the system chooses. When both listeners
+// -help lists all flags. Port 0 is one that the system chooses. When all listeners
 // stand, their addresses are on standard output, one a line, for scripts; what happens to
-// links goes to standard error.
+// links, and what a sentinel does, goes to standard error.
 //
 //	http 127.0.0.1:8001
 //	repl 127.0.0.1:7001
+//	sentinel 127.0.0.1:9001
 //
 // # The API
 //
@@ -60,7 +72,14 @@
 //	POST   /disarm                        204: writes need no lease any more
 //	POST   /handover?to=NAME[&timeout=1s] 204, when that replica, by name or id, is the master, and this its replica
 //
-// Every answer has the header Ember-Position: all that it shows or has done is at or
+// A process with a sentinel has, beside that or alone:
+//
+//	GET    /master                        JSON: addr (its -repl), name and epoch of the master; 503 before one was found
+//	GET    /sentinel                      JSON: sentinel.Status
+//	POST   /failover[?timeout=1m]         204, when another node is the master, though the present one may be well
+//	POST   /reset                         204: it forgets who is there, and finds out anew
+//
+// Every answer of a node has the header Ember-Position: all that it shows or has done is at or
 // before that place in the group's log. A GET that sends one waits until this node
 // has it, too: read your writes, on any node, with one header. POST /wait waits for the
 // one that is sent, and otherwise for all that this node has. HEAD is GET without a body.
@@ -80,7 +99,7 @@
 // line, and the links are encrypted; without, to whoever can connect. They are in a file and
 // not among the flags because everybody on a machine can read those. SIGHUP reads it again,
 // and no link ends: a group changes its secret by a file with the new one and the old one on every
-// node, a SIGHUP to each, and then the same with the new one alone.
+// node, a SIGHUP to each, and then the same with the new one alone. Sentinels need it as nodes do.
 //
 //	openssl rand -hex 32 >secret
 //	go run ./examples/node -name a -secret secret
@@ -93,8 +112,9 @@
 //
 // # Reading order
 //
-// flags.go, secrets.go; node.go is how a service embeds Ember, events.go what it says of its links;
-// server.go, keys.go, bodies.go and group.go are the API, answer.go is what an error becomes.
+// flags.go, sentinelflags.go, secrets.go; node.go is how a service embeds Ember, events.go what it says
+// of its links; server.go, keys.go, bodies.go and group.go are the API, answer.go is what an error
+// becomes; sentinel.go is a sentinel and its part of the API.
 package main
 
 import (

@@ -102,7 +102,6 @@ func (n *node) openMember(ctx context.Context, c config, secrets []repl.Secret) 
 	n.repl, err = join(n.store, c.follow, &repl.Options{
 		Name:        c.name,
 		Group:       c.group,
-		Priority:    c.priority,
 		Announce:    n.replListener.Addr().String(), // known before Serve is called
 		Events:      events(n.log),
 		Liveness:    repl.Liveness{Heartbeat: c.heartbeat},

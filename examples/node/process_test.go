@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,7 +22,8 @@ type process struct {
 	t    *testing.T
 	name string
 	http string // address
-	repl string // address
+	repl string // address, of a node
+	sent string // address, of a sentinel
 	cmd  *exec.Cmd
 	log  bytes.Buffer  // may be read when gone is closed
 	gone chan struct{} // closed when the process has ended
@@ -31,8 +33,23 @@ type process struct {
 // which it must exit with 0. A -http or -repl among the flags takes the place of port 0.
 func start(t *testing.T, name string, flags ...string) *process {
 	t.Helper()
+	return launch(t, name, append([]string{"-http", "127.0.0.1:0", "-repl", "127.0.0.1:0"}, flags...)...)
+}
+
+// watchover starts a sentinel that is alone in its process.
+func watchover(t *testing.T, name string, flags ...string) *process {
+	t.Helper()
+	return launch(t, name, append([]string{"-http", "127.0.0.1:0", "-sentinel", "127.0.0.1:0"}, flags...)...)
+}
+
+// launch starts the program with these flags.
+func launch(t *testing.T, name string, flags ...string) *process {
+	t.Helper()
 	p := &process{t: t, name: name, gone: make(chan struct{})}
-	p.cmd = command(append([]string{"-name", name, "-http", "127.0.0.1:0", "-repl", "127.0.0.1:0"}, flags...)...)
+	if name != "" {
+		flags = append([]string{"-name", name}, flags...)
+	}
+	p.cmd = command(flags...)
 	p.cmd.Stderr = &p.log
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -42,9 +59,14 @@ func start(t *testing.T, name string, flags ...string) *process {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(stdout)
-	for _, addr := range []*string{&p.http, &p.repl} {
-		if lines.Scan() {
-			_, *addr, _ = strings.Cut(lines.Text(), " ")
+	listening := true
+	for _, l := range []struct {
+		flag string
+		addr *string
+	}{{"-http", &p.http}, {"-repl", &p.repl}, {"-sentinel", &p.sent}} {
+		if slices.Contains(flags, l.flag) {
+			listening = lines.Scan()
+			_, *l.addr, _ = strings.Cut(lines.Text(), " ")
 		}
 	}
 	go func() {
@@ -54,7 +76,7 @@ func start(t *testing.T, name string, flags ...string) *process {
 		close(p.gone)
 	}()
 	t.Cleanup(p.finish)
-	if p.repl == "" {
+	if !listening {
 		<-p.gone
 		t.Fatalf("%s has not started: %s", name, &p.log)
 	}

@@ -23,15 +23,18 @@ type guard struct {
 
 // openGuard takes the address and starts the sentinel, which finds the group by the nodes at
 // monitor. On an error nothing is left open.
-func openGuard(c config, monitor []string, secrets []repl.Secret, log *slog.Logger) (g *guard, err error) {
-	g = &guard{}
-	defer func() {
-		if err != nil {
-			g.close()
-		}
-	}()
+func openGuard(c config, monitor []string, secrets []repl.Secret, log *slog.Logger) (*guard, error) {
+	g := &guard{}
+	if err := g.open(c, monitor, secrets, log); err != nil {
+		g.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *guard) open(c config, monitor []string, secrets []repl.Secret, log *slog.Logger) (err error) {
 	if g.listener, err = net.Listen("tcp", c.sentinel.addr); err != nil {
-		return nil, fmt.Errorf("-sentinel: %w", err)
+		return fmt.Errorf("-sentinel: %w", err)
 	}
 	opts := &sentinel.Options{
 		Name:            c.name,
@@ -53,14 +56,12 @@ func openGuard(c config, monitor []string, secrets []repl.Secret, log *slog.Logg
 	if c.dir != "" {
 		// A folder of its own: that of the store belongs to package kv.
 		if g.store, err = sentinel.OpenFileStore(filepath.Join(c.dir, "sentinel", "state")); err != nil {
-			return nil, fmt.Errorf("-dir: %w", err)
+			return fmt.Errorf("-dir: %w", err)
 		}
 		opts.Store = g.store
 	}
-	if g.sentinel, err = sentinel.New(opts); err != nil {
-		return nil, err
-	}
-	return g, nil
+	g.sentinel, err = sentinel.New(opts)
+	return err
 }
 
 // tellEvent writes an event into the log, under Redis' name.

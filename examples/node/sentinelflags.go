@@ -66,6 +66,9 @@ func (c *sentinelConfig) check(given map[string]bool) error {
 	if c.addr == "" {
 		return nil
 	}
+	if c.quorum <= 0 || c.parallelSyncs <= 0 || c.minHeard <= 0 {
+		return errors.New("-quorum, -parallel-syncs and -min-heard are at least 1")
+	}
 	if _, _, err := net.SplitHostPort(c.addr); err != nil {
 		return fmt.Errorf("-sentinel: %w", err)
 	}

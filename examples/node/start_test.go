@@ -42,6 +42,13 @@ func TestStartRefused(t *testing.T) {
 		{"-repl 127.0.0.1", 2, "-repl"},
 		{"-follow nowhere", 2, "-follow"},
 		{"master", 2, `"master"`},
+		{"-quorum 2", 2, "-sentinel"},
+		{"-sentinel 9001", 2, "-sentinel"},
+		{"-sentinel 127.0.0.1:0 -monitor 7001", 2, "-monitor"},
+		{"-sentinel 127.0.0.1:0 -quorum 0", 2, "-quorum"},
+		{"-sentinel 127.0.0.1:0 -down-after 1ms", 2, "DownAfter"},
+		{"-sentinel 127.0.0.1:0 -notification-script /missing", 1, "NotificationScript"},
+		{"-sentinel " + other.repl, 1, "address already in use"},
 		{"-http 127.0.0.1:http-of-nobody", 1, "-http"},
 		{"-http " + other.http, 1, "address already in use"},
 		{"-repl " + other.repl, 1, "address already in use"},
@@ -58,6 +65,15 @@ func TestStartRefused(t *testing.T) {
 		}
 		if stdout != "" {
 			t.Errorf("%.60s: printed %q", c.flags, stdout)
+		}
+	}
+	for _, c := range []struct{ flags, says string }{
+		{"-sentinel 127.0.0.1:0", "-monitor is missing"},
+		{"-sentinel 127.0.0.1:0 -monitor " + other.repl + " -follow " + other.repl, "-repl"},
+	} {
+		code, _, stderr := runs(t, strings.Fields(c.flags)...)
+		if code != 2 || !strings.Contains(stderr, c.says) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s: exit status %d, %q, want 2 and one line with %s", c.flags, code, stderr, c.says)
 		}
 	}
 	if code, stdout, stderr := runs(t, "-help"); code != 0 || !strings.Contains(stdout, "-follow address") || stderr != "" {
