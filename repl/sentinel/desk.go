@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emberkv/ember/repl"
@@ -23,7 +24,7 @@ const maxPosted = 256
 type desk struct {
 	s       *Sentinel
 	opts    *Options
-	control *repl.ControlOptions // what lines are dialled with
+	control atomic.Pointer[repl.ControlOptions] // what lines are dialled with; what is pointed to does not change
 	log     *slog.Logger
 	view    *view
 	voter   voter
@@ -52,11 +53,12 @@ type desk struct {
 func newDesk(s *Sentinel, m *memory, now time.Time) *desk {
 	o := s.opts
 	d := &desk{
-		s: s, opts: o, control: o.control(), log: o.Logger,
+		s: s, opts: o, log: o.Logger,
 		view: newView(m.id, o), fail: newFailover(o), promise: newPromise(o.DownAfter, now),
 		lines: make(map[string]*line), hints: make(map[string]repl.NodeID),
 		in: make(chan func(time.Time), maxPosted),
 	}
+	d.control.Store(o.control())
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	a, b := binary.LittleEndian.Uint64(m.id[:]), binary.LittleEndian.Uint64(m.id[8:])
 	d.voter = newVoter(m.id, m.ballot, o.DownAfter, a^b)
@@ -75,9 +77,9 @@ func (d *desk) announce(addr string, now time.Time) {
 		return
 	}
 	d.view.addr = addr
-	control := *d.control // those who dial have the old one
+	control := *d.control.Load()
 	control.Announce = addr
-	d.control = &control
+	d.control.Store(&control)
 	for _, l := range d.lines { // dialled anew, with the address
 		d.drop(l, now)
 	}
@@ -161,9 +163,40 @@ func (d *desk) drain() {
 // wake has the next turn taken at t at the latest. A zero t says nothing.
 func (d *desk) wake(t time.Time) { d.wakeAt = earlier(d.wakeAt, t) }
 
+// excuse lets the time in which this sentinel did not run, as it was stopped, or its machine was, count for
+// nobody's silence: the answers may be there, and were not read. Redis has the TILT mode for that, in which a
+// sentinel does nothing for 30 s. What it has promised runs on.
+func (d *desk) excuse(now time.Time) {
+	late := now.Sub(d.wakeAt)
+	if d.wakeAt.IsZero() || late < d.opts.DownAfter/4 {
+		return
+	}
+	d.log.Warn("sentinel was stopped", "for", late)
+	shift := func(t *time.Time) {
+		if t.IsZero() {
+			return
+		}
+		if *t = t.Add(late); t.After(now) {
+			*t = now
+		}
+	}
+	for _, l := range d.lines {
+		for i := range l.asked {
+			shift(&l.asked[i].at)
+		}
+	}
+	for _, n := range d.view.nodes {
+		shift(&n.silentSince)
+	}
+	for _, p := range d.view.peers {
+		shift(&p.silentSince)
+	}
+}
+
 // turn has every part do what is due. Their order is that in which what one finds out
 // concerns the next.
 func (d *desk) turn(now time.Time) {
+	d.excuse(now)
 	d.wakeAt = time.Time{}
 	d.wake(d.view.judge(now))
 	d.wake(d.view.compare(now))

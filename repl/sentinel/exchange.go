@@ -53,7 +53,8 @@ func (d *desk) exchange(l *line, now time.Time) {
 // call asks the peer on l something. heard is called by the desk when it has answered; if it
 // refuses, or the line is lost, never.
 func (d *desk) call(l *line, body []byte, now time.Time, heard func(answer []byte, now time.Time)) {
-	if !l.ask(now) {
+	number := l.ask(now)
+	if number == 0 {
 		return
 	}
 	id, ctl := l.id, l.ctl
@@ -67,7 +68,7 @@ func (d *desk) call(l *line, body []byte, now time.Time, heard func(answer []byt
 				return
 			}
 			if err == nil || isAnswer(err) {
-				l.answered(now)
+				l.answered(number)
 				d.view.peers[id].silentSince = l.oldest()
 			}
 			if err != nil {

@@ -23,21 +23,27 @@ type line struct {
 	id       repl.NodeID // of who answers, or has answered last
 	sentinel bool        // it is one
 
-	nextAt time.Time   // when the next poll or exchange is due
-	asked  []time.Time // when those were sent that are not answered, oldest first
+	nextAt  time.Time  // when the next poll or exchange is due
+	asked   []question // that are not answered, oldest first
+	numbers uint64     // of questions so far
 
-	polls uint64 // sent so far, and
-	heard uint64 // the number of the one that the newest report answers
-	stamp uint64 // of that, while no grant has answered it; 0 for none
+	heard uint64 // the number of the poll that the newest report answers
+	stamp uint64 // of that report, while no grant has answered it; 0 for none
+}
+
+// A question is a poll or a call under way.
+type question struct {
+	number uint64
+	at     time.Time // when it was sent
 }
 
 // maxPause is how long an address at which nobody has answered for long is left alone.
 const maxPause = time.Second
 
 // run keeps the line up until ctx ends.
-func (l *line) run(ctx context.Context, d *desk, opts *repl.ControlOptions) {
+func (l *line) run(ctx context.Context, d *desk) {
 	for worked := time.Now(); ctx.Err() == nil; {
-		ctl, err := repl.DialControl(ctx, l.addr, opts)
+		ctl, err := repl.DialControl(ctx, l.addr, d.control.Load())
 		if err == nil {
 			d.post(func(now time.Time) { d.lineUp(l, ctl, now) })
 			l.watch(ctx, d, ctl)
@@ -70,20 +76,20 @@ func (l *line) watch(ctx context.Context, d *desk, ctl *repl.Control) {
 	}
 }
 
-// ask takes down that something is asked, if so little is under way that it may be.
-func (l *line) ask(now time.Time) bool {
+// ask takes down that something is asked, if so little is under way that it may be. It returns
+// the question's number, or 0.
+func (l *line) ask(now time.Time) uint64 {
 	if l == nil || l.ctl == nil || len(l.asked) >= maxAsked {
-		return false
+		return 0
 	}
-	l.asked = append(l.asked, now)
-	return true
+	l.numbers++
+	l.asked = append(l.asked, question{l.numbers, now})
+	return l.numbers
 }
 
-// answered takes down that what was asked at that time is answered.
-func (l *line) answered(sent time.Time) {
-	if i := slices.Index(l.asked, sent); i >= 0 {
-		l.asked = slices.Delete(l.asked, i, i+1)
-	}
+// answered takes down that a question is answered.
+func (l *line) answered(number uint64) {
+	l.asked = slices.DeleteFunc(l.asked, func(q question) bool { return q.number == number })
 }
 
 // oldest returns when the oldest question was asked that is not answered, or zero.
@@ -91,5 +97,5 @@ func (l *line) oldest() time.Time {
 	if len(l.asked) == 0 {
 		return time.Time{}
 	}
-	return l.asked[0]
+	return l.asked[0].at
 }

@@ -9,7 +9,8 @@ import (
 
 // poll asks the node on l how it is, and renews its lease if it is the master.
 func (d *desk) poll(l *line, now time.Time) {
-	if !l.ask(now) {
+	number := l.ask(now)
+	if number == 0 {
 		return
 	}
 	n := notice{Epoch: d.voter.ballot.epoch, Reign: d.view.reign, Name: d.opts.Name, Addr: d.view.addr}
@@ -18,8 +19,6 @@ func (d *desk) poll(l *line, now time.Time) {
 		n.silentSince = earlier(n.silentSince, now)
 	}
 	ctl := l.ctl
-	l.polls++
-	number := l.polls
 	d.start(func(ctx context.Context) {
 		r, err := ctl.Poll(ctx, p)
 		d.post(func(got time.Time) { d.polled(l, ctl, number, r, err, now, got) })
@@ -35,7 +34,7 @@ func (d *desk) polled(l *line, ctl *repl.Control, number uint64, r *repl.Report,
 		d.log.Debug("poll", "addr", l.addr, "err", err)
 		return // it stays unanswered: no node refuses to be asked
 	}
-	l.answered(sent)
+	l.answered(number)
 	if n := d.view.nodes[l.id]; n != nil {
 		n.silentSince = l.oldest()
 	}

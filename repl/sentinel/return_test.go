@@ -329,3 +329,71 @@ func TestLastOneIsStray(t *testing.T) {
 		w.wait("b writes", 2*time.Second, func() bool { m := w.writer(); return m != nil && m.Name() == "b" })
 	})
 }
+
+// After everything was started again as a master, each with its data, as by a tool that knows no
+// better, the one is the master that was it before, and nobody else has written.
+func TestAllStartAsMasters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
+		w.settle()
+		w.Member("a").Kill()
+		w.wait("a new writer", 3*time.Second, func() bool { return w.writer() != nil })
+		next := w.writer().Name()
+		w.Member("a").Restart("")
+		w.agree(next, 10*time.Second)
+		for _, s := range w.guards {
+			s.Close()
+		}
+		if err := w.Member(next).Machine().Set("key", []byte("value")); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range w.Members() {
+			m.Kill()
+		}
+		w.fenced = true
+		for _, m := range w.Members() {
+			m.Restart("")
+		}
+		for _, s := range w.guards {
+			w.start(s)
+		}
+		w.wait(next+" writes", 5*time.Second, func() bool {
+			m := w.writer()
+			if m != nil && m.Name() != next {
+				t.Fatalf("%s writes, want %s\n%s", m.Name(), next, w)
+			}
+			return m != nil
+		})
+		w.agree(next, 15*time.Second)
+		w.WaitEqual()
+		if v, err := w.Member("a").Machine().Get("key"); err != nil || string(v) != "value" {
+			t.Errorf("a has %q, %v\n%s", v, err, w)
+		}
+	})
+}
+
+// Secrets are changed while all goes on: first everybody takes both, then only the new one.
+func TestSecretsChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		older, newer := repl.NewSecret(), repl.NewSecret()
+		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{Security: repl.Security{Secrets: []repl.Secret{older}}})
+		w.settle()
+		for _, secrets := range [][]repl.Secret{{older, newer}, {newer, older}, {newer}} {
+			for _, m := range w.Members() {
+				if err := m.Node().SetSecrets(secrets); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, s := range w.guards {
+				if err := s.SetSecrets(secrets); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		w.Network.All().Cut()
+		w.settle()
+		if err := w.guards[0].SetSecrets([]repl.Secret{"short"}); err == nil {
+			t.Error("a secret of 5 bytes was taken")
+		}
+	})
+}

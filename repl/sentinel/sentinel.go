@@ -2,8 +2,10 @@ package sentinel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -70,8 +72,8 @@ func New(opts *Options) (*Sentinel, error) {
 	return s, nil
 }
 
-// Serve answers other sentinels and clients on ln, which is closed in the end, until Close is
-// called; it returns nil then, and otherwise why ln has failed. From its first call on
+// Serve answers other sentinels and clients on ln until Close is called or ln is closed, and
+// returns [ErrClosed] or ln's error. It closes ln. From its first call on
 // peers are told of ln's address, unless Options.Announce says another.
 func (s *Sentinel) Serve(ln net.Listener) error {
 	addr := s.opts.Announce
@@ -81,7 +83,29 @@ func (s *Sentinel) Serve(ln net.Listener) error {
 	if len(addr) <= repl.MaxAnnounceBytes {
 		s.desk.post(func(now time.Time) { s.desk.announce(addr, now) })
 	}
-	return s.server.Serve(ln)
+	err := s.server.Serve(ln)
+	if errors.Is(err, repl.ErrClosed) {
+		return ErrClosed
+	}
+	return err
+}
+
+// SetSecrets replaces Options.Secrets, for links that are made from now on. Links that stand stay.
+// See [repl.Node.SetSecrets] for how a group gets new ones without losing a link. Errors
+// are a [*repl.OptionError] and ErrClosed.
+func (s *Sentinel) SetSecrets(secrets []repl.Secret) error {
+	secrets = slices.Clone(secrets)
+	if err := s.server.SetSecrets(secrets); err != nil {
+		return err
+	}
+	if !s.desk.ask(func(time.Time) {
+		control := *s.desk.control.Load()
+		control.Secrets = secrets
+		s.desk.control.Store(&control)
+	}) {
+		return ErrClosed
+	}
+	return nil
 }
 
 // ID returns the sentinel's id.

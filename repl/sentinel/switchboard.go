@@ -166,10 +166,9 @@ func (d *desk) inOrder() []*line {
 func (d *desk) dial(addr string) {
 	l := &line{addr: addr}
 	d.lines[addr], d.sorted = l, nil
-	opts := d.control
 	ctx, stop := context.WithCancel(d.ctx)
 	l.stop = stop
-	d.start(func(context.Context) { l.run(ctx, d, opts) })
+	d.start(func(context.Context) { l.run(ctx, d) })
 }
 
 // send asks everybody who is due to be asked.

@@ -45,7 +45,7 @@ func newTown(t testing.TB, seats []repltest.Seat, n int, opts sentinel.Options) 
 			if ids[name] == (repl.NodeID{}) {
 				ids[name] = repl.NewNodeID() // which a program keeps beside its data
 			}
-			return &repl.Options{ID: ids[name], Supervision: repl.Supervision{Supervised: true, Fenced: w.fenced}}
+			return &repl.Options{ID: ids[name], Security: opts.Security, Supervision: repl.Supervision{Supervised: true, Fenced: w.fenced}}
 		},
 	}, 1)
 	if w.opts.Monitor == nil {

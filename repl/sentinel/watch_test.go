@@ -39,7 +39,7 @@ func TestAllAreFound(t *testing.T) {
 	for _, from := range []string{"a", "c", "e"} {
 		t.Run("from "+from, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newTown(t, repltest.Tree(2, "a", "b", "c", "d", "e"), 3, sentinel.Options{Monitor: []string{from}})
+				w := newTown(t, repltest.Tree(2, "a", "b", "c", "d", "e"), 3, sentinel.Options{Monitor: []string{from}, DownAfter: 4 * time.Second})
 				w.settle()
 				for _, s := range w.guards {
 					if got := s.Master().Addr; got != "a" {
