@@ -20,6 +20,12 @@ type contents struct {
 	lineage atomic.Pointer[Lineage] // immutable
 	head    atomic.Pointer[chunk]   // oldest held, nil when nothing is held
 
+	// received is the end of what came from another node, which knows it whatever becomes
+	// of this one.
+	received atomic.Int64
+
+	archive atomic.Pointer[Archive] // nil for none
+
 	own bool // the current history was begun here; see Log.Origin
 
 	tail  *chunk // newest, takes the next record

@@ -64,6 +64,9 @@
 // [Log.SetStoreGate] refuses writes when the disk does. [Log.Origin] tells what a journal
 // has to remember beside the records.
 //
+// The files that it writes may serve followers for longer than the memory does: a journal that
+// is told of by [Reader.SetArchive] makes the log reach back into them.
+//
 // # Concurrency
 //
 // An append holds the log's one lock for the length of one copy. Readers take
@@ -78,6 +81,6 @@
 // The files in the order in which a write passes through them: record.go
 // (framing), log.go (append), contents.go and chunk.go (storage and trim),
 // reader.go (out again), gate.go (who may write), occupy.go (who says so), journal.go
-// (what a journal needs); position.go, epoch.go, lineage.go, extend.go, branch.go and
+// (what a journal needs), archive.go (what it gives back); position.go, epoch.go, lineage.go, extend.go, branch.go and
 // refusal.go say where, and sum.go whether it is so. What can go wrong is in errors.go.
 package backlog

@@ -11,6 +11,9 @@ import (
 func TestForkIsNoticed(t *testing.T) {
 	forks := map[string]func(*testing.T, *backlog.Log){
 		"fork": func(_ *testing.T, l *backlog.Log) { l.Fork(backlog.NewHistory()) },
+		"raise": func(_ *testing.T, l *backlog.Log) {
+			l.Raise(l.Lineage().Epoch.Next([16]byte{1}))
+		},
 		"extend": func(t *testing.T, l *backlog.Log) {
 			if err := l.Extend(l.Lineage().Fork(backlog.NewHistory(), l.End())); err != nil {
 				t.Fatal(err)

@@ -30,8 +30,9 @@ func (l *Log) Release() {
 
 // Share bounds the readers of the log that are bound ([Reader.Bind]) by offset, which must
 // lie between two records, until the next call moves it on. A journal calls it, so that
-// nobody is given records that this node would not know any more if it were killed now. A
-// log of which it was never called shares all. It does nothing for a reader that is Outdated.
+// nobody is given records that no node would know any more if this one were killed now. A
+// log of which it was never called shares all, and every log shares what was appended by
+// [Log.AppendAt]: somebody has that. It does nothing for a reader that is Outdated.
 func (r *Reader) Share(offset int64) {
 	l := r.log
 	l.mu.Lock()
@@ -43,7 +44,13 @@ func (r *Reader) Share(offset int64) {
 }
 
 // Shared returns the offset up to which the log shares its records.
-func (l *Log) Shared() int64 { return min(l.End(), l.shared.Load()) }
+func (l *Log) Shared() int64 {
+	h := l.held.Load()
+	return min(h.end.Load(), l.sharedOf(h))
+}
+
+// sharedOf returns up to where bound readers of h may go, and perhaps beyond its end.
+func (l *Log) sharedOf(h *contents) int64 { return max(l.shared.Load(), h.received.Load()) }
 
 // Origin returns the log's lineage, and whether its current history was begun by this log,
 // with [NewLog], [Log.Fork] or [Log.Claim], and not taken over from another node. Only who has

@@ -73,6 +73,29 @@ func TestBoundReadersGoAsFarAsTheLogShares(t *testing.T) {
 	})
 }
 
+// TestReceivedIsShared: what came from another node is no secret of this one's journal.
+func TestReceivedIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := backlog.NewLogAt(backlog.Lineage{Current: backlog.NewHistory()}, 100, nil)
+		journal, bound := l.EndReader(), l.EndReader()
+		journal.Share(100)
+		bound.Bind()
+		defer bound.Close()
+		ready := bound.Ready()
+		if err := l.AppendAt(l.Position(), backlog.AppendRecord(nil, make([]byte, 9))); err != nil {
+			t.Fatal(err)
+		}
+		<-ready
+		fill(t, l, 1, 9) // its own
+		if b, err := bound.Next(l.End()); err != nil || len(b) != 10 || l.Shared() != 110 {
+			t.Errorf("a bound reader got %d bytes, %v, of %d that are shared", len(b), err, l.Shared())
+		}
+		if err := l.AppendAt(l.Position(), nil); err != nil || l.Shared() != 110 {
+			t.Errorf("nothing was received: %v, %d are shared", err, l.Shared())
+		}
+	})
+}
+
 func TestAdoptSharesNothing(t *testing.T) {
 	l, other := backlog.NewLog(nil), backlog.NewLog(nil)
 	fill(t, l, 1, 9)

@@ -72,7 +72,9 @@ func NewLogAt(lineage Lineage, end int64, opts *Options) *Log {
 		l.max = DefaultMaxBytes
 	}
 	lineage.Earlier = slices.Clone(lineage.Earlier)
-	l.held.Store(newContents(&lineage, end))
+	h := newContents(&lineage, end)
+	h.received.Store(end)
+	l.held.Store(h)
 	l.mu.hold = noHold
 	l.shared.Store(unbounded)
 	return l
@@ -116,7 +118,9 @@ func (l *Log) AppendAt(at Position, records []byte) error {
 		l.mu.Unlock()
 		return fmt.Errorf("%w: records at %s, log ends at %s", ErrPosition, at, here)
 	}
-	h.append(records, big, l)
+	if end := h.append(records, big, l); len(records) > 0 {
+		h.received.Store(end)
+	}
 	l.mu.Unlock()
 	l.wake()
 	h.prepare()
@@ -154,6 +158,8 @@ type Window struct {
 	End   int64         `json:"end"`    // offset after the newest record
 	Max   int64         `json:"max"`    // bytes that it may hold, negative for none
 	Age   time.Duration `json:"age_ns"` // at least how far back it reaches; 0 when it holds nothing
+
+	Archived int64 `json:"archived"` // offset of the oldest record that a follower can be given: First, or one before that of the log's Archive
 }
 
 // Window returns what the log holds now.
@@ -161,7 +167,7 @@ func (l *Log) Window() Window {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.held.Load()
-	w := Window{First: h.first.Load(), End: h.end.Load(), Max: l.max}
+	w := Window{First: h.first.Load(), End: h.end.Load(), Max: l.max, Archived: h.archived()}
 	if c := h.head.Load(); c != nil {
 		w.Age = time.Since(c.begun)
 	}
@@ -196,15 +202,24 @@ func (l *Log) Begin(next History, epoch Epoch) Position { return l.begin(next, &
 
 // Raise says that the current history goes on in epoch, if that is above its own: for a
 // log that had none when it began.
+// Readers that wait are woken: a journal has to keep it.
 func (l *Log) Raise(epoch Epoch) {
+	if l.raise(epoch) {
+		l.wakeAll()
+	}
+}
+
+func (l *Log) raise(epoch Epoch) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.held.Load()
 	lin := *h.lineage.Load()
-	if lin.Epoch.Compare(epoch) < 0 {
-		lin.Epoch = epoch
-		h.lineage.Store(&lin)
+	if lin.Epoch.Compare(epoch) >= 0 {
+		return false
 	}
+	lin.Epoch = epoch
+	h.lineage.Store(&lin)
+	return true
 }
 
 func (l *Log) begin(next History, epoch *Epoch) Position {

@@ -8,20 +8,22 @@ import (
 // A Reader reads a log from an offset on, at its own pace. It takes no lock,
 // except to go to sleep and while it is woken. A Reader is for one goroutine,
 // but for Outdated.
-// Close it when it has waited and is not needed any more.
+// Close it when it has waited, or is bound, and is not needed any more.
 //
 // A reader that falls behind keeps at most the one chunk alive that it is in.
 type Reader struct {
 	log  *Log
 	held *contents // the log's when the reader began
 	at   int64     // offset of the next byte; always between two records
-	c    *chunk    // holds at, or ends there; nil before the first record
+	c    *chunk    // holds at, or ends there; nil before that was looked for
 
 	// lineage is the log's as of the last Next or Ready, so that the latter
 	// notices a fork, which brings no records.
 	lineage *Lineage
 
 	bound bool // goes no further than the log shares
+
+	older *pastReader // of what the log does not hold any more; nil but while it is there
 
 	ready  chan struct{} // capacity 1: a token for each time it was woken
 	parked bool          // in log.sleep.readers; guarded by log.sleep.mu
@@ -48,6 +50,13 @@ func (l *Log) readerOf(h *contents, offset int64) (*Reader, error) {
 	return &Reader{log: l, held: h, at: offset, c: c, lineage: h.lineage.Load(), ready: make(chan struct{}, 1)}, nil
 }
 
+// EndReader returns a reader whose first record is the next one.
+func (l *Log) EndReader() *Reader {
+	h := l.held.Load()
+	// Looked for when it is needed: the walk to the newest chunk is not short.
+	return &Reader{log: l, held: h, at: h.end.Load(), lineage: h.lineage.Load(), ready: make(chan struct{}, 1)}
+}
+
 // Bind makes the reader go no further than the log shares (see [Reader.Share]), as is due
 // for one whose records leave the process. It must be called before Ready.
 func (r *Reader) Bind() { r.bound = true }
@@ -56,7 +65,7 @@ func (r *Reader) Bind() { r.bound = true }
 func (r *Reader) end() int64 {
 	end := r.held.end.Load()
 	if r.bound {
-		end = min(end, r.log.shared.Load())
+		end = min(end, r.log.sharedOf(r.held))
 	}
 	return end
 }
@@ -67,7 +76,8 @@ func (r *Reader) Offset() int64 { return r.at }
 // Next returns records from the reader's offset on and moves behind them. It
 // returns as many as lie together in memory and end at or before limit, which
 // must be an offset between two records; nil means that there are none now. It
-// never blocks.
+// never blocks, but to read the log's [Archive] if the reader is bound, or comes from
+// [Log.Continue], and was outrun.
 //
 // The slice shares memory with the log and must not be modified; it stays
 // valid for as long as it is held. Next returns [ErrTrimmed] when the reader
@@ -88,9 +98,18 @@ func (r *Reader) next(limit int64) (b []byte, err error) {
 	// The chunk knows of a record a moment before the log does. A reader goes
 	// by the log: nobody holds what Position does not cover.
 	limit = min(limit, r.end())
+	if r.older != nil {
+		return r.nextPast(limit)
+	}
 	for r.at < limit {
 		if r.c == nil || r.c.dropped.Load() {
-			if r.c, err = r.held.seek(r.at); r.c == nil {
+			r.c, err = r.held.seek(r.at)
+			if err == ErrTrimmed && r.bound {
+				if err = r.openPast(); err == nil {
+					return r.nextPast(limit)
+				}
+			}
+			if r.c == nil {
 				return nil, err
 			}
 		}
@@ -156,9 +175,10 @@ func (r *Reader) Wait(ctx context.Context) error {
 	return nil
 }
 
-// Close takes the reader off the log's list of those to be woken. It may be
-// called twice.
+// Close takes the reader off the log's list of those to be woken, and lets go of its
+// [Archive]. It may be called twice.
 func (r *Reader) Close() {
+	r.closePast()
 	l := r.log
 	l.sleep.mu.Lock()
 	defer l.sleep.mu.Unlock()
@@ -173,7 +193,7 @@ func (r *Reader) Close() {
 // for pays one load.
 func (l *Log) wake() {
 	if l.sleepers.Load() != 0 {
-		l.wakeIf(func(r *Reader) bool { return !r.bound || l.shared.Load() > r.waits })
+		l.wakeIf(func(r *Reader) bool { return !r.bound || l.sharedOf(r.held) > r.waits })
 	}
 }
 

@@ -78,7 +78,8 @@ func (r *Refusal) UnmarshalText(text []byte) error {
 //
 // The rule: a follower continues if and only if its end is at or below the
 // last offset up to which both lineages agree, and the log still holds it.
-// Redis applies it to two histories, this to all that are remembered.
+// Redis applies it to two histories, this to all that are remembered. Where the log has an
+// [Archive] that is as good as its window; Continue reads a disk then, and the reader must be closed.
 func (l *Log) Continue(f Lineage, end int64) (*Reader, Refusal) {
 	// One set of contents for the question and the reader: if another is
 	// adopted in between, the reader says so.
@@ -94,6 +95,10 @@ func (l *Log) Continue(f Lineage, end int64) (*Reader, Refusal) {
 		return nil, AheadOfFork
 	}
 	r, err := l.readerOf(h, end)
+	if err == ErrTrimmed {
+		r = &Reader{log: l, held: h, at: end, lineage: h.lineage.Load(), ready: make(chan struct{}, 1)}
+		err = r.openPast()
+	}
 	switch err {
 	case nil:
 		return r, Accepted

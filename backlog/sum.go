@@ -181,10 +181,18 @@ func (l *Log) SetSum(offset int64, s Sum) error {
 // answer if both sums begin at the same offset, before this one.
 func (l *Log) Confirm(offset int64, theirs Sum) Confirmation {
 	ours, err := l.Sum(offset)
-	switch {
-	case err != nil || ours.From != theirs.From || ours.From == offset:
+	if err != nil {
 		return Unknown
-	case ours != theirs:
+	}
+	return ours.confirm(offset, theirs)
+}
+
+// confirm compares two sums up to offset.
+func (s Sum) confirm(offset int64, theirs Sum) Confirmation {
+	switch {
+	case s.From != theirs.From || s.From == offset:
+		return Unknown
+	case s != theirs:
 		return Differs
 	}
 	return Confirmed

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/rdb"
@@ -26,7 +28,7 @@ type badPlace struct {
 func (r *recovery) headers(files []storedFile) (chain []link, err error) {
 	for _, f := range files {
 		l := link{storedFile: f}
-		sr, file, err := r.openSegment(f)
+		sr, file, err := r.folder.openSegment(f)
 		if err == nil {
 			l.header, l.ok = sr.Header(), true
 			file.Close()
@@ -36,20 +38,6 @@ func (r *recovery) headers(files []storedFile) (chain []link, err error) {
 		chain = append(chain, l)
 	}
 	return chain, nil
-}
-
-func (r *recovery) openSegment(f storedFile) (*rdb.SegmentReader, io.ReadCloser, error) {
-	path := r.folder.join(f.name)
-	file, err := r.folder.fs.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	sr, err := rdb.NewSegmentReader(file, f.Segment)
-	if err != nil {
-		file.Close()
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return sr, file, nil
 }
 
 // isDamage reports whether an error is about the bytes that were read, and not about
@@ -92,21 +80,22 @@ func (r *recovery) replay(files []storedFile) error {
 	return nil
 }
 
-// window returns from which segment on to read so that the log's window is filled.
+// window returns from which segment on to read so that the log's window is filled. Segments
+// that were given up, and could not be removed, are passed by.
 func (r *recovery) window(chain []link, needed int) int {
 	bytes := r.store.opts.MaxBytes
 	if bytes == 0 {
 		bytes = backlog.DefaultMaxBytes
 	}
-	for i := len(chain) - 1; i >= 0; i-- {
-		if !chain[i].ok {
-			return needed
-		}
-		if bytes -= chain[i].size; bytes <= 0 {
-			return min(i, needed)
+	first, base := needed, int64(math.MaxInt64)
+	for i := len(chain) - 1; i >= 0 && bytes > 0 && chain[i].ok; i-- {
+		bytes -= chain[i].size
+		if chain[i].header.Base < base { // else a later one has begun before it
+			base = chain[i].header.Base
+			first = min(i, needed)
 		}
 	}
-	return min(0, needed)
+	return first
 }
 
 // walk follows the journal from the segment first on to its end, which is a torn tail or a
@@ -133,6 +122,8 @@ func (r *recovery) walk(chain []link, first int) error {
 			if err := p.stop(); err != nil {
 				return err
 			}
+			r.report.Records = p.records
+			r.chain = chain[:i+1]
 			return r.end(chain, i, bad)
 		}
 		if r.log.End() > chain[next].header.Base {
@@ -158,7 +149,7 @@ func (r *recovery) successor(chain []link, i int) int {
 // follow takes what a segment has behind the log's end. It returns where that ends, if not
 // with the file.
 func (r *recovery) follow(l link, p *replayer) (*badPlace, error) {
-	sr, file, err := r.openSegment(l.storedFile)
+	sr, file, err := r.folder.openSegment(l.storedFile)
 	if err != nil {
 		return nil, err
 	}
@@ -274,6 +265,29 @@ func (r *recovery) marks(l link, at, low, high int64) (int64, error) {
 		return 0, err
 	}
 	return l.HighestMark(b, at, low, high), nil
+}
+
+// shelve tells a of the segments that the log has come by, those too that were not read because
+// they lie before its window.
+func (r *recovery) shelve(a *archive) {
+	if r.log == nil {
+		return // there was nothing
+	}
+	lineage, end, base := r.log.Lineage(), r.log.End(), int64(math.MaxInt64)
+	var shelves []shelf
+	for i := len(r.chain) - 1; i >= 0 && r.chain[i].ok; i-- {
+		h := r.chain[i].header
+		if common, ok := lineage.Common(end, h.Origin.Lineage, h.Base); !ok || common < h.Base {
+			break
+		}
+		if h.Base < base { // else it was given up
+			base = h.Base
+			shelves = append(shelves, shelf{r.chain[i].Segment, base})
+		}
+	}
+	for _, s := range slices.Backward(shelves) {
+		a.add(s.Segment, s.base)
+	}
 }
 
 // syncFile makes what was read durable: the process that wrote it may have ended before it

@@ -182,8 +182,14 @@
 // [Durability].Fsync says when a write is on disk. Under [FsyncAlways] that is when it
 // returns; writers that come together share a sync. Under [FsyncEverySecond], the default, a
 // second later; a process that is killed loses nothing that others have seen, for followers are
-// given only what is written. [Store.Durable] waits until a position is on disk, under
-// any policy, and [Store.Save] saves a snapshot at once.
+// given only what is written, or what another node has written. [Store.Durable] waits until a position is on disk, under
+// any policy, and [Store.Save] saves a snapshot at once. [Store.Disk] tells how all of it stands.
+//
+// The journal's files reach further back than the log's window. A follower that was away for so
+// long that its place is in them only is given the records from there, at the speed of the
+// disk, and goes over to the window when it has come near: Durability.KeepBytes and KeepAge say
+// for how long. A file that turns out to be damaged, or gone, ends that: the follower's link with
+// a [*CorruptError] in its error, and the next attempt with a full copy.
 //
 // A restart is not an event. A store that was closed, and one that only followed, whatever
 // became of it, goes on at its very position, and so do its followers. One that wrote and was
@@ -194,7 +200,8 @@
 // When the disk does not take what there is, reads and replication go on. The writes that
 // could not be kept stand and return a [*NotDurableError], others are refused with [ErrDisk];
 // the log keeps what the disk has not got, and when it does, writes are taken again. A disk
-// that is too slow holds writers up, MaxUnsynced bytes behind. A store that follows lets go of
+// that is too slow holds writers up, MaxUnsynced bytes behind. None of that is felt by the followers
+// of a store that follows itself: they are given what it was given, whatever its disk does. A store that follows lets go of
 // what a broken disk would need beyond four times that, and begins its folder anew, with
 // a snapshot, when the disk is back.
 //
@@ -287,7 +294,7 @@
 //   - the log's own locks
 //   - Store.routing
 //   - expirer.mu, waiters.mu, watching.mu, hub.mu, Snapshot.mu, flights.mu, enders.mu,
-//     journal.mu, under
+//     journal.mu, archive.mu, under
 //     which no other is taken
 //
 // Reads take none of them, but for locals.mu while there are local writes, for those of a transaction, which take one shard's at a
@@ -313,7 +320,8 @@
 //   - whole states: encode.go, snapshot.go, restore.go, dump.go, load.go, loadshard.go, losttail.go,
 //     tail.go, overlay.go, repair.go, bulk.go, loose.go
 //   - the disk: durability.go, folder.go, open.go, recover.go, chain.go, replay.go;
-//     journal.go, journalfile.go, journalsync.go, durable.go, save.go, tidy.go
+//     journal.go, journalfile.go, journalsync.go, durable.go, save.go, tidy.go, diskstatus.go;
+//     and back to followers: archive.go, past.go
 //   - watchers: event.go, stretch.go, source.go, hub.go, watching.go, parking.go, cut.go, watch.go,
 //     resume.go
 //   - maps: codec.go, integers.go, mapoptions.go, map.go, mapcode.go, mapiterate.go,

@@ -72,6 +72,7 @@ const (
 	DefaultDiskTimeout  = 10 * time.Second
 
 	minSegmentBytes = 4 << 10
+	keepRead        = 2 // how many times KeepBytes and KeepAge what somebody is reading is kept for
 	keepSnapshots   = 2 // the newest, and one to go back to if that should be damaged
 )
 
@@ -85,9 +86,11 @@ type Durability struct {
 	SegmentBytes int64
 
 	// KeepBytes and KeepAge bound the files of the journal that no snapshot needs any more,
-	// in bytes together, and in age: from them the log's window is filled again after
-	// a restart. 0 means DefaultKeepBytes and DefaultKeepAge. With a negative one, none is
-	// kept.
+	// in bytes together, and in age. From them the log's window is filled again after a
+	// restart, and a follower that was away for so long that its place is not in the window any
+	// more goes on without a full copy. What one is reading just now may be kept for up to
+	// twice as much, and as long. 0 means DefaultKeepBytes and DefaultKeepAge. With a
+	// negative one, none is kept.
 	KeepBytes int64
 	KeepAge   time.Duration
 

@@ -48,6 +48,15 @@ func (s *Store) Synced() backlog.Position {
 	return backlog.Position{History: lineage.At(synced).Current, Offset: synced}
 }
 
+// SyncedChanged returns a channel that is closed when what [Store.Synced] returns has changed,
+// and perhaps before. It is nil for a store in memory. Package repl asks for it.
+func (s *Store) SyncedChanged() <-chan struct{} {
+	if s.journal == nil {
+		return nil
+	}
+	return s.journal.watch()
+}
+
 // waitSynced waits until the journal is on disk up to offset. It returns ErrReplaced when
 // the log was replaced since resets was read.
 func (j *journal) waitSynced(ctx context.Context, offset, resets int64) error {
@@ -79,25 +88,31 @@ func (j *journal) settle(end int64) error {
 	if j.settled(end) {
 		return nil
 	}
-	resets := j.resets.Load()
+	log := j.store.log.EndReader() // is outdated when the log is replaced
+	moved := j.moved.Load()
 	late := time.NewTimer(j.opts.DiskTimeout)
 	defer late.Stop()
 	for {
 		changed := j.watch()
-		if j.settled(end) {
+		if j.settled(end) && !log.Outdated() {
 			return nil
 		}
 		var err error
-		if p := j.broken.Load(); p != nil {
-			err = *p
-		} else if j.resets.Load() != resets {
+		if log.Outdated() {
 			err = ErrReplaced
+		} else if p := j.broken.Load(); p != nil {
+			err = *p
 		}
 		if err == nil {
 			select {
 			case <-changed:
 				continue
 			case <-late.C:
+				if now := j.moved.Load(); now != moved && !j.begun() {
+					moved = now // the disk takes what the store was given anew, and that is much
+					late.Reset(j.opts.DiskTimeout)
+					continue
+				}
 				err = ErrDiskSlow
 				slow := diskError(err)
 				closed := j.refused.CompareAndSwap(nil, &slow)

@@ -101,6 +101,21 @@ func (s storedFile) compare(o storedFile) int {
 	return cmp.Or(cmp.Compare(s.Generation, o.Generation), cmp.Compare(s.Sequence, o.Sequence))
 }
 
+// openSegment opens a segment and reads its header.
+func (f *folder) openSegment(s storedFile) (*rdb.SegmentReader, io.ReadCloser, error) {
+	path := f.join(s.name)
+	file, err := f.fs.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	sr, err := rdb.NewSegmentReader(file, s.Segment)
+	if err != nil {
+		file.Close()
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return sr, file, nil
+}
+
 // stop returns the marker of a clean stop; false when there is none.
 func (f *folder) stop() (s rdb.Stop, ok bool, err error) {
 	in, err := f.fs.Open(f.join(stopName))

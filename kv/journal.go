@@ -18,7 +18,7 @@ const (
 
 	// gatherFor is how long the journal lets records gather before it writes again, unless
 	// somebody waits for the disk: a write costs as much for one record as for hundreds.
-	// It is also what followers of a store on disk are behind the more.
+	// It is also what followers of a store that writes are behind the more.
 	gatherFor = time.Millisecond
 
 	// batchBytes is about how much is written at once.
@@ -35,7 +35,9 @@ const (
 // goroutine's.
 //
 // It holds the log back from being trimmed past what is on disk, and bounds what
-// followers are given by what is written, or synced under FsyncAlways.
+// followers are given of the store's own writes by what is written, or synced under
+// FsyncAlways. What another node wrote is handed on at once: that node has it, so it is not
+// lost with this one, and a disk that fails ends with nobody but the node that it belongs to.
 type journal struct {
 	store  *Store
 	folder *folder
@@ -64,11 +66,15 @@ type journal struct {
 	// synced, whatever is on disk.
 	seq     atomic.Uint64         // of the last file
 	held    atomic.Int64          // onDisk
+	wroteTo atomic.Int64          // written
 	synced  atomic.Pointer[reach] // up to where the store would come back
 	resets  atomic.Int64          // how often the log was replaced
+	moved   atomic.Int64          // bytes of snapshots that the disk has taken
+	archive atomic.Pointer[archive]
+	saves   atomic.Pointer[saves] // nil before the first
 	refused atomic.Pointer[error] // why the log's gate is closed
 	broken  atomic.Pointer[error] // why nothing can be written
-	records atomic.Int64          // written since Open
+	records atomic.Int64          // written since the snapshot from which Open has begun
 
 	mu struct {
 		sync.Mutex
@@ -107,6 +113,13 @@ func (j *journal) kept() (int64, bool) {
 	return r.offset, true
 }
 
+// begun reports whether the snapshot is there that the generation of the log's contents
+// begins with.
+func (j *journal) begun() bool {
+	_, ok := j.kept()
+	return ok
+}
+
 // has reports whether the log is on disk up to offset.
 func (j *journal) has(offset int64) bool {
 	kept, ok := j.kept()
@@ -126,6 +139,7 @@ func newJournal(s *Store, f *folder, opts Durability) *journal {
 		requests: make(chan struct{}, 1), captures: make(chan *capture), saving: make(chan struct{}, 1),
 		done: make(chan struct{}),
 	}
+	j.archive.Store(newArchive(f))
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	return j
 }
@@ -144,8 +158,8 @@ func (j *journal) begin() error {
 		return err
 	}
 	j.publish()
+	j.reader.SetArchive(j.archive.Load())
 	log.SetStoreGate(j.gate)
-	j.lastSave.Store(time.Now().UnixNano())
 	go j.run()
 	j.wg.Go(j.schedule)
 	return nil

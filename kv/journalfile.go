@@ -56,6 +56,7 @@ func (j *journal) create(base int64) (*journalFile, error) {
 		j.folder.remove(segmentFile(name))
 		return nil, err
 	}
+	j.archive.Load().add(name, base)
 	j.origin, j.history, j.forked = rdb.AppendOrigin(nil, h.Origin), at.Current, false
 	return &journalFile{out: out, Segment: name, at: int64(len(b)), marked: base, base: base}, nil
 }

@@ -77,6 +77,8 @@ func (j *journal) didSync(upTo int64) {
 func (j *journal) publish() {
 	j.reader.Hold(j.onDisk)
 	j.held.Store(j.onDisk)
+	j.wroteTo.Store(j.written)
+	j.archive.Load().onDisk.Store(j.onDisk)
 	if j.base == nil {
 		shared := j.written
 		if j.opts.Fsync == FsyncAlways {
@@ -163,6 +165,8 @@ func (j *journal) reset() error {
 	at := snap.Position().Offset
 	j.reader = r
 	j.written, j.onDisk = at, at
+	j.archive.Swap(newArchive(j.folder)).close()
+	r.SetArchive(j.archive.Load())
 	// The file first: it says whose history it is.
 	j.file, err = j.create(at)
 	j.base = j.saveFirst(snap)

@@ -160,8 +160,7 @@ func (l *loader) Records(at int64, records []byte) error {
 	l.ops, err = carryOut(l.ops, at, records, l.table.seed, func() error {
 		// Every record becomes part of the log, whatever its effect here:
 		// others will follow this store.
-		_, err := l.log.Append(records)
-		return err
+		return l.log.AppendAt(l.log.Position(), records)
 	}, func(ops []operation) error {
 		for i := range ops {
 			if err := l.take(&ops[i]); err != nil {

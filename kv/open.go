@@ -64,7 +64,11 @@ func (s *Store) open(f *folder, d Durability) error {
 	s.journal = newJournal(s, f, d)
 	s.journal.gen, s.journal.newest = r.gen, r.newest
 	s.journal.seq.Store(r.seq)
+	s.journal.saves.Store(&saves{saved: r.from})
+	s.journal.records.Store(r.report.Records)
+	s.journal.lastSave.Store(min(r.saved.UnixNano(), began.UnixNano()))
 	if r.fresh {
+		s.journal.lastSave.Store(began.UnixNano())
 		if err := s.journal.writeFirst(); err != nil {
 			return err
 		}
@@ -73,6 +77,7 @@ func (s *Store) open(f *folder, d Durability) error {
 	if err := f.removeStop(); err != nil {
 		return err
 	}
+	r.shelve(s.journal.archive.Load())
 	if err := s.journal.begin(); err != nil {
 		return err
 	}
@@ -99,6 +104,7 @@ type Recovered struct {
 	Position backlog.Position // at which the store goes on
 	Snapshot backlog.Position // that it was loaded from
 	Journal  int64            // bytes of log behind it
+	Records  int64            // how many there are in those
 
 	// Clean says that the store was closed. Forked, that it was not, and has begun a new
 	// history.

@@ -3,7 +3,7 @@ package kv
 import (
 	"errors"
 	"fmt"
-	"io"
+	"time"
 
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/rdb"
@@ -30,6 +30,8 @@ type recovery struct {
 	log    *backlog.Log
 	origin rdb.Origin
 	from   backlog.Position // that of the snapshot
+	saved  time.Time        // when that was
+	chain  []link           // the journal, up to the last segment that was read
 }
 
 func (r *recovery) run() error {
@@ -37,7 +39,7 @@ func (r *recovery) run() error {
 	if err != nil {
 		return err
 	}
-	if r.stop, r.stopped, err = r.folder.stop(); err != nil {
+	if err := r.readStop(len(files.snapshots) > 0); err != nil {
 		return err
 	}
 	r.useless = files.temps
@@ -66,6 +68,17 @@ func (r *recovery) run() error {
 		return err
 	}
 	return r.conclude()
+}
+
+// readStop reads the marker. One that is damaged says nothing: if the folder is to be repaired,
+// and there is anything in it, the store was not closed.
+func (r *recovery) readStop(any bool) (err error) {
+	r.stop, r.stopped, err = r.folder.stop()
+	if c := (*CorruptError)(nil); errors.As(err, &c) && r.repair && any {
+		r.stopped, r.report.Repaired = false, c
+		return nil
+	}
+	return err
 }
 
 // ofGeneration returns the files of one generation. Those of others are useless.
@@ -104,6 +117,7 @@ func (r *recovery) loadNewest(snapshots []storedFile) error {
 		path := r.folder.join(snapshots[i].name)
 		err := r.load(path)
 		if err == nil {
+			r.saved = snapshots[i].made
 			return nil
 		}
 		var at *rdb.ReadError
@@ -130,31 +144,11 @@ func (r *recovery) load(path string) error {
 		return err
 	}
 	defer file.Close()
-	in, err := rdb.NewReader(file)
+	l, h, err := r.store.loadAll(file)
 	if err != nil {
 		return err
 	}
-	l, err := r.store.load(in.Header())
-	if err != nil {
-		return err
-	}
-	defer l.Abort()
-	for {
-		b, err := in.Next()
-		if err == io.EOF {
-			break
-		}
-		if err == nil {
-			err = l.Block(b)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if err := l.verify(in.Footer()); err != nil {
-		return err
-	}
-	h := in.Header()
+	defer l.Abort() // it has done its work
 	r.table, r.from, r.report.Snapshot = l.table, h.Position, h.Position
 	r.origin = rdb.Origin{Lineage: h.Lineage, Own: true} // unless a segment knows better
 	return nil

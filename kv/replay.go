@@ -23,6 +23,7 @@ type replayer struct {
 	workers sync.WaitGroup
 	failure atomic.Pointer[error]
 	stopped bool
+	records int64 // applied; known once stopped
 }
 
 type replayRun struct {
@@ -37,6 +38,9 @@ func newReplayer(t *table) *replayer {
 		p.queues[i] = queue
 		p.workers.Go(func() {
 			w := replayWorker{table: t, number: i, of: len(p.queues)}
+			if i == 0 {
+				defer func() { p.records = w.records }() // each goes over all
+			}
 			for run := range queue {
 				if p.failure.Load() != nil {
 					continue
@@ -80,6 +84,7 @@ func (p *replayer) stop() error {
 type replayWorker struct {
 	table      *table
 	number, of int
+	records    int64 // that it went over
 	ops        []operation
 }
 
@@ -96,6 +101,7 @@ func (w *replayWorker) run(run replayRun) error {
 		}
 		at += int64(size)
 		records = rest
+		w.records++
 	}
 	return w.flush()
 }

@@ -23,15 +23,35 @@ func (s *Store) Restore(r io.Reader) error {
 	if err := s.closed(); err != nil {
 		return err
 	}
-	in, err := rdb.NewReader(r)
-	if err != nil {
-		return err
-	}
-	l, err := s.load(in.Header())
+	l, _, err := s.loadAll(r)
 	if err != nil {
 		return err
 	}
 	defer l.Abort()
+	l.index()
+	for {
+		if err := s.exchange(l.table, s.log.Restart); !resumed(err) {
+			return l.end(err)
+		}
+	}
+}
+
+// loadAll reads a whole snapshot into a loader, whose state it verifies and which nobody
+// else knows yet.
+func (s *Store) loadAll(r io.Reader) (_ *loader, h rdb.Header, err error) {
+	in, err := rdb.NewReader(r)
+	if err != nil {
+		return nil, h, err
+	}
+	l, err := s.load(in.Header())
+	if err != nil {
+		return nil, h, err
+	}
+	defer func() {
+		if err != nil {
+			l.Abort()
+		}
+	}()
 	for {
 		b, err := in.Next()
 		if err == io.EOF {
@@ -41,18 +61,13 @@ func (s *Store) Restore(r io.Reader) error {
 			err = l.Block(b)
 		}
 		if err != nil {
-			return err
+			return nil, h, err
 		}
 	}
 	if err := l.verify(in.Footer()); err != nil {
-		return err
+		return nil, h, err
 	}
-	l.index()
-	for {
-		if err := s.exchange(l.table, s.log.Restart); !resumed(err) {
-			return l.end(err)
-		}
-	}
+	return l, in.Header(), nil
 }
 
 var (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
@@ -121,13 +122,23 @@ func (j *journal) save(ctx context.Context) (pos backlog.Position, err error) {
 
 // writeSnapshot writes a snapshot's file. It is put in its place when before has returned nil.
 func (j *journal) writeSnapshot(ctx context.Context, snap *Snapshot, name rdb.Segment, before func() error) error {
-	p := &saveMeter{ctx: ctx, report: j.opts.OnSave, progress: SaveProgress{Position: snap.Position(), Total: snap.bytes}}
+	began := time.Now()
+	j.noteSave(func(s *saves) { s.running++ })
+	p := &saveMeter{ctx: ctx, moved: &j.moved, report: j.opts.OnSave, progress: SaveProgress{Position: snap.Position(), Total: snap.bytes}}
 	err := disk.WriteFile(j.folder.fs, j.folder.join(snapshotFile(name)), func(w io.Writer) error {
 		p.to = w
 		if _, err := snap.WriteCompressed(p, j.opts.SaveCompression); err != nil {
 			return err
 		}
 		return before()
+	})
+	j.noteSave(func(s *saves) {
+		s.running--
+		if s.err = ""; err != nil {
+			s.err = err.Error()
+		} else {
+			s.saved, s.took = snap.Position(), time.Since(began)
+		}
 	})
 	p.end(err)
 	return err
@@ -137,6 +148,7 @@ func (j *journal) writeSnapshot(ctx context.Context, snap *Snapshot, name rdb.Se
 type saveMeter struct {
 	ctx      context.Context
 	to       io.Writer
+	moved    *atomic.Int64
 	report   func(SaveProgress)
 	progress SaveProgress
 	last     time.Time
@@ -148,6 +160,7 @@ func (m *saveMeter) Write(b []byte) (int, error) {
 	}
 	n, err := m.to.Write(b)
 	m.progress.Bytes += int64(n)
+	m.moved.Add(int64(n))
 	if m.report != nil && time.Since(m.last) >= saveProgressEvery {
 		m.last = time.Now()
 		m.report(m.progress)

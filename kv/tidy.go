@@ -40,17 +40,28 @@ func (j *journal) tidySegments(segments []storedFile, gen uint64, oldest storedF
 			needed = i
 		}
 	}
-	kept := int64(0)
-	for i := needed - 1; i >= 0; i-- {
-		f := segments[i]
+	first, kept := needed, int64(0) // index of the first that is kept
+	pin, pinned := j.archive.Load().pinned()
+	for first > 0 && segments[first-1].Generation == gen {
+		f := segments[first-1]
 		kept += f.size
-		old := j.opts.KeepBytes < 0 || j.opts.KeepAge < 0 || kept > j.opts.KeepBytes || time.Since(f.made) > j.opts.KeepAge
-		if f.Generation == gen && !old {
-			continue
+		age := time.Since(f.made)
+		if !j.keeps(kept, age) && !(pinned && f.Sequence >= pin && j.keeps(kept/keepRead, age/keepRead)) {
+			break
 		}
-		if f.Generation == gen {
-			kept = j.opts.KeepBytes + 1 // nor anything older: no gaps
-		}
+		first--
+	}
+	if first < len(segments) {
+		j.archive.Load().drop(segments[first].Sequence)
+	}
+	for _, f := range segments[:first] { // the oldest first, so that a crash leaves no gap
 		j.folder.remove(f.name)
 	}
+}
+
+// keeps reports whether files that no snapshot needs are kept when they have so many bytes
+// together, and such an age.
+func (j *journal) keeps(bytes int64, age time.Duration) bool {
+	o := &j.opts
+	return o.KeepBytes >= 0 && o.KeepAge >= 0 && bytes <= o.KeepBytes && age <= o.KeepAge
 }

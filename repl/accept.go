@@ -77,6 +77,9 @@ func (n *Node) welcome(l *link, h *hello, err error) (*backlog.Reader, backlog.R
 	packs := own.packing.choose(h.packing)
 	own.packing = own.packing.with(packs)
 	if err := l.w.write(kindWelcome, own.append(nil), nil); err != nil {
+		if reader != nil {
+			reader.Close()
+		}
 		return nil, 0, err
 	}
 	l.told = own.lineage.Current
@@ -96,8 +99,9 @@ func (n *Node) compare(h *hello) (*backlog.Reader, backlog.Refusal) {
 	if refusal != backlog.Accepted {
 		return nil, refusal
 	}
-	switch n.log.Confirm(h.end, h.sum) {
+	switch reader.Confirm(h.sum) {
 	case backlog.Differs:
+		reader.Close()
 		n.opts.Logger.Warn("other bytes at the same place", "peer", h.name, "at", backlog.Position{History: h.lineage.Current, Offset: h.end})
 		return nil, backlog.OtherBytes
 	case backlog.Unknown:

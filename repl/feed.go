@@ -107,6 +107,9 @@ func (f *feed) outdated() bool {
 func (f *feed) run() error {
 	defer close(f.over)
 	if err := f.n.enlist(f); err != nil {
+		if f.reader != nil {
+			f.reader.Close()
+		}
 		f.link.refuse(err)
 		return err
 	}

@@ -27,13 +27,8 @@ func (f *feed) sendLog(limit int64) (bool, error) {
 	case at == fork:
 		return true, f.sendForked(lineage, at, records)
 	case int64(len(records)) > fork-at:
+		f.reader.Back(len(records) - int(fork-at))
 		records = records[:fork-at]
-		f.reader.Close()
-		r, err := f.n.log.NewReader(fork)
-		if err != nil {
-			return false, err
-		}
-		f.read(r)
 	}
 	if len(records) == 0 {
 		return false, nil

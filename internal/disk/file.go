@@ -7,6 +7,11 @@ import (
 	"path/filepath"
 )
 
+// syncEveryBytes is how much of a large file is written before it is synced, so that a sync
+// at its end does not hold up for minutes whoever else writes to the disk, and nobody takes
+// the disk for a dead one.
+const syncEveryBytes = 32 << 20
+
 // WriteFile makes write's output the contents of the file at path, whole or not at all: it
 // writes a temporary file in the same folder, path.*.tmp, syncs and closes it, renames it
 // to path and syncs the folder. When it returns nil, the new contents are there after a
@@ -54,10 +59,25 @@ func fill(f File, write func(io.Writer) error) (err error) {
 	}()
 	// The writer shows nothing but Write: who could close the file, or seek in
 	// it, could make what is synced differ from what was written.
-	if err := write(struct{ io.Writer }{f}); err != nil {
+	if err := write(&steadyWriter{f: f}); err != nil {
 		return err
 	}
 	// A failed sync is final. The kernel may have dropped the dirty pages, and
 	// would then report success to a second attempt.
 	return f.Sync()
+}
+
+// A steadyWriter syncs what it has written each time that it is much.
+type steadyWriter struct {
+	f        File
+	unsynced int
+}
+
+func (w *steadyWriter) Write(b []byte) (int, error) {
+	n, err := w.f.Write(b)
+	if w.unsynced += n; err == nil && w.unsynced >= syncEveryBytes {
+		w.unsynced = 0
+		err = w.f.Sync()
+	}
+	return n, err
 }

@@ -1,0 +1,222 @@
+package kv_test
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/faultfs"
+	"github.com/emberkv/ember/kv"
+)
+
+// TestEpochIsOnDisk though nothing is written after it was raised.
+func TestEpochIsOnDisk(t *testing.T) {
+	for _, policy := range []kv.Fsync{kv.FsyncAlways, kv.FsyncEverySecond, kv.FsyncNever} {
+		synctest.Test(t, func(t *testing.T) {
+			fs, opts := faultfs.New(), always()
+			opts.Fsync = policy
+			s := mustOpen(t, fs, opts)
+			defer s.Close()
+			setSome(t, s, 0, 10)
+			if err := s.Durable(t.Context(), s.Position()); err != nil {
+				t.Fatal(err)
+			}
+			epoch := s.Log().Lineage().Epoch.Next([16]byte{1})
+			s.Log().Raise(epoch)
+			time.Sleep(2 * time.Second)
+			after := mustOpen(t, crashedCopy(fs), opts)
+			if got := after.Log().Lineage().Epoch; got != epoch {
+				t.Errorf("%v: epoch %s, want %s", policy, got, epoch)
+			}
+			mustClose(t, after)
+		})
+	}
+}
+
+// TestBadMarker of a clean stop: the store is refused, or, if it is to be repaired, goes on
+// like one that was not closed.
+func TestBadMarker(t *testing.T) {
+	fs, opts := faultfs.New(), always()
+	s := mustOpen(t, fs, opts)
+	setSome(t, s, 0, 10)
+	mustClose(t, s)
+	fs.FlipBit("dir/stopped", 100)
+	if _, err := kv.OpenOn(fs, "dir", opts); !errors.Is(err, kv.ErrCorrupt) {
+		t.Fatalf("a bad marker: %v", err)
+	}
+	opts.Repair = true
+	s = mustOpen(t, fs, opts)
+	wantSome(t, s, 10)
+	if r := s.Recovered(); r.Clean || !r.Forked || !errors.Is(r.Repaired, kv.ErrCorrupt) {
+		t.Errorf("recovered %+v", r)
+	}
+	mustClose(t, s)
+	opts.Repair = false
+	mustClose(t, mustOpen(t, fs, opts))
+}
+
+// TestBrokenDiskHoldsUpNoFollower of a store that follows: what it was given is known
+// elsewhere.
+func TestBrokenDiskHoldsUpNoFollower(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := kv.New(nil)
+		defer source.Close()
+		fs, opts := faultfs.New(), always()
+		opts.MaxUnsynced = 10_000
+		s := mustOpen(t, fs, opts)
+		defer s.Close()
+		s.SetFollower(true)
+		f := followEmpty(t, source, s)
+		r, refusal := s.Log().Continue(s.Log().Lineage(), 0)
+		if refusal != backlog.Accepted {
+			t.Fatal(refusal)
+		}
+		r.Bind()
+		defer r.Close()
+		fs.Fail(faultfs.Write, syscall.EIO)
+		for i := range 20 {
+			setSome(t, source, 100*i, 100*i+100)
+			f.catchUp(t)
+			for r.Offset() < source.Position().Offset {
+				if b, err := r.Next(math.MaxInt64); err != nil || len(b) == 0 {
+					t.Fatalf("given %d bytes at %d of %d, %v", len(b), r.Offset(), source.Position().Offset, err)
+				}
+			}
+			time.Sleep(time.Second)
+		}
+		fs.Fail(faultfs.Write, nil)
+		if err := s.Durable(t.Context(), source.Position()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestReplayedRecordsAreUnsaved: what Open has read from the journal counts for the next
+// snapshot.
+func TestReplayedRecordsAreUnsaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs, opts := faultfs.New(), always()
+		opts.SavePoints = []kv.SavePoint{{After: time.Minute, Records: 50}}
+		s := mustOpen(t, fs, opts)
+		setSome(t, s, 0, 49)
+		disk := crashedCopy(fs)
+		s.Close()
+		s = mustOpen(t, disk, opts)
+		defer s.Close()
+		if n := s.Recovered().Records; n != 49 {
+			t.Errorf("%d records were replayed", n)
+		}
+		time.Sleep(2 * time.Minute)
+		if d, _ := s.Disk(); d.Unsaved != 49 {
+			t.Errorf("saved too soon: %+v", d)
+		}
+		setSome(t, s, 49, 50)
+		time.Sleep(2 * time.Second)
+		if d, _ := s.Disk(); d.Unsaved != 0 || d.Saved != s.Position() || d.Snapshots != 2 {
+			t.Errorf("not saved: %+v", d)
+		}
+	})
+}
+
+// TestWriteAfterRestore waits for the snapshot of the new contents, as long as the disk
+// takes it, however long that is.
+func TestWriteAfterRestore(t *testing.T) {
+	source := kv.New(nil)
+	defer source.Close()
+	for i := range 600 {
+		must(t, source.Set(diskKey(i), make([]byte, 1000)))
+	}
+	var file bytes.Buffer
+	snap, err := source.Snapshot()
+	must(t, err)
+	_, err = snap.WriteTo(&file)
+	must(t, err)
+	snap.Close()
+	fs, opts := faultfs.New(), always()
+	opts.DiskTimeout = 200 * time.Millisecond
+	s := mustOpen(t, fs, opts)
+	defer s.Close()
+	fs.Delay(faultfs.Write, 10*time.Millisecond) // of which there are forty: in no bubble, as they hold a lock
+	must(t, s.Restore(&file))
+	began := time.Now()
+	if err := s.Set("k", []byte("v")); err != nil {
+		t.Errorf("after %v: %v", time.Since(began), err)
+	}
+	if time.Since(began) < opts.DiskTimeout {
+		t.Errorf("the snapshot took %v: nothing was shown", time.Since(began))
+	}
+	fs.Delay(faultfs.Write, 0)
+	after := mustOpen(t, fs.Crashed(faultfs.Nothing()), opts)
+	if v, err := after.Get("k"); err != nil || string(v) != "v" || after.Len() != 601 {
+		t.Errorf("%d keys, %q, %v", after.Len(), v, err)
+	}
+	mustClose(t, after)
+}
+
+// TestGivenUpSegmentsThatStay, because they could not be removed, are no part of the log.
+func TestGivenUpSegmentsThatStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs, opts := faultfs.New(), always()
+		opts.SegmentBytes = 4 << 10
+		s := mustOpen(t, fs, opts)
+		setSome(t, s, 0, 400)
+		segments := faultfs.In("dir", "journal-*", fs.Paths())
+		disk := crashedCopy(fs)
+		s.Close()
+		disk.FlipBit(segments[len(segments)/2], 8*2000)
+		opts.Repair = true
+		before := disk.Clone()
+		s, err := kv.OpenOn(disk, "dir", opts)
+		must(t, err)
+		if s.Recovered().Repaired == nil {
+			t.Fatal("nothing was given up")
+		}
+		for _, path := range segments { // what was removed is back
+			if disk.Contents(path) == nil {
+				f, err := disk.Create("dir", filepath.Base(path))
+				must(t, err)
+				_, err = f.Write(before.Contents(path))
+				must(t, err)
+				must(t, f.Sync())
+				must(t, f.Close())
+			}
+		}
+		for i := range 400 {
+			if err := s.Set(diskKey(i), []byte("other")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err = s.Save(t.Context())
+		must(t, err)
+		whole := logBytes(t, s, 0)
+		must(t, s.Close())
+		opts.Repair = false
+		for window := int64(4 << 10); window < 64<<10; window += 2 << 10 {
+			opts.LogBytes = window
+			again := mustOpen(t, disk.Clone(), opts)
+			if first := again.Log().Window().First; !bytes.Equal(logBytes(t, again, first), whole[first:]) {
+				t.Errorf("with a window of %d bytes the log differs from offset %d on", window, first)
+			}
+			again.Close()
+		}
+	})
+}
+
+// logBytes returns what a store's log holds from offset first on.
+func logBytes(t testing.TB, s *kv.Store, first int64) (b []byte) {
+	t.Helper()
+	r, err := s.Log().NewReader(first)
+	must(t, err)
+	for r.Offset() < s.Log().End() {
+		records, err := r.Next(math.MaxInt64)
+		must(t, err)
+		b = append(b, records...)
+	}
+	return b
+}
