@@ -18,8 +18,9 @@ import (
 type acks struct {
 	node *Node
 
-	// floor is the offset that Options.Ack followers have applied, or noFloor. It is
-	// stored under mu and read by every write that is to wait for them.
+	// floor is the offset that Options.Ack followers have applied, or have on disk with
+	// AckDurable, or noFloor. It is stored under mu and read by every write that is to
+	// wait for them.
 	floor atomic.Int64
 
 	nearness
@@ -38,9 +39,18 @@ type acks struct {
 }
 
 type applied struct {
-	feed   *feed
-	offset int64
-	asOf   time.Duration // see nearness
+	feed    *feed
+	offset  int64
+	durable int64         // how much of that is on disk
+	asOf    time.Duration // see nearness
+}
+
+// by returns up to where the follower has the log, or has it on disk.
+func (ap *applied) by(disk bool) int64 {
+	if disk {
+		return ap.durable
+	}
+	return ap.offset
 }
 
 const noFloor = math.MinInt64 / 2
@@ -58,16 +68,16 @@ func newAcks(n *Node) *acks {
 	return a
 }
 
-// update takes down that the follower of f has applied the log up to offset, and all
-// that there was as of a time.
-func (a *acks) update(f *feed, offset int64, asOf time.Duration) {
+// update takes down what the follower of f says that it has applied, and has on disk, and
+// that it has applied all that there was as of a time.
+func (a *acks) update(f *feed, said *ack, asOf time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if f.retired { // replaced by a newer link of the same node: too late to count
 		return
 	}
 	was, known := a.mu.applied[f.link.peer.ID]
-	now := applied{f, offset, asOf}
+	now := applied{f, said.applied, said.durable, asOf}
 	a.mu.applied[f.link.peer.ID] = now
 	if known && was.feed == f && was == now {
 		return
@@ -96,7 +106,7 @@ func (a *acks) refresh() {
 func (a *acks) changedLocked() {
 	o := a.node.opts
 	if o.Ack > 0 {
-		floor := a.nthLocked(o.Ack, noFloor, func(ap applied) int64 { return ap.offset })
+		floor := a.nthLocked(o.Ack, noFloor, func(ap applied) int64 { return ap.by(o.AckDurable) })
 		if a.node.gate.deposed() != nil {
 			// Another one may be writing, and not have what is acked from here on.
 			floor = min(floor, a.floor.Load())
@@ -141,23 +151,24 @@ func (a *acks) nthLocked(n int, none int64, of func(applied) int64) int64 {
 	return top[n-1]
 }
 
-// countLocked returns how many followers have applied the log up to offset.
-func (a *acks) countLocked(offset int64) int {
+// countLocked returns how many followers have applied the log up to offset, or have it on
+// disk.
+func (a *acks) countLocked(offset int64, disk bool) int {
 	n := 0
 	for _, ap := range a.mu.applied {
-		if ap.offset >= offset && !ap.feed.outdated() {
+		if ap.by(disk) >= offset && !ap.feed.outdated() {
 			n++
 		}
 	}
 	return n
 }
 
-// waitApplied is Master.Wait, for an offset in the current history. It blocks until n
-// followers have it, or ctx or the tenure ends. Between an ack and here the node may have lost
-// its role: followers that have gone over to another master may leave what they had.
-func (a *acks) waitApplied(ctx context.Context, t *tenure, offset int64, n int) (count int, err error) {
+// waitApplied is Master.Wait, or WaitDurable, for an offset in the current history. It blocks
+// until n followers have it, or ctx or the tenure ends. Between an ack and here the node may
+// have lost its role: followers that have gone over to another master may leave what they had.
+func (a *acks) waitApplied(ctx context.Context, t *tenure, offset int64, n int, disk bool) (count int, err error) {
 	err = a.wait(ctx, t, func() bool {
-		count = a.countLocked(offset)
+		count = a.countLocked(offset, disk)
 		return count >= n
 	})
 	if lost := a.node.reigns(t); lost != nil {

@@ -420,7 +420,7 @@ func TestNothingCountsOnceFenced(t *testing.T) {
 			}()
 			go p.drain()
 			synctest.Wait()
-			p.send(msgAck, append(ackBody(0, pos.Offset, pos.Offset, 0)[:25], epochBytes(higher)...))
+			p.send(msgAck, append(ackBody(0, pos.Offset, pos.Offset, 0)[:33], epochBytes(higher)...))
 			fenced := new(repl.FencedError)
 			if e := <-waited; !errors.Is(e.err, repl.ErrRoleChanged) || !errors.As(e.err, &fenced) || fenced.Epoch != higher {
 				t.Fatalf("Wait: %d, %v; want ErrRoleChanged with a FencedError", e.n, e.err)

@@ -165,7 +165,7 @@
 // role), gate.go (who may write) and gatenews.go (who hears of it), epoch.go (whose turn it is),
 // master.go and replica.go (the handles), handover.go, order.go and takeover.go (from one to the
 // other), announce.go; then the way down: entrance.go, accept.go, door.go, roster.go, feed.go, feedlog.go,
-// listen.go, parting.go, turns.go, copy.go, pass.go, buffer.go, pace.go, acks.go, settle.go,
+// listen.go, parting.go, turns.go, copy.go, pass.go, buffer.go, pace.go, acks.go, settle.go, kept.go,
 // near.go; and up: upstream.go, freshness.go, run.go, dial.go, session.go, repair.go, load.go.
 // How a node is watched and told what to be: supervision.go, controloptions.go, control.go and
 // controlserver.go (the ends that are no node), poll.go, report.go and command.go (what is said),

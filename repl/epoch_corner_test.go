@@ -74,7 +74,7 @@ func TestEpochOfALostGroup(t *testing.T) {
 		b := newMemberOf(t, net, "b", "", l, slow)
 		who := someone(9).at(l)
 		p := follow(t, net, "b", who)
-		p.send(msgAck, append(ackBody(0, who.end, who.end, 0)[:25], epochBytes(who.heard)...))
+		p.send(msgAck, append(ackBody(0, who.end, who.end, 0)[:33], epochBytes(who.heard)...))
 		time.Sleep(time.Second)
 		for i := range 20 { // more than what fits into a connection that nobody reads
 			b.put(fmt.Sprint("big", i), strings.Repeat("x", 200<<10))
@@ -85,7 +85,7 @@ func TestEpochOfALostGroup(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, func() bool { return b.Len() == 10 }, func() string { return fmt.Sprint(b.diary.last()) })
-		p.send(msgAck, append(ackBody(0, who.end, who.end, 0)[:25], epochBytes(who.heard)...))
+		p.send(msgAck, append(ackBody(0, who.end, who.end, 0)[:33], epochBytes(who.heard)...))
 		time.Sleep(20 * time.Second)
 		if _, err := a.put("k", "v"); err != nil || a.node.Role() != repl.RoleMaster {
 			t.Errorf("a has heard of %s from another group, and is a %s: %v", who.heard, a.node.Role(), err)

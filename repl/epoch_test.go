@@ -101,10 +101,10 @@ func TestEpochsByWire(t *testing.T) {
 				}
 				p := follow(t, net, "a", who)
 				if c.stranger {
-					p.send(msgAck, append(ackBody(0, 0, 0, 1)[:25], epochBytes(c.ack)...)) // loading
+					p.send(msgAck, append(ackBody(0, 0, 0, 1)[:33], epochBytes(c.ack)...)) // loading
 				} else {
 					end := a.Log().End()
-					p.send(msgAck, append(ackBody(0, end, end, 0)[:25], epochBytes(c.ack)...))
+					p.send(msgAck, append(ackBody(0, end, end, 0)[:33], epochBytes(c.ack)...))
 				}
 				go p.drain()
 				time.Sleep(time.Second)

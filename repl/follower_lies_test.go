@@ -125,6 +125,9 @@ func TestAcksThatLie(t *testing.T) {
 		{"of the end of time", stageStreaming, func(end int64) [][]byte { return [][]byte{ackBody(0, math.MaxInt64, math.MaxInt64, 0)} }},
 		{"of a negative offset", stageStreaming, func(end int64) [][]byte { return [][]byte{ackBody(0, -1, -1, 0)} }},
 		{"applied before received", stageStreaming, func(end int64) [][]byte { return [][]byte{ackBody(0, end-1, end, 0)} }},
+		{"on disk before applied", stageStreaming, func(end int64) [][]byte {
+			return [][]byte{append(int64s(0, end, end-1, end), make([]byte, 1+24)...)}
+		}},
 		{"received goes back", stageStreaming, func(end int64) [][]byte { return [][]byte{ackBody(0, end, end, 0), ackBody(0, end-1, end-1, 0)} }},
 		{"applied goes back", stageStreaming, func(end int64) [][]byte { return [][]byte{ackBody(0, end, end, 0), ackBody(0, end, end-1, 0)} }},
 		{"heartbeat that was not sent", stageStreaming, func(end int64) [][]byte { return [][]byte{ackBody(99, end, end, 0)} }},
@@ -188,7 +191,7 @@ func TestAckOfWhatWasNotSent(t *testing.T) {
 
 // TestDamagedFramesFromAFollower flips each bit of an ack that would be good.
 func TestDamagedFramesFromAFollower(t *testing.T) {
-	for bit := range 8 * (16 + 49) {
+	for bit := range 8 * (16 + 57) {
 		synctest.Test(t, func(t *testing.T) {
 			s := accuse(t, stageStreaming)
 			end := s.ledger.Log().End()

@@ -145,7 +145,7 @@ func TestGateOfARole(t *testing.T) {
 		higher := backlog.Epoch{Counter: 99, Node: [16]byte{9}}
 		p := follow(t, net, "b", someone(9).at(b.ledger))
 		end := b.Log().End()
-		p.send(msgAck, append(ackBody(0, end, end, 0)[:25], epochBytes(higher)...))
+		p.send(msgAck, append(ackBody(0, end, end, 0)[:33], epochBytes(higher)...))
 		go p.drain()
 		time.Sleep(time.Second)
 		if c := db.one(t, "fenced"); !errors.Is(c.Err, repl.ErrFenced) {

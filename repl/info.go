@@ -73,6 +73,7 @@ import (
 //
 //	ember_id, ember_name, ember_group, ember_announce
 //	ember_position                  as kv.Store.Wait and clients take it
+//	ember_synced                    up to where the node is on disk; none if it is not, or not yet
 //	ember_when_down, ember_max_staleness_seconds  of Options
 //	ember_epoch                     the highest that the node has heard of
 //	ember_histories                 how many are remembered, the current one included
@@ -90,7 +91,7 @@ import (
 //	ember_handshakes_unproved       of these, for want of a secret that both ends know
 //	ember_connections_unheard       closed because too many were in their handshake
 //	ember_secrets                   how many there are; 0 for a node that asks for no proof
-//	ember_ack, ember_min_replicas, ember_max_lag_seconds  of Options
+//	ember_ack, ember_ack_durable, ember_min_replicas, ember_max_lag_seconds  of Options
 //	ember_near_slaves               how many are within Options.MaxLag
 //	ember_refusing                  what a write gets now, empty if it is let in
 //	ember_supervised, ember_fenced  of Options
@@ -101,7 +102,7 @@ import (
 //	ember_last_full_*               the newest full copy given, see below
 //	ember_last_partial_*            the newest partial resync given
 //	ember_slaveN                    of slaveN: name, id, addr, priority; sent: offset; behind: bytes
-//	                                not applied; rtt: seconds; lag: seconds, see Options.MaxLag, -1 for none;
+//	                                not applied; durable: offset on disk, 0 for none; rtt: seconds; lag: seconds, see Options.MaxLag, -1 for none;
 //	                                place: in line for a full copy, from 1; keys, bytes, log_bytes: of its sync; secret: which it has
 //	                                proved to know, from 1, 0 for none; sealed: 1 if the link is encrypted by that;
 //	                                compression: none, s2 or zstd;

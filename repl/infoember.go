@@ -17,6 +17,11 @@ func (w *infoWriter) ember(s *Status) {
 	w.text("ember_group", s.Group)
 	w.text("ember_announce", s.Announce)
 	w.text("ember_position", s.Position.String())
+	if s.Synced.IsZero() {
+		w.text("ember_synced", "none")
+	} else {
+		w.text("ember_synced", s.Synced.String())
+	}
 	w.text("ember_when_down", s.WhenDown.String())
 	w.seconds("ember_max_staleness_seconds", s.MaxStaleness)
 	w.text("ember_epoch", s.Epoch.String())
@@ -36,6 +41,7 @@ func (w *infoWriter) ember(s *Status) {
 	w.number("ember_connections_unheard", s.Counters.Unheard)
 	w.number("ember_secrets", int64(s.Secrets))
 	w.number("ember_ack", int64(s.Ack))
+	w.flag("ember_ack_durable", s.AckDurable)
 	w.number("ember_min_replicas", int64(s.MinReplicas))
 	w.seconds("ember_max_lag_seconds", s.MaxLag)
 	w.number("ember_near_slaves", int64(s.NearReplicas))
@@ -48,8 +54,8 @@ func (w *infoWriter) ember(s *Status) {
 		if f.Sync != nil {
 			sync = *f.Sync
 		}
-		w.line(fmt.Sprintf("ember_slave%d:name=%s,id=%s,addr=%s,priority=%d,sent=%d,behind=%d,rtt=%.6f,lag=%s,place=%d,keys=%d,bytes=%d,log_bytes=%d,secret=%d,sealed=%d,compression=%s,written=%d,written_plain=%d",
-			i, item(f.Peer.Name), f.Peer.ID, item(f.Peer.Addr), f.Peer.Priority, f.Sent, f.Behind, f.RTT.Seconds(), lagSeconds(f.Lag), f.Place,
+		w.line(fmt.Sprintf("ember_slave%d:name=%s,id=%s,addr=%s,priority=%d,sent=%d,behind=%d,durable=%d,rtt=%.6f,lag=%s,place=%d,keys=%d,bytes=%d,log_bytes=%d,secret=%d,sealed=%d,compression=%s,written=%d,written_plain=%d",
+			i, item(f.Peer.Name), f.Peer.ID, item(f.Peer.Addr), f.Peer.Priority, f.Sent, f.Behind, f.Durable, f.RTT.Seconds(), lagSeconds(f.Lag), f.Place,
 			sync.Keys, sync.Bytes, sync.LogBytes, f.Secret, flag(f.Sealed), f.Compression, f.Written, f.WrittenPlain))
 	}
 }

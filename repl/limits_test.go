@@ -77,18 +77,18 @@ func TestRetiredFeedCountsForNothing(t *testing.T) {
 	count := func() int {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		return a.countLocked(100)
+		return a.countLocked(100, false)
 	}
-	a.update(old, 100, a.now())
+	a.update(old, &ack{applied: 100}, a.now())
 	if count() != 1 || a.floor.Load() != 100 || a.tooFew() != nil {
 		t.Fatalf("%d followers, floor %d, %v", count(), a.floor.Load(), a.tooFew())
 	}
 	a.retire(old)
-	a.update(old, 200, a.now())
+	a.update(old, &ack{applied: 200}, a.now())
 	if count() != 0 || a.floor.Load() != noFloor || a.tooFew() == nil {
 		t.Errorf("the old link's ack counts: %d followers, floor %d, %v", count(), a.floor.Load(), a.tooFew())
 	}
-	a.update(newer, 100, a.now())
+	a.update(newer, &ack{applied: 100}, a.now())
 	a.retire(old) // its feed ends only now
 	if count() != 1 {
 		t.Error("the end of the old link has taken the new one's ack along")

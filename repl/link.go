@@ -17,7 +17,7 @@ import (
 )
 
 // A link is one connection after its two ends have found out about each other.
-// Each direction belongs to one goroutine; close may be called by any.
+// Each direction belongs to one goroutine, or is used in turn; close may be called by any.
 type link struct {
 	conn net.Conn
 	r    *frameReader
@@ -31,6 +31,10 @@ type link struct {
 	// that reads.
 	related bool
 	theirs  standing
+
+	// turn is held by whoever writes a message, where more than one goroutine does: at a
+	// follower, one of which tells what its disk has. Nil elsewhere.
+	turn chan struct{}
 
 	packs pack.Algorithm // how the frames from the upstream are packed; agreed in the handshake
 
@@ -89,8 +93,17 @@ func (l *link) because(err error) error {
 // refuse tells the peer why the link ends and closes it. The peer may not get
 // to read it.
 func (l *link) refuse(err error) {
-	l.w.write(kindRefuse, appendRefuse(nil, err), nil)
+	l.say(kindRefuse, appendRefuse(nil, err))
 	l.close(err)
+}
+
+// say writes a short message, in its turn.
+func (l *link) say(k kind, body []byte) error {
+	if l.turn != nil {
+		l.turn <- struct{}{} // for as long as a frame may take
+		defer func() { <-l.turn }()
+	}
+	return l.w.write(k, body, nil)
 }
 
 // settle sets what holds after the handshake.

@@ -60,8 +60,8 @@ func (f *feed) acked(body []byte) error {
 		err = fmt.Errorf("%w: ack echoes heartbeat %d", ErrProtocol, a.echo)
 	case !a.loading && f.mu.state != FollowerStreaming:
 		err = fmt.Errorf("%w: a follower that is being copied to says that it streams", ErrProtocol)
-	case !a.loading && (a.received > sent || a.applied > a.received):
-		err = fmt.Errorf("%w: ack of %d and %d, sent up to %d", ErrProtocol, a.received, a.applied, sent)
+	case !a.loading && (a.received > sent || a.applied > a.received || a.durable > a.applied):
+		err = fmt.Errorf("%w: ack of %d, %d and %d, sent up to %d", ErrProtocol, a.received, a.applied, a.durable, sent)
 	case !a.loading && !before.loading && (a.received < before.received || a.applied < before.applied):
 		err = fmt.Errorf("%w: ack of %d after one of %d", ErrProtocol, a.applied, before.applied)
 	case a.loading && f.online.Load():
@@ -91,7 +91,7 @@ func (f *feed) acked(body []byte) error {
 		f.caughtUp <- a.applied
 	}
 	f.online.Store(true)
-	f.n.acks.update(f, a.applied, asOf)
+	f.n.acks.update(f, &a, asOf)
 	return nil
 }
 

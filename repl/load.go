@@ -92,7 +92,7 @@ func (s *session) considerCopy(body []byte) error {
 		s.up.load = &loading{header: header}
 	}
 	s.phase = phaseAgreement
-	return s.link.w.write(kindSyncStart, ask.append(nil), nil)
+	return s.link.say(kindSyncStart, ask.append(nil))
 }
 
 // tail returns how many bytes of this node's log are not in one with lineage next that
@@ -293,7 +293,7 @@ func (s *session) busy(f func() error) error {
 		case <-beats.C:
 			// If the link breaks the copy stands, and the next link goes on from it.
 			a := ack{echo: s.echo, loading: true, heard: s.up.node.standing()}
-			s.link.w.write(kindAck, a.append(nil), nil)
+			s.link.say(kindAck, a.append(nil))
 		}
 	}
 }

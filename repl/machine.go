@@ -10,8 +10,8 @@ import (
 // A Machine is what is replicated: a state, and the log of the changes to it.
 // *kv.Store is one. Package repl knows nothing of what the records mean.
 //
-// A machine may also implement [Clocked], [Counted], [Dropped], [Repairer], [Dated] and
-// [Layered]. It has one [Node] at
+// A machine may also implement [Clocked], [Counted], [Dropped], [Repairer], [Dated],
+// [Layered] and [Kept]. It has one [Node] at
 // a time, which the program sees to: a second one would open or close it for writes behind
 // the back of the first. Close that before.
 type Machine interface {

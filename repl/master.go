@@ -61,13 +61,26 @@ func (m *Master) Serve(ln net.Listener) error { return m.node.Serve(ln) }
 // Like Redis WAIT, but it counts what was applied, not what was received
 // (https://redis.io/commands/wait).
 func (m *Master) Wait(ctx context.Context, pos backlog.Position, n int) (int, error) {
+	return m.wait(ctx, pos, n, false)
+}
+
+// WaitDurable is [Master.Wait] for replicas that have the log up to pos on disk, so that it is
+// there after a power failure: those whose machine is [Kept], as a *kv.Store of kv.Open is.
+// Each syncs as its own options say; nobody is asked to do so sooner. It says nothing of this
+// node's own disk, for which there is kv.Store.Durable. Like Redis WAITAOF
+// (https://redis.io/commands/waitaof).
+func (m *Master) WaitDurable(ctx context.Context, pos backlog.Position, n int) (int, error) {
+	return m.wait(ctx, pos, n, true)
+}
+
+func (m *Master) wait(ctx context.Context, pos backlog.Position, n int, disk bool) (int, error) {
 	if err := m.node.reigns(m.tenure); err != nil {
 		return 0, err
 	}
 	if err := onLineage(m.node.log, pos); err != nil {
 		return 0, err
 	}
-	return m.node.acks.waitApplied(ctx, m.tenure, pos.Offset, n)
+	return m.node.acks.waitApplied(ctx, m.tenure, pos.Offset, n, disk)
 }
 
 // Demote makes the node a replica of the node at address upstream, like Redis'

@@ -76,32 +76,34 @@ func parseHeartbeat(b []byte) (h heartbeat, err error) {
 }
 
 type ack struct {
-	echo              uint64
-	received, applied int64
-	loading           bool
-	heard             standing
+	echo                       uint64
+	received, applied, durable int64 // durable is how much of applied is on disk; 0 for nothing
+	loading                    bool
+	heard                      standing
 }
 
-const ackBytes = 25 + standingBytes
+const ackBytes = 33 + standingBytes
 
 func (a ack) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, a.echo)
 	b = binary.LittleEndian.AppendUint64(b, uint64(a.received))
 	b = binary.LittleEndian.AppendUint64(b, uint64(a.applied))
+	b = binary.LittleEndian.AppendUint64(b, uint64(a.durable))
 	return a.heard.append(append(b, flag(a.loading)))
 }
 
 func parseAck(b []byte) (a ack, err error) {
-	if len(b) != ackBytes || b[24] > 1 {
+	if len(b) != ackBytes || b[32] > 1 {
 		return a, fmt.Errorf("%w: ack of %d bytes", ErrProtocol, len(b))
 	}
 	a.echo = binary.LittleEndian.Uint64(b)
-	var err1, err2, err3 error
+	var err1, err2, err3, err4 error
 	a.received, err1 = offset(b[8:])
 	a.applied, err2 = offset(b[16:])
-	a.loading = b[24] == 1
-	a.heard, err3 = parseStanding(b[25:])
-	return a, errors.Join(err1, err2, err3)
+	a.durable, err3 = offset(b[24:])
+	a.loading = b[32] == 1
+	a.heard, err4 = parseStanding(b[33:])
+	return a, errors.Join(err1, err2, err3, err4)
 }
 
 // placeBytes is the length of a Place.

@@ -25,7 +25,7 @@ func TestMessagesRoundTrip(t *testing.T) {
 			t.Errorf("heartbeat: %+v, %v; want %+v", got, err, b)
 		}
 	}
-	for _, a := range []ack{{}, {3, 4, 2, false, standing{sampleEpoch, false}}, {math.MaxUint64, math.MaxInt64, math.MaxInt64, true, standing{sampleEpoch, true}}} {
+	for _, a := range []ack{{}, {3, 4, 2, 1, false, standing{sampleEpoch, false}}, {math.MaxUint64, math.MaxInt64, math.MaxInt64, math.MaxInt64, true, standing{sampleEpoch, true}}} {
 		if got, err := parseAck(a.append(nil)); err != nil || got != a {
 			t.Errorf("ack: %+v, %v; want %+v", got, err, a)
 		}

@@ -199,6 +199,11 @@ type Safety struct {
 	// the same time are acked together.
 	Ack int
 
+	// AckDurable lets Ack count only replicas that have the write on disk (see [Kept]). A
+	// replica that syncs once a second, as kv.FsyncEverySecond does, makes writes wait
+	// so long.
+	AckDurable bool
+
 	// MaxUnacked lets writers run ahead, by so many bytes of log: a write waits
 	// only until Ack replicas have applied the log up to that distance from it. The
 	// default, 0, is to wait for the write itself. It needs Ack.
@@ -345,6 +350,7 @@ func (o *Options) check() error {
 		{"Ack", o.Ack, o.Ack >= 0 && o.Ack <= o.MaxFollowers, "0 to MaxFollowers"},
 		{"MaxUnacked", o.MaxUnacked, o.MaxUnacked >= 0, "at least 0"},
 		{"MaxUnacked", o.MaxUnacked, o.MaxUnacked == 0 || o.Ack > 0, "0 without Ack"},
+		{"AckDurable", o.AckDurable, !o.AckDurable || o.Ack > 0, "false without Ack"},
 		{"AckTimeout", o.AckTimeout, o.AckTimeout > 0, "more than 0"},
 		{"WhenDown", o.WhenDown, o.WhenDown <= RefuseStale, "serve or refuse"},
 		{"MaxStaleness", o.MaxStaleness, o.MaxStaleness == 0 || o.MaxStaleness >= 2*o.Heartbeat, "at least twice Heartbeat"},

@@ -57,7 +57,7 @@ func (s *session) considerRepair(body []byte) error {
 		answer.count = uint32(s.repairing.keys)
 		s.phase = phaseRepairing
 	}
-	return s.link.w.write(kindTail, answer.append(nil), nil)
+	return s.link.say(kindTail, answer.append(nil))
 }
 
 // tailKeys returns the keys of this node's tail behind p, and what a repair begins with.

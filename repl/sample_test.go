@@ -99,7 +99,7 @@ func samples() []sample {
 		{kindSyncEnd, append(rdb.AppendFooter(nil, rdb.Footer{Position: sampleAt, Keys: 1, Sum: 2}), sampleSum...)},
 		{kindLog, append(appendLogHead(nil, 1000, 1234), sampleRecord("k", "v")...)},
 		{kindHeartbeat, heartbeat{seq: 4, end: 1000, clock: 1234, heard: standing{sampleEpoch, false}}.append(nil)},
-		{kindAck, ack{echo: 4, received: 1000, applied: 900, heard: standing{sampleEpoch, true}}.append(nil)},
+		{kindAck, ack{echo: 4, received: 1000, applied: 900, durable: 800, heard: standing{sampleEpoch, true}}.append(nil)},
 		{kindHistory, appendLineage(appendOffset(nil, 1000), sampleLineage)},
 		{kindChallenge, (&challenge{versionMin: 1, versionMax: 1, bound: true, key: [32]byte{9}}).append(nil)},
 		{kindProof, make([]byte, 2*proofBytes)},

@@ -34,7 +34,7 @@ type session struct {
 	acked       int64            // what the last ack said
 	ackedRead   int64            // how much had been read then
 	echoed      uint64
-	buf         []byte
+	telling     telling // of the goroutine that tells what the disk has
 }
 
 // A phase says which messages a session takes.
@@ -71,6 +71,7 @@ func (u *upstream) session(ctx context.Context, to *target) error {
 	call(o.Events.Connected, l.peer)
 
 	since := u.lastWorked()
+	l.turn = make(chan struct{}, 1)
 	s := &session{up: u, to: to, link: l, began: time.Now(), goal: l.with.end}
 	l.r.beat = func(body []byte) error {
 		// Answered at once: a large message may take longer than the upstream
@@ -82,6 +83,7 @@ func (u *upstream) session(ctx context.Context, to *target) error {
 	}
 	err = s.receive()
 	l.close(err)
+	s.telling.Wait()
 	l.release()
 	err = linkError("follow", l.peer, l.because(err))
 	s.sync.end(err)
@@ -389,8 +391,10 @@ func (s *session) sayApplied() error {
 }
 
 func (s *session) send(a ack) error {
-	a.heard = s.up.node.standing()
 	s.acked, s.ackedRead, s.echoed = a.applied, s.link.r.plain, s.echo
-	s.buf = a.append(s.buf[:0])
-	return s.link.w.write(kindAck, s.buf, nil)
+	if a.loading {
+		a.heard = s.up.node.standing()
+		return s.link.say(kindAck, a.append(nil))
+	}
+	return s.sendKept(a)
 }

@@ -26,9 +26,11 @@ type Status struct {
 	Lineage  backlog.Lineage  `json:"lineage"`
 	Epoch    backlog.Epoch    `json:"epoch"` // the highest that the node has heard of; that of Lineage, or above it
 	Window   backlog.Window   `json:"window"`
+	Synced   backlog.Position `json:"synced"` // up to where the node is on disk; zero for one in memory, see Kept
 
 	Secrets      int           `json:"secrets"`     // how many there are; 0 for a node that asks for no proof
 	Ack          int           `json:"ack"`         // of the options; 0 when no write waits
+	AckDurable   bool          `json:"ack_durable"` // of the options
 	MaxUnacked   int64         `json:"max_unacked"` // of the options
 	MinReplicas  int           `json:"min_replicas"`
 	MaxLag       time.Duration `json:"max_lag_ns"`
@@ -103,6 +105,7 @@ type FollowerStatus struct {
 	Sent     int64         `json:"sent"`           // offset up to which the log was sent
 	Received int64         `json:"received"`       // offset that the follower has acked as received
 	Applied  int64         `json:"applied"`        // and as applied
+	Durable  int64         `json:"durable"`        // and as on disk; 0 if it is kept in memory
 	Behind   int64         `json:"behind"`         // bytes of log that it has not applied
 	LastAck  time.Duration `json:"last_ack_ns"`    // since the last ack, -1 for none yet
 	Lag      time.Duration `json:"lag_ns"`         // age of the newest moment whose log it has said to have applied, see Options.MaxLag; -1 before
@@ -183,12 +186,15 @@ func (n *Node) Status() Status {
 	s := Status{
 		Time: time.Now().UTC().Round(0),
 		ID:   n.opts.ID, Name: n.opts.Name, Group: n.opts.Group, Role: t.role,
-		Ack: n.opts.Ack, MaxUnacked: n.opts.MaxUnacked, MinReplicas: n.opts.MinReplicas, MaxLag: n.opts.MaxLag,
+		Ack: n.opts.Ack, AckDurable: n.opts.AckDurable, MaxUnacked: n.opts.MaxUnacked, MinReplicas: n.opts.MinReplicas, MaxLag: n.opts.MaxLag,
 		Secrets:  len(n.presentSecrets()),
 		WhenDown: n.opts.WhenDown, MaxStaleness: n.opts.MaxStaleness,
 		Announce: n.announced(), Priority: max(n.opts.Priority, 0),
 		Position: n.log.Position(), Lineage: n.log.Lineage(), Epoch: n.standing().epoch, Window: n.log.Window(),
 		Handover: n.handing.Load().status(),
+	}
+	if k, ok := n.machine.(Kept); ok {
+		s.Synced = k.Synced()
 	}
 	if err := n.log.Closed(); err != nil {
 		s.Refusing = err.Error()
@@ -248,7 +254,7 @@ func (f *feed) status(end int64) FollowerStatus {
 	defer f.mu.Unlock()
 	s := FollowerStatus{
 		Peer: f.link.peer, State: f.mu.state, Online: f.online.Load(), Sent: f.mu.sent,
-		Received: f.mu.last.received, Applied: f.mu.last.applied,
+		Received: f.mu.last.received, Applied: f.mu.last.applied, Durable: f.mu.last.durable,
 		LastAck: -1, Lag: -1, RTT: f.mu.rtt, Place: place, Written: f.mu.written,
 		Secret: f.link.secret, Sealed: f.link.sealed,
 		Compression: f.link.compression(), WrittenPlain: f.mu.plain,

@@ -34,7 +34,7 @@ func (s *session) prepare(body []byte) error {
 }
 
 func (s *session) answer(k kind, id uint64, yes bool) error {
-	return s.link.w.write(k, answer{k, id, yes, s.up.node.announced()}.append(nil), nil)
+	return s.link.say(k, answer{k, id, yes, s.up.node.announced()}.append(nil))
 }
 
 // takeOver makes this node the master, if it has promised to and the promise still holds.

@@ -196,7 +196,7 @@ func beatBody(seq, end, clock int64) []byte {
 }
 
 func ackBody(echo, received, applied int64, loading byte) []byte {
-	return append(append(int64s(echo, received, applied), loading), make([]byte, 24)...)
+	return append(append(int64s(echo, received, applied, 0), loading), make([]byte, 24)...)
 }
 
 // footerBody is a SyncEnd without a running hash.
