@@ -201,6 +201,16 @@ func (g *driftGuard) asked(from repl.NodeID, a ask) reply {
 	return r
 }
 
+// demand begins a failover that nobody has voted for.
+func (g *driftGuard) demand() {
+	if g.leading == 0 {
+		g.voter = g.voter.claim()
+		g.saved = g.voter.ballot
+		g.leading, g.ledAt = g.voter.ballot.votedIn, g.at(g.w)
+		g.order()
+	}
+}
+
 // order has the first node promoted that has answered lately and is not the old master.
 func (g *driftGuard) order() {
 	epoch := g.leading

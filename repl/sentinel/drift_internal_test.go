@@ -127,7 +127,7 @@ func (w *driftWorld) misfortunes(rng *rand.Rand) error {
 	}
 	names := w.names()
 	for range 12 {
-		switch rng.IntN(6) {
+		switch rng.IntN(8) {
 		case 0:
 			w.part(names[rng.IntN(len(names))], names[rng.IntN(len(names))])
 		case 1:
@@ -140,6 +140,12 @@ func (w *driftWorld) misfortunes(rng *rand.Rand) error {
 			w.slow = []time.Duration{time.Millisecond, driftDownAfter / 4, 2 * driftDownAfter}[rng.IntN(3)]
 		case 5:
 			clear(w.cut)
+		default: // somebody wants another master, right after a sentinel was restarted
+			w.guards[rng.IntN(len(w.guards))].start()
+			if err := w.run(time.Duration(rng.Int64N(int64(driftDownAfter)))); err != nil {
+				return err
+			}
+			w.guards[rng.IntN(len(w.guards))].demand()
 		}
 		if err := w.run(time.Duration(rng.Int64N(int64(4 * driftDownAfter)))); err != nil {
 			return err
