@@ -178,10 +178,10 @@ type state struct {
 func TestEveryKindInEveryStateOfTheHandshake(t *testing.T) {
 	greets := func(p *peer) { p.Write([]byte(wireMagic)) }
 	for _, s := range []state{
-		{"a stranger's first word", nil, greets, []byte{msgHello}},
+		{"a stranger's first word", nil, greets, []byte{msgHello, msgControl}},
 		{"a stranger's first word to a guarded node", []repl.Secret{keyA}, greets, []byte{msgChallenge}},
 		{"after the challenge", []repl.Secret{keyA}, func(p *peer) { p.challenge(newHandProof()) }, []byte{msgProof}},
-		{"after the proof", []repl.Secret{keyA}, func(p *peer) { p.prove(string(keyA)) }, []byte{msgHello}},
+		{"after the proof", []repl.Secret{keyA}, func(p *peer) { p.prove(string(keyA)) }, []byte{msgHello, msgControl}},
 	} {
 		for kind, body := range every() {
 			synctest.Test(t, func(t *testing.T) {

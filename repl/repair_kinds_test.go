@@ -79,12 +79,7 @@ func everyKindToARepairing(t *testing.T, kind byte, body []byte) {
 	go func() { io.Copy(io.Discard, p); close(gone) }()
 	time.Sleep(2 * time.Second)
 	synctest.Wait()
-	ended := false
-	select {
-	case <-gone:
-		ended = true
-	default:
-	}
+	ended := isClosed(gone)
 	if fine := kind == msgAck || kind == msgTail; ended == fine {
 		t.Errorf("kind %d to one who repairs: the link has ended: %v", kind, ended)
 	}
