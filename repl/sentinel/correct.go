@@ -82,12 +82,12 @@ func (v *view) upstream(n *node) *node {
 }
 
 // correct tells nodes what they should be that have been something else for too long.
-// While a failover is under way it is that which tells them; and while the master is not
-// heard, nobody can.
+// While a failover is under way, here or at a peer, it is that which tells them, as many at a
+// time as it should; and while the master is not heard, nobody can.
 func (d *desk) correct(now time.Time) {
 	v := d.view
 	m := v.master()
-	if m == nil || !m.linked || m.down() || !m.wrongSince.IsZero() || m.report == nil || m.report.Lineage.Epoch != v.reign.Epoch || d.fail.busy() {
+	if v.led() || m == nil || !m.linked || m.down() || !m.wrongSince.IsZero() || m.report == nil || m.report.Lineage.Epoch != v.reign.Epoch || d.fail.busy() {
 		return
 	}
 	for _, n := range v.inOrder() {
@@ -111,6 +111,16 @@ func (d *desk) correct(now time.Time) {
 			d.fix(n)
 		}
 	}
+}
+
+// led reports whether a peer that can be heard leads a failover of this reign or a later one.
+func (v *view) led() bool {
+	for _, p := range v.peers {
+		if p.linked && p.downSince.IsZero() && p.state != nil && p.state.Leading >= max(v.reign.Epoch.Counter, 1) {
+			return true
+		}
+	}
+	return false
 }
 
 // outranks reports whether a node of the group has heard of an epoch above the master's, and so

@@ -547,3 +547,28 @@ func TestMinHeard(t *testing.T) {
 		w.has(next, kept)
 	})
 }
+
+// ParallelSyncs bounds how many change over at a time, whatever the sentinels think that do not lead.
+func TestOneReplicaAtATime(t *testing.T) {
+	seats := repltest.Star("a", "b", "c", "d", "e", "f")
+	inTown(t, seats, 3, sentinel.Options{ParallelSyncs: 1}, func(t *testing.T, w *town) {
+		keys := w.fill("k", 10)
+		w.WaitEqual()
+		for i, one := range seats {
+			for _, other := range seats[:i] { // a change takes longer than wrong roles are left alone
+				w.Network.Link(one.Name, other.Name).SetDelay(300*time.Millisecond, 0)
+			}
+		}
+		w.Member("a").Kill()
+		leader, _ := w.happens(sentinel.EventFailoverEnd, time.Minute)
+		if n := len(leader.seen(sentinel.EventSlaveReconfDone)); n != 4 {
+			t.Errorf("%d have changed over\n%s", n, w)
+		}
+		for _, s := range w.guards {
+			if n := len(s.seen(sentinel.EventFixSlaveConfig)); n > 0 {
+				t.Errorf("%s has told %d out of turn\n%s", s.name, n, w)
+			}
+		}
+		w.has(w.newMaster("a", time.Second), keys)
+	})
+}

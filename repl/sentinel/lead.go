@@ -6,9 +6,10 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-// leading returns the epoch of the failover that this sentinel leads, or 0.
+// leading returns the epoch of the failover that this sentinel leads, until all nodes follow
+// the new master, or 0.
 func (d *desk) leading() uint64 {
-	if !d.fail.leads() {
+	if !d.fail.busy() {
 		return 0
 	}
 	return d.fail.epoch

@@ -25,7 +25,7 @@ type state struct {
 	Epoch   uint64 // the highest counter that the sender has heard of
 	Reign   Reign  // the newest master that it knows
 	Down    bool   // that master is down, as far as it sees by itself
-	Leading uint64 // the epoch of the failover that it leads, or 0
+	Leading uint64 // the epoch of the failover that it leads, until all nodes follow the new master, or 0
 	Known   int    // sentinels that it knows, itself included
 	Addr    string // where it can be reached, if it knows that
 	Nodes   []contact
