@@ -100,6 +100,30 @@ func BenchmarkGate(b *testing.B) {
 	}
 }
 
+// BenchmarkLease is a Set on a node that is not supervised, on one that is and needs no lease
+// yet, and on one that writes by a lease.
+func BenchmarkLease(b *testing.B) {
+	value := make([]byte, 100)
+	for _, c := range []struct {
+		name       string
+		supervised bool
+		need       int
+	}{{"none", false, 0}, {"free", true, 0}, {"armed", true, 1}} {
+		b.Run(c.name, func(b *testing.B) {
+			store, addr := benchStores(b, 0, &repl.Options{Supervision: repl.Supervision{Supervised: c.supervised}})
+			if c.need > 0 {
+				renew(b, control(b, &repl.TCP{}, addr, 1), repl.MaxLease, c.need)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := store.Set("key", value); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // slowTurn is for how long each of the two is measured before it is the other's turn.
 const slowTurn = 5 * time.Second
 
