@@ -211,11 +211,13 @@ type LeaseError struct {
 }
 
 func (e *LeaseError) Error() string {
-	state := "not granted yet"
-	if e.RunOut {
-		state = "run out"
+	switch {
+	case e.Need == 0:
+		return fmt.Sprintf("%v: none has said anything yet", ErrNoLease)
+	case e.RunOut:
+		return fmt.Sprintf("%v: the lease has run out, of %d sentinels where it takes %d", ErrNoLease, e.Granted, e.Need)
 	}
-	return fmt.Sprintf("%v: the lease is %s, by %d of %d", ErrNoLease, state, e.Granted, e.Need)
+	return fmt.Sprintf("%v: %d have, and it takes %d", ErrNoLease, e.Granted, e.Need)
 }
 
 // Unwrap returns ErrNoLease.
