@@ -62,7 +62,7 @@ func TestLease(t *testing.T) {
 		}
 		time.Sleep(600 * time.Millisecond)
 		taken(t, a) // at its last instant
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		refused(t, a, repl.LeaseError{Granted: 2, Need: 2, RunOut: true})
 		if s := a.node.Status().Supervision; !s.Lease.Armed || s.Lease.Remaining != 0 || s.Lease.Granted != 1 || len(s.Askers) != 3 {
 			t.Errorf("the status: %+v", s)
