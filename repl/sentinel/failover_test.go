@@ -246,7 +246,20 @@ func TestCandidateDies(t *testing.T) {
 // 05: a failover on demand, of which there is one at a time. All that was written before is there.
 func TestDemandedFailover(t *testing.T) {
 	inTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{}, func(t *testing.T, w *town) {
-		keys := w.fill("k", 100) // which nobody has waited for
+		var keys []string
+		stopped := make(chan error)
+		go func() { // somebody writes until he is refused, and waits for nobody
+			for i := 0; ; i++ {
+				key := fmt.Sprint("k", i)
+				if err := w.Member("a").Machine().Set(key, []byte(key)); err != nil {
+					stopped <- err
+					return
+				}
+				keys = append(keys, key)
+				time.Sleep(50 * time.Microsecond)
+			}
+		}()
+		time.Sleep(20 * time.Millisecond)
 		results := make(chan error, 2)
 		begun := time.Now()
 		for range 2 {
@@ -257,8 +270,11 @@ func TestDemandedFailover(t *testing.T) {
 			t.Fatalf("%v, %v, want one in progress\n%s", first, second, w)
 		}
 		t.Log("promoted after", time.Since(begun))
+		if err := <-stopped; !errors.Is(err, repl.ErrReadOnly) {
+			t.Errorf("the writer was told %v", err)
+		}
 		next := w.newMaster("a", 3*time.Second)
-		t.Log("all is as before after", time.Since(begun))
+		t.Logf("all is as before after %v; %d keys", time.Since(begun), len(keys))
 		w.has(next, keys)
 		w.WaitEqual()
 		for _, m := range w.Members() {

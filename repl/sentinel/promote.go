@@ -73,7 +73,7 @@ func (f *failover) stepDown(now time.Time, v *view) {
 	switch {
 	case f.gone(m), !m.linked, f.task.refused(), late:
 		f.gather(now, v)
-	case f.task.done && m.report.Role == repl.RoleReplica && m.sentAt.After(f.task.doneAt):
+	case f.task.done && m.report.Role == repl.RoleReplica && !m.sentAt.Before(f.task.doneAt):
 		f.not = nil // it may be the only one that is left
 		f.source = m.id
 		f.enter(now, phaseCatchUp)
@@ -107,7 +107,7 @@ func (f *failover) catchUp(now time.Time, v *view) {
 	}
 	late := !now.Before(f.since.Add(patience))
 	switch {
-	case !f.gone(source) && n.sentAt.After(f.since) && further(n.report, source.report) <= 0:
+	case !f.gone(source) && further(n.report, source.report) <= 0:
 		f.enter(now, phasePromote)
 	case f.opts.MinHeard > 1 && f.gone(source):
 		f.enter(now, phaseSelect)

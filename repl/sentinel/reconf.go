@@ -26,6 +26,9 @@ func (f *failover) promoted(now time.Time, v *view) {
 		r := n.report
 		v.crown(Reign{Epoch: r.Lineage.Epoch, History: r.Lineage.Current, ID: n.id, Name: n.name, Addr: n.addr})
 	}
+	if n != nil && !f.waits { // its report has overtaken the answer to the order
+		f.event(v, EventStateWaitPromotion, v.instance(n), "")
+	}
 	slave := v.reign.instance()
 	slave.Type = InstanceSlave
 	f.event(v, EventPromotedSlave, slave, "")
