@@ -50,21 +50,21 @@ func (v *view) wrong(n *node) bool {
 	return !v.leads(n)
 }
 
-// leads reports whether the nodes above a replica, one after the other, lead to the master.
+// leads reports whether a replica follows the master, or another replica that is there. If
+// that one follows the wrong one it is told so itself, and n has all through it; but not if they go around
+// in a ring.
 func (v *view) leads(n *node) bool {
-	for range len(v.nodes) {
-		up := v.upstream(n)
-		switch {
-		case up == nil:
-			return false
-		case up.id == v.reign.ID:
-			return true
-		case up.report == nil || up.report.Role == repl.RoleMaster || up.down():
-			return false
-		}
-		n = up
+	up := v.upstream(n)
+	if up == nil || up.id != v.reign.ID && (up.report == nil || up.report.Role == repl.RoleMaster || up.down()) {
+		return false
 	}
-	return false // around a ring
+	for range len(v.nodes) {
+		if up == nil || up.id == v.reign.ID || up.report == nil || up.report.Role == repl.RoleMaster {
+			return true
+		}
+		up = v.upstream(up)
+	}
+	return false
 }
 
 // upstream returns the node that a replica follows, or tries to follow, as far as it is known.

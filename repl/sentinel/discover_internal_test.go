@@ -113,7 +113,8 @@ func TestViewIsBounded(t *testing.T) {
 	}
 }
 
-// A replica is right if those above it lead to the master, whether or not it has a link at the moment.
+// A replica is right if it follows the master or another replica that is there, whether or not it has a link at
+// the moment.
 func TestWhoIsWrong(t *testing.T) {
 	now := time.Now()
 	up := func(r *repl.Report, id byte, addr string, s repl.LinkState) *repl.Report {
@@ -132,6 +133,7 @@ func TestWhoIsWrong(t *testing.T) {
 		{"follows one who follows it", up(replica(2), 1, "a", repl.LinkStreaming), up(replica(3), 2, "b", repl.LinkStreaming), false},
 		{"dials nobody", up(replica(2), 1, "a", repl.LinkStreaming), replica(3), true},
 		{"dials who is not known", up(replica(2), 1, "a", repl.LinkStreaming), up(replica(3), 1, "x", repl.LinkDown), true},
+		{"follows one who dials nobody", replica(2), up(replica(3), 2, "b", repl.LinkStreaming), false},
 		{"goes around", up(replica(2), 3, "c", repl.LinkStreaming), up(replica(3), 2, "b", repl.LinkStreaming), true},
 		{"follows another master", reportOf(2, repl.RoleMaster, epochOf(1, 2), 1), up(replica(3), 2, "b", repl.LinkStreaming), true},
 		{"is a master", up(replica(2), 1, "a", repl.LinkStreaming), reportOf(3, repl.RoleMaster, epochOf(1, 3), 1), true},

@@ -184,3 +184,44 @@ func TestQuorumNotReached(t *testing.T) {
 		}
 	})
 }
+
+// Replicas of a replica that is gone are told to follow the master.
+func TestMiddleOfChainDies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Chain("a", "b", "c", "d"), 3, sentinel.Options{})
+		w.settle()
+		w.Member("b").Kill()
+		w.agree("a", 5*time.Second)
+		if up := w.Member("d").Upstream(); up != "c" {
+			t.Errorf("d follows %s, want c, which has gone on\n%s", up, w)
+		}
+		if up := w.Member("c").Upstream(); up != "a" {
+			t.Errorf("c follows %s, want a\n%s", up, w)
+		}
+		w.WaitEqual()
+	})
+}
+
+// A sentinel that nobody hears changes nothing, and learns what it has missed.
+func TestSentinelCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
+		w.settle()
+		w.Network.Around("s1").Blackhole()
+		w.wait("it hears nobody", 3*time.Second, func() bool { return len(w.guards[0].seen(sentinel.EventSDown)) == 5 })
+		if n := len(w.guards[0].seen(sentinel.EventODown)); n > 0 {
+			t.Errorf("it has found the master objectively down by itself\n%s", w)
+		}
+		w.Member("a").Kill()
+		w.wait("a new writer", 3*time.Second, func() bool { return w.writer() != nil })
+		next := w.writer().Name()
+		if got := w.guards[0].Master().Addr; got != "a" {
+			t.Errorf("it has heard of %s", got)
+		}
+		w.Network.Around("s1").Heal()
+		w.wait("it has heard", 15*time.Second, func() bool { return w.guards[0].Master().Addr == next })
+		if n := len(w.guards[0].seen(sentinel.EventSwitchMaster)); n != 1 {
+			t.Errorf("it has told of %d switches, want 1\n%s", n, w)
+		}
+	})
+}
