@@ -2,6 +2,7 @@ package sentinel_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/emberkv/ember/repl/sentinel"
@@ -67,4 +68,44 @@ func TestEventsAreJSON(t *testing.T) {
 	if err != nil || back.Kind != "+reboot" || back.About.Type != "slave" {
 		t.Errorf("%s, %v", b, err)
 	}
+}
+
+// What a program logs of a switch, and what it may do with it.
+func ExampleEvent() {
+	onEvent := func(e sentinel.Event) { // Options.OnEvent
+		fmt.Println(e)
+		if e.Kind == sentinel.EventSwitchMaster {
+			fmt.Println("writes go to", e.Master.Addr, "from now on")
+		}
+	}
+	onEvent(sentinel.Event{
+		Kind: sentinel.EventSwitchMaster, Group: "orders", Epoch: 7,
+		About:  sentinel.Instance{Type: sentinel.InstanceMaster, Addr: "10.0.0.1:7000"},
+		Master: sentinel.Instance{Type: sentinel.InstanceMaster, Addr: "10.0.0.2:7000"},
+	})
+	// Output:
+	// +switch-master orders 10.0.0.1 7000 10.0.0.2 7000
+	// writes go to 10.0.0.2:7000 from now on
+}
+
+func ExampleEventKind() {
+	for _, k := range []sentinel.EventKind{sentinel.EventODown, sentinel.EventNewSlave} {
+		fmt.Println(k, k.Warning())
+	}
+	// Output:
+	// +odown true
+	// +slave false
+}
+
+func ExampleInstance() {
+	about := sentinel.Instance{Type: sentinel.InstanceSlave, Name: "paris", Addr: "10.0.0.3:7000"}
+	fmt.Println(sentinel.Event{Kind: sentinel.EventSDown, Group: "orders", About: about}.Message())
+	// Output:
+	// slave paris 10.0.0.3 7000 @ orders - 0
+}
+
+func ExampleInstanceType() {
+	fmt.Println(sentinel.InstanceMaster, sentinel.InstanceSlave, sentinel.InstanceSentinel)
+	// Output:
+	// master slave sentinel
 }

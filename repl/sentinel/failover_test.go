@@ -588,3 +588,71 @@ func TestOneReplicaAtATime(t *testing.T) {
 		w.has(w.newMaster("a", time.Second), keys)
 	})
 }
+
+// 10: the lowest priority, and 0, which is given as a negative one, never.
+func TestPriorities(t *testing.T) {
+	inTown(t, repltest.Star("a", "b", "c", "d"), 3, sentinel.Options{}, func(t *testing.T, w *town) {
+		w.priority = map[string]int{"b": -1, "c": 10, "d": 20}
+		for _, m := range w.Members()[1:] {
+			m.Kill()
+			m.Restart("a")
+		}
+		w.agree("a", 5*time.Second)
+		w.settle()
+		for _, want := range []string{"c", "d"} {
+			keys := w.fill(want, 10)
+			w.WaitEqual()
+			w.writer().Kill()
+			next := w.newMaster("", 10*time.Second)
+			if w.has(next, keys); next.Name() != want {
+				t.Errorf("%s was promoted, want %s\n%s", next.Name(), want, w)
+			}
+		}
+		w.writer().Kill()
+		time.Sleep(20 * time.Second)
+		if m := w.writer(); m != nil {
+			t.Errorf("%s writes, which never should\n%s", m.Name(), w)
+		}
+		if len(w.guards[0].seen(sentinel.EventAbortNoGoodSlave))+len(w.guards[1].seen(sentinel.EventAbortNoGoodSlave))+len(w.guards[2].seen(sentinel.EventAbortNoGoodSlave)) == 0 {
+			t.Errorf("nobody has said why\n%s", w)
+		}
+	})
+}
+
+// T13: a node counts once for a Wait, however often it comes back while that lasts.
+func TestWaitCountsNodes(t *testing.T) {
+	inTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{}, func(t *testing.T, w *town) {
+		w.WaitEqual()
+		w.Member("a").Kill()
+		next := w.newMaster("a", 5*time.Second)
+		m, err := next.Node().Master()
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := w.Member("b")
+		if next == other {
+			other = w.Member("c")
+		}
+		w.fill("k", 10)
+		pos := next.Machine().Position()
+		counted := make(chan int)
+		go func() {
+			n, _ := m.Wait(t.Context(), pos, 2)
+			counted <- n
+		}()
+		for range 3 {
+			other.Kill()
+			other.Restart(next.Name())
+			time.Sleep(5 * time.Second)
+			select {
+			case n := <-counted:
+				t.Fatalf("%d have it, where there is one\n%s", n, w)
+			default:
+			}
+		}
+		w.Member("a").Restart("")
+		if n := <-counted; n != 2 {
+			t.Errorf("%d have it, want 2\n%s", n, w)
+		}
+	})
+}

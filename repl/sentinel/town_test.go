@@ -16,10 +16,11 @@ import (
 // have hosts of their own, by their names.
 type town struct {
 	*repltest.Group[*kv.Store]
-	t      testing.TB
-	opts   sentinel.Options // of every sentinel, but for what newSentinel sets
-	guards []*guard         // the sentinels
-	fenced bool             // nodes are, from their next start on
+	t        testing.TB
+	opts     sentinel.Options // of every sentinel, but for what newSentinel sets
+	guards   []*guard         // the sentinels
+	fenced   bool             // nodes are, from their next start on
+	priority map[string]int   // of nodes that are started from now on
 }
 
 // A guard is a seat of a sentinel, which may be closed and started again.
@@ -45,7 +46,7 @@ func newTown(t testing.TB, seats []repltest.Seat, n int, opts sentinel.Options) 
 			if ids[name] == (repl.NodeID{}) {
 				ids[name] = repl.NewNodeID() // which a program keeps beside its data
 			}
-			return &repl.Options{ID: ids[name], Security: opts.Security, Supervision: repl.Supervision{Supervised: true, Fenced: w.fenced}}
+			return &repl.Options{ID: ids[name], Priority: w.priority[name], Security: opts.Security, Supervision: repl.Supervision{Supervised: true, Fenced: w.fenced}}
 		},
 	}, 1)
 	if w.opts.Monitor == nil {
