@@ -79,6 +79,10 @@
 //     TestFramesOfALowerEpoch, TestConcurrentPromotions). A handover never has two
 //     writers, whatever goes wrong and when, loses nothing, and costs no copies
 //     (repl: TestHandover, TestHandoverFaults, TestOrdersByWire; kv: TestPausedWritesGoOn).
+//     A master that sentinels have leased the right to write takes writes only while grants of a
+//     majority last, each counted from before it was asked for; two nodes never do at once, with clocks
+//     that are wrong by 10 % either way (repl: TestLease, TestStamps, TestLeaseCountsFromTheReport,
+//     TestLeasesDoNotOverlap, TestFenced).
 //   - P7 Crash safety. What was acknowledged as durable is there after a crash at any
 //     moment, with what came before it; files that are damaged otherwise are refused, and a
 //     disk that fails is told of (kv: TestCrashAtEveryByte, TestEveryOperationFails,
@@ -92,7 +96,8 @@
 //     node hold 1 KiB, for 5 seconds, and a crowd of them from one address keeps nobody
 //     out who comes from another (repl: TestSlowReader, TestWritersDoNotWaitForTheSlow,
 //     TestHerd, TestHerdCostsLittle, TestRepairsTakeTurns, TestSyncRate, TestLengthsThatLie, TestStrangerHoldsLittle,
-//     TestStrangerCostsLittle, TestSilentStrangers, TestCrowdAtTheDoor, TestBruteForce;
+//     TestStrangerCostsLittle, TestSilentStrangers, TestCrowdAtTheDoor, TestBruteForce,
+//     TestAskersThatLie, TestFloodOfOrders, TestFloodOfCalls, TestBoard;
 //     kv: TestSmallRecordsAreNotMultiplied).
 //   - P9 Healing. When a network heals, all nodes converge without help, within three
 //     times Options.Timeout for each link from the master down, and what it takes to send
