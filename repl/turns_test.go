@@ -101,6 +101,7 @@ func TestRepairsTakeTurns(t *testing.T) {
 			all.Go(func() { c.leave(p) })
 		}
 		time.Sleep(time.Second)
+		synctest.Wait() // a status of many is not one of a moment
 		places := make(map[int]int)
 		for _, f := range m.Status().Followers {
 			places[f.Place]++
@@ -114,6 +115,7 @@ func TestRepairsTakeTurns(t *testing.T) {
 		most, level := 0, make(chan struct{})
 		go func() { all.Wait(); close(level) }()
 		for waits := true; waits; {
+			synctest.Wait()
 			served := 0
 			for _, f := range m.Status().Followers {
 				if f.State == repl.FollowerOffered && f.Place == 0 {
@@ -149,7 +151,7 @@ func TestRepairsTakeTurns(t *testing.T) {
 }
 
 // TestTurnsAreGivenBack: by a follower that never answers when its time is over, and by one
-// that leaves while it waits; and who waits behind them sees its place.
+// that does not wait to be asked; and who waits behind them sees its place.
 func TestTurnsAreGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := repl.NewMemory()
@@ -179,7 +181,7 @@ func TestTurnsAreGivenBack(t *testing.T) {
 		if p := a.node.Status().Upstream.Progress.Place; p != 2 {
 			t.Errorf("a says that it is at place %d, want 2", p)
 		}
-		impatient.Close()
+		impatient.send(msgTail, []byte{0, 0, 0, 0, 0}) // before it was asked
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if p := a.node.Status().Upstream.Progress.Place; p != 1 {
