@@ -400,7 +400,7 @@ type exploration struct{ letters, timers, restarts int }
 func TestNoOrderOfEventsElectsTwo(t *testing.T) {
 	runs := explorations
 	if *deepVotes {
-		runs = []exploration{{12, 2, 1}, {12, 3, 0}}
+		runs = []exploration{{12, 2, 1}, {8, 3, 0}}
 	}
 	for _, r := range runs {
 		visited := 0
