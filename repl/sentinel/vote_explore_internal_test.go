@@ -12,7 +12,7 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-var deepVotes = flag.Bool("sentinel.deep", false, "explore elections for minutes")
+var deepVotes = flag.Bool("sentinel.deep", false, "explore elections deeper")
 
 // The exploration of elections: three sentinels, which all find the master down, and two
 // nodes, of which a leader has one promoted. Every order is tried of messages that arrive
@@ -400,7 +400,7 @@ type exploration struct{ letters, timers, restarts int }
 func TestNoOrderOfEventsElectsTwo(t *testing.T) {
 	runs := explorations
 	if *deepVotes {
-		runs = []exploration{{12, 2, 1}, {8, 3, 0}}
+		runs = []exploration{{12, 2, 1}}
 	}
 	for _, r := range runs {
 		visited := 0
