@@ -30,6 +30,14 @@
 // write, before the old one has stopped, even if it hangs, is cut off, or its clock is wrong by a
 // tenth; and the master of a minority stops by itself. See "Leases" in repl/PROTOCOL.md.
 //
+// A node that was replaced while it was down may be started as a master, as it was set up at
+// first. With repl.Options.Fenced it takes no writes before the sentinels have told it what it is; without, it
+// takes writes for about DownAfter, which are handed to the program as a lost tail when it follows.
+//
+// Add and remove sentinels one at a time: the majorities of before and after have one in
+// common then. One that starts promises nothing to anybody for DownAfter, as it does not know what it has
+// promised before; so three that are started again at once stop a master that needs its lease for that long.
+//
 // # Who is who
 //
 // A node, and a sentinel, is its id. Where it can be reached is what was heard of last, and may
@@ -41,11 +49,17 @@
 //
 // The time of a master is a [Reign]. One of a higher epoch ends it, whoever has begun that: a sentinel,
 // an operator with [repl.Replica.Promote], a master with [repl.Master.Handover]. But not one whose log lacks what the
-// reign began with: that is a stranger, or has lost its data.
+// reign began with: that is a stranger, or has lost its data. Nor one that was started as a master
+// though it had followed before, which nobody has decided: it follows again, and the master goes on in a
+// higher epoch. It becomes the master by agreement if there is nobody else.
 //
 // A master that was started anew without its data counts as down as long as another node has
 // them, however quickly it was back. A node that is a master beside the reign's, or that
-// follows somebody who does not lead to it, is told whom to follow, after DownAfter, or 8 s if that is less.
+// follows neither it nor a replica that is there, is told whom to follow, after DownAfter, or 8 s if that is
+// less. If all nodes have lost what the reign began with, and all are there, they begin again with what
+// there is.
+//
+// A sentinel that was itself stopped, with its machine or by a signal, does not take for silence what it has slept through.
 //
 // # Invariants
 //
@@ -75,5 +89,6 @@
 // reached), poll.go (nodes are asked, leases granted), discover.go (what they tell), exchange.go (peers),
 // down.go, correct.go; elect.go, vote.go, pace.go, promise.go; lead.go, failover.go, choice.go,
 // promote.go, reconf.go, task.go. answer.go (what is asked), message.go, cutter.go, store.go, memory.go;
-// herald.go, scriptqueue.go, scriptrun.go. PROTOCOL.md is the wire.
+// herald.go, scriptqueue.go, scriptrun.go. What a client has: client.go, resolve.go, switches.go,
+// transport.go. PROTOCOL.md is the wire.
 package sentinel

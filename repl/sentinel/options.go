@@ -47,8 +47,9 @@ type Options struct {
 	Monitor []string
 
 	// Quorum is how many sentinels must find the master down, this one included, before
-	// they look for another. To promote one takes a majority of all sentinels, too. The
-	// default is 2, which is right for three; all should have the same.
+	// they look for another. To promote one takes a majority of all sentinels, too. A master
+	// needs the larger of the two for its lease, so with more than a majority it stops when a few sentinels
+	// are gone. The default is 2, which is right for three; all should have the same.
 	Quorum int
 
 	// DownAfter is for how long a node must not answer until this sentinel takes it for down,
@@ -76,7 +77,7 @@ type Options struct {
 	ForgetAfter time.Duration
 
 	// Announce is the address at which peers and clients may reach the listener of this
-	// sentinel. The default is that of the listener; an unspecified host, as in
+	// sentinel. The default is that of the first listener; an unspecified host, as in
 	// "0.0.0.0:9000", is replaced by the one that nodes see.
 	Announce string
 
