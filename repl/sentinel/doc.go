@@ -59,12 +59,13 @@
 // less. If all nodes have lost what the reign began with, and all are there, they begin again with what
 // there is.
 //
-// A sentinel that was itself stopped, with its machine or by a signal, does not take for silence what it has slept through.
+// A sentinel that was itself stopped, with its machine or by a signal, does not take for silence
+// what it has slept through.
 //
 // # Invariants
 //
 //   - All decisions are made by one goroutine, the desk. What it decides with is pure: vote.go,
-//     promise.go, failover.go, down.go and correct.go have no clock, no link and no goroutine.
+//     promise.go, failover.go, discover.go and down.go have no clock, no link and no goroutine.
 //   - A vote is in the Store before anybody is told of it; a step that cannot be saved was not taken.
 //   - A grant is sent only while promise binds to the node that gets it; every stamp is answered
 //     once, on the line that it came by.
