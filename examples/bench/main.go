@@ -31,8 +31,11 @@
 //     return.
 //   - catchup/second: the link is away for one second and 20,000 writes; until
 //     the replica is level, counted from the link's return.
+//   - failover/1s, failover/200ms: one master, two replicas and three sentinels whose
+//     DownAfter that is, nobody writes; from kill -9 of the master to the first write that one
+//     of the others takes. Both try four times a millisecond.
 //
-// A replica takes one full copy, when it first attaches; after each line its keys
+// But for failovers, a replica takes one full copy, when it first attaches; after each line its keys
 // are compared with the master's by digest. A further full copy, or a difference,
 // ends the command with status 1.
 //
@@ -116,6 +119,8 @@ var lines = []line{
 	{"lag/processes", lag(ownProcess)},
 	{"catchup/blip", catchUpBlip},
 	{"catchup/second", catchUpSecond},
+	{"failover/1s", failover(time.Second)},
+	{"failover/200ms", failover(200 * time.Millisecond)},
 }
 
 // lineTimeout ends a line that hangs, so that an unattended run fails instead.

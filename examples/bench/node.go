@@ -30,6 +30,7 @@ type Node struct {
 	link    cuttable // of a replica
 	load    *openLoop
 	profile *os.File
+	guarded guarded
 
 	lost atomic.Pointer[string] // why a master's link to a follower last ended
 }
@@ -170,6 +171,9 @@ func (n *Node) Close() error {
 	var errs []error
 	if n.load != nil {
 		errs = append(errs, n.load.stop())
+	}
+	if n.guarded.sentinel != nil {
+		errs = append(errs, n.guarded.sentinel.Close())
 	}
 	if n.replica != nil {
 		errs = append(errs, n.replica.Close())

@@ -20,6 +20,7 @@ const (
 //   - catchup/blip: CLIENT KILL TYPE replica and 1000 SETs in one transaction, from
 //     its sending on. catchup/second: from the return of a proxied link on; most of it
 //     is Redis' timer of one second between two tries.
+//   - failover: Redis Sentinel, down-after-milliseconds 1000.
 var reference = map[string]map[string]float64{
 	"writes/0":  {rowRate: 612_700},
 	"writes/1":  {rowRate: 445_700},
@@ -42,4 +43,5 @@ var reference = map[string]map[string]float64{
 	"lag/processes":  {rowAck + " p50": 77, rowAck + " p99": 171, rowAck + " p99.9": 402},
 	"catchup/blip":   {rowFromBreak: 5.3},
 	"catchup/second": {rowFromReturn: 853},
+	"failover/1s":    {rowFirstWrite: 1370},
 }

@@ -17,6 +17,7 @@ const (
 	rowAck         = "write to ack"
 	rowFromBreak   = "level, from the break"
 	rowFromReturn  = "level, from the return"
+	rowFirstWrite  = "first write after"
 	rowResident    = "master resident before"
 	rowMasterPeak  = "master peak resident"
 	rowReplicaPeak = "replica peak resident"
