@@ -38,6 +38,24 @@
 // common then. One that starts promises nothing to anybody for DownAfter, as it does not know what it has
 // promised before; so three that are started again at once stop a master that needs its lease for that long.
 //
+// # Who is promoted, and what may be lost
+//
+// The leader asks every node that it can reach where it stands, after the old master's lease has
+// ended, and waits for those that are not down. Nodes that may not be promoted, never had the group's
+// data or have those of another group are left out. Of the others the one with the lowest
+// priority is chosen, and of those alike the one that has most: of two that went their own ways
+// the one of the later epoch. If another has more than the chosen one, whose priority is lower, that gets it first.
+//
+// What is lost is what none of those had that were heard. With Options.MinHeard it is none
+// of what enough replicas had, see there. The old master tells its program of the rest when it comes back,
+// see OnLostTail of package kv. In [Sentinel.Failover] the old master, if it is there, steps down before another
+// is promoted, which gets all that it has; in [Sentinel.Handover] no writer is refused.
+//
+// Up to the promotion a failover changes nothing, and is given up for any reason: the master is
+// back, nobody is fit, the chosen one dies. The next begins after a random time, which doubles.
+// After the promotion it is never taken back. If the leader dies, the others learn of the new master by themselves,
+// and correct the rest; if it dies before, they elect another.
+//
 // # Who is who
 //
 // A node, and a sentinel, is its id. Where it can be reached is what was heard of last, and may
