@@ -12,11 +12,12 @@ type answerer struct {
 	answers chan reply
 	news    func() <-chan struct{} // a channel that is closed when the other end should ask again; nil for none
 	leaving <-chan struct{}        // closed when the link is to end
+	refusal chan error             // capacity 1: from the reader, why the link is to be refused
 	over    chan struct{}          // closed when run returns
 }
 
 func newAnswerer(l *link, leaving <-chan struct{}, news func() <-chan struct{}) *answerer {
-	return &answerer{link: l, answers: make(chan reply, MaxRequests), news: news, leaving: leaving, over: make(chan struct{})}
+	return &answerer{link: l, answers: make(chan reply, MaxRequests), news: news, leaving: leaving, refusal: make(chan error, 1), over: make(chan struct{})}
 }
 
 // run answers until the link ends, and returns why it did. A request belongs to handle until
@@ -54,7 +55,8 @@ func (a *answerer) read(handle func(request) error) error {
 		}
 		if err != nil {
 			if errors.Is(err, ErrProtocol) {
-				a.link.refuse(err)
+				a.refusal <- err // the other direction is not this goroutine's
+				<-a.link.closed
 			}
 			return err
 		}
@@ -84,6 +86,9 @@ func (a *answerer) write() error {
 		case <-news:
 			news = a.news()
 			err = a.link.w.write(kindNews, nil, nil)
+		case why := <-a.refusal:
+			a.link.refuse(why)
+			return why
 		case <-a.leaving:
 			a.link.refuse(ErrClosed)
 			return ErrClosed

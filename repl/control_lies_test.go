@@ -39,6 +39,8 @@ func TestAskersThatLie(t *testing.T) {
 				"a long call":          requestBody(1, 3, make([]byte, repl.MaxCallBytes+1)),
 			} {
 				p := ask(t, net, addr, 1)
+				p.send(msgRequest, requestBody(0, 0, nil))
+				p.await(msgReply)
 				p.send(msgRequest, body)
 				if code := p.drain(); code != 6 && name != "a long call" {
 					t.Errorf("%s: %s is refused with %d", addr, name, code)
