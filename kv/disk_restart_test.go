@@ -3,8 +3,10 @@ package kv_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -219,4 +221,52 @@ func logBytes(t testing.TB, s *kv.Store, first int64) (b []byte) {
 		b = append(b, records...)
 	}
 	return b
+}
+
+// TestDiskInfo: what Redis' users look for, of a store that is well, fails, is well again, and of
+// one in memory.
+func TestDiskInfo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := faultfs.New()
+		s := mustOpen(t, fs, always())
+		defer s.Close()
+		setSome(t, s, 0, 10)
+		shows := func(want ...string) {
+			t.Helper()
+			d, ok := s.Disk()
+			info := d.Info()
+			for _, line := range want {
+				if !ok || !strings.Contains(info, "\r\n"+line+"\r\n") {
+					t.Errorf("no line %q in\n%s", line, info)
+				}
+			}
+		}
+		saved := time.Now().Unix()
+		shows("rdb_changes_since_last_save:10", "rdb_bgsave_in_progress:0", fmt.Sprint("rdb_last_save_time:", saved),
+			"aof_enabled:1", "aof_last_write_status:ok", "ember_fsync:always", "ember_synced:"+s.Position().String(),
+			"ember_disk_error:", "ember_unsynced_bytes:0")
+		time.Sleep(time.Minute)
+		fs.Fail(faultfs.Write, errors.New("no\r\nroom"))
+		if _, err := s.Save(t.Context()); err == nil {
+			t.Error("saved on a disk that takes nothing")
+		}
+		s.Set("k", nil)
+		shows("rdb_last_bgsave_status:err", "aof_last_write_status:err", fmt.Sprint("rdb_last_save_time:", saved))
+		if d, _ := s.Disk(); !strings.Contains(d.Info(), "no__room\r\n") || d.Refusing == "" || d.Waiting == 0 {
+			t.Errorf("status %+v", d)
+		}
+		fs.Fail(faultfs.Write, nil)
+		must(t, s.Durable(t.Context(), s.Position()))
+		fs.Delay(faultfs.Sync, 2*time.Second)
+		_, err := s.Save(t.Context())
+		must(t, err)
+		fs.Delay(faultfs.Sync, 0)
+		shows("rdb_changes_since_last_save:0", "rdb_last_bgsave_status:ok", "aof_last_write_status:ok",
+			fmt.Sprint("rdb_last_save_time:", time.Now().Unix()), "rdb_last_bgsave_time_sec:2")
+	})
+	m := kv.New(nil)
+	defer m.Close()
+	if d, ok := m.Disk(); ok || d.Info() != "# Persistence\r\naof_enabled:0\r\n" {
+		t.Errorf("in memory: %t, %q", ok, d.Info())
+	}
 }

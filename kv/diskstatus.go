@@ -21,12 +21,12 @@ type DiskStatus struct {
 	Failing  string `json:"failing"`
 	Refusing string `json:"refusing"`
 
-	Saving   bool             `json:"saving"`    // a snapshot is being written
-	Saved    backlog.Position `json:"saved"`     // that the newest snapshot stands for
-	SavedAt  time.Time        `json:"saved_at"`  // when that was
-	SaveTook time.Duration    `json:"save_took"` // of the last one that was written since Open; 0 before
-	SaveErr  string           `json:"save_err"`  // of the last attempt
-	Unsaved  int64            `json:"unsaved"`   // records in the journal behind it
+	Saving   bool             `json:"saving"`       // a snapshot is being written
+	Saved    backlog.Position `json:"saved"`        // that the newest snapshot stands for
+	SavedAt  time.Time        `json:"saved_at"`     // when that was
+	SaveTook time.Duration    `json:"save_took_ns"` // of the last one that was written since Open; 0 before
+	SaveErr  string           `json:"save_err"`     // of the last attempt
+	Unsaved  int64            `json:"unsaved"`      // records in the journal behind it
 
 	Snapshots     int   `json:"snapshots"`      // in the folder
 	SnapshotBytes int64 `json:"snapshot_bytes"` // of the newest

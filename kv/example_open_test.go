@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/emberkv/ember/kv"
@@ -132,4 +133,30 @@ func ExampleNotDurableError() {
 	defer s.Close()
 	fmt.Println(write(s))
 	// Output: <nil>
+}
+
+// See how a store stands to its disk: as a status to marshal, or as lines for whoever reads
+// Redis' INFO.
+func ExampleStore_Disk() {
+	dir, err := os.MkdirTemp("", "ember")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	s, err := kv.Open(dir, &kv.Options{Durability: kv.Durability{Fsync: kv.FsyncAlways}})
+	if err != nil {
+		panic(err)
+	}
+	defer s.Close()
+	s.Set("user:1", []byte("Ada"))
+	d, _ := s.Disk()
+	fmt.Println(d.Fsync, d.Unsaved, d.Waiting, d.Synced == s.Position())
+	for line := range strings.Lines(d.Info()) {
+		if strings.HasPrefix(line, "aof_last_write_status") {
+			fmt.Print(line)
+		}
+	}
+	// Output:
+	// always 1 0 true
+	// aof_last_write_status:ok
 }

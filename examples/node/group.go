@@ -24,7 +24,8 @@ const (
 
 func (s *server) info(r *http.Request) (answer, error) {
 	_, err := parameters(r)
-	return asText(http.StatusOK, s.node.Status().Info()), err
+	disk, _ := s.store.Disk() // the zero one is that of a store in memory
+	return asText(http.StatusOK, s.node.Status().Info()+"\r\n"+disk.Info()), err
 }
 
 func (s *server) status(r *http.Request) (answer, error) {
