@@ -72,9 +72,9 @@ func (g *gate) check() error {
 	return nil
 }
 
-// state returns what a write gets now, and for how long at most that holds if nothing is
-// heard; 0 for ever.
-func (g *gate) state() (err error, holds time.Duration) {
+// state returns what a write gets now, as the error, and for how long at most that holds if
+// nothing is heard; 0 for ever.
+func (g *gate) state() (holds time.Duration, err error) {
 	err = g.check()
 	if err == nil && g.near != nil {
 		holds = max(g.near.left(), 1)
@@ -84,7 +84,7 @@ func (g *gate) state() (err error, holds time.Duration) {
 			holds = left
 		}
 	}
-	return err, holds
+	return holds, err
 }
 
 // deposed returns why another node may be writing: this one has lost the role, or holds no

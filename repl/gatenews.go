@@ -48,7 +48,7 @@ func (g *gateNews) run() {
 		case <-g.node.ctx.Done():
 			return
 		}
-		err, until := g.node.gate.state()
+		until, err := g.node.gate.state()
 		if until > 0 {
 			due.Reset(until)
 		}
