@@ -16,24 +16,37 @@
 //     has applied the last write. No write may run more than 16 MiB of log ahead
 //     of any replica. Then the greatest resident memory of the nodes, from the
 //     start of the process.
+//
 //   - sync/idle: how long a full copy of -n keys takes, from the replica's Run
 //     until it has applied what the master had when the copy was complete.
+//
 //   - sync/loaded: the same while the master takes 20,000 writes a second, and the
 //     latency of those writes before and during the copy. They are an open loop:
 //     each has an instant at which it is due, and its latency counts from there, so
 //     that a stall is charged to every write that it delays. The loop sleeps for at
 //     least 100 microseconds at a time; that much of a latency is its own.
+//
 //   - lag/process, lag/processes: one write at a time, from the call of Set until
 //     the replica's acknowledgement that it has applied it; both nodes in one
 //     process, or in two.
+//
 //   - catchup/blip: the link breaks, 1000 writes are missed, the link is back at
 //     once; until the replica is level, counted from the break and from the link's
 //     return.
+//
 //   - catchup/second: the link is away for one second and 20,000 writes; until
 //     the replica is level, counted from the link's return.
+//
 //   - failover/1s, failover/200ms: one master, two replicas and three sentinels whose
 //     DownAfter that is, nobody writes; from kill -9 of the master to the first write that one
 //     of the others takes. Both try four times a millisecond.
+//
+//   - disk/POLICY: how many writes a second return while 1, 8 or 64 goroutines
+//     overwrite random keys, in this process, for three seconds each: in a store that is kept
+//     in the temporary folder under that policy, or, as disk/memory, in memory alone.
+//
+//   - disk/load: how long Save takes for -n keys, and Open afterwards; and Open from the journal
+//     alone. What was written last is still in the system's memory.
 //
 // But for failovers, a replica takes one full copy, when it first attaches; after each line its keys
 // are compared with the master's by digest. A further full copy, or a difference,
@@ -47,7 +60,7 @@
 // reference.go for what stands behind each figure.
 //
 // Sizes without -short: 5 million keys, 2 million writes a run, 20,000 writes of lag
-// a run, 3 runs; about four minutes and 3 GB. With -short everything is small and the figures
+// a run, 3 runs; about seven minutes and 3 GB. With -short everything is small and the figures
 // mean little: it shows that the benchmark works.
 package main
 
@@ -121,6 +134,11 @@ var lines = []line{
 	{"catchup/second", catchUpSecond},
 	{"failover/1s", failover(time.Second)},
 	{"failover/200ms", failover(200 * time.Millisecond)},
+	{"disk/memory", diskWrites("memory")},
+	{"disk/never", diskWrites("never")},
+	{"disk/everysec", diskWrites("everysec")},
+	{"disk/always", diskWrites("always")},
+	{"disk/load", diskLoad},
 }
 
 // lineTimeout ends a line that hangs, so that an unattended run fails instead.
