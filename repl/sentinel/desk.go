@@ -32,6 +32,7 @@ type desk struct {
 	fail    *failover
 
 	waiting []func(error) // who wants to know how the failover ends
+	answers []func()      // what they are told at the end of the turn, when all can see it
 
 	lines  map[string]*line       // by address
 	sorted []*line                // the same; nil when they have changed
@@ -209,6 +210,10 @@ func (d *desk) turn(now time.Time) {
 	d.tellPeers(now)
 	d.send(now)
 	d.publish()
+	for _, tell := range d.answers {
+		tell()
+	}
+	d.answers = nil
 }
 
 // keep saves what the view has learned since the last time. Votes are saved before they are

@@ -270,6 +270,9 @@ func TestDemandedFailover(t *testing.T) {
 			t.Fatalf("%v, %v, want one in progress\n%s", first, second, w)
 		}
 		t.Log("promoted after", time.Since(begun))
+		if r := w.guards[0].Master(); r.Addr == "a" {
+			t.Errorf("it has ended, and the master is still %+v", r)
+		}
 		if err := <-stopped; !errors.Is(err, repl.ErrReadOnly) {
 			t.Errorf("the writer was told %v", err)
 		}

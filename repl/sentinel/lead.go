@@ -40,7 +40,7 @@ func (d *desk) obey(t todo, now time.Time) {
 	}
 	if t.done {
 		for _, tell := range d.waiting {
-			tell(t.err)
+			d.answers = append(d.answers, func() { tell(t.err) })
 		}
 		d.waiting = nil
 	}
