@@ -4,12 +4,57 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/emberkv/ember/kv"
 	"github.com/emberkv/ember/repl"
 )
+
+// Wait until a write is on the disk of this node, and of one other.
+func ExampleMaster_WaitDurable() {
+	ctx := context.Background()
+	network := repl.NewMemory()
+	dir, err := os.MkdirTemp("", "ember")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	open := func(name string) *kv.Store {
+		s, err := kv.Open(filepath.Join(dir, name), &kv.Options{Durability: kv.Durability{Fsync: kv.FsyncAlways}})
+		if err != nil {
+			panic(err)
+		}
+		return s
+	}
+	here, there := open("here"), open("there")
+	defer here.Close()
+	defer there.Close()
+	master, err := repl.NewMaster(here, nil)
+	if err != nil {
+		panic(err)
+	}
+	defer master.Close()
+	listener, err := network.Listen("master")
+	if err != nil {
+		panic(err)
+	}
+	go master.Serve(listener)
+	replica, err := repl.NewReplica(there, "master", &repl.Options{Transport: network})
+	if err != nil {
+		panic(err)
+	}
+	defer replica.Close()
+	go replica.Run(ctx)
+
+	err = here.Set("order:1", []byte("paid")) // FsyncAlways: it is on this disk
+	n, waitErr := master.WaitDurable(ctx, here.Position(), 1)
+	fmt.Println(err, n, waitErr)
+	// Output:
+	// <nil> 1 <nil>
+}
 
 // openStore opens a store in a folder of its own.
 func openStore(t *testing.T, dir string, opts *kv.Options) *kv.Store {
@@ -68,7 +113,10 @@ func TestWaitDurable(t *testing.T) {
 func TestAckDurable(t *testing.T) {
 	net := repl.NewMemory()
 	store := newStores(t, 1)[0]
-	m, err := repl.NewMaster(store, &repl.Options{Safety: repl.Safety{Ack: 1, AckDurable: true, AckTimeout: 10 * time.Second}})
+	m, err := repl.NewMaster(store, &repl.Options{
+		Liveness: repl.Liveness{Heartbeat: time.Minute}, // which would bring the news, too
+		Safety:   repl.Safety{Ack: 1, AckDurable: true, AckTimeout: 10 * time.Second},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
