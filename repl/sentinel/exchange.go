@@ -124,3 +124,63 @@ func (v *view) heardPeer(id repl.NodeID, s *state, now time.Time) {
 		v.foundPeer(c.ID, "", c.Addr, now)
 	}
 }
+
+// read takes in what a peer has posted on a node's board.
+func (v *view) read(posted repl.Notice, now time.Time) {
+	n, err := parseNotice(posted.Body)
+	if err != nil || posted.ID == v.self {
+		return
+	}
+	addr := n.Addr
+	if posted.Addr != "" {
+		addr = posted.Addr
+	}
+	v.hear(n.Epoch)
+	v.foundPeer(posted.ID, n.Name, addr, now)
+	if p := v.peers[posted.ID]; p != nil {
+		v.learn(n.Reign, p.instance(), now)
+	}
+}
+
+// foundPeer takes in that a sentinel was said to be at addr.
+func (v *view) foundPeer(id repl.NodeID, name, addr string, now time.Time) {
+	if id == v.self || id == (repl.NodeID{}) || addr == "" || len(addr) > MaxAddrBytes || addr == v.addr {
+		return
+	}
+	for _, other := range v.peers {
+		if other.addr == addr && other.id != id {
+			return // who is there shows when it is dialled: see meet
+		}
+	}
+	p := v.peers[id]
+	switch {
+	case p == nil && len(v.peers) < MaxPeers:
+		p = &peer{id: id, name: name, addr: addr, silentSince: now}
+		v.peers[id] = p
+		v.version++
+		v.tell(EventNewSentinel, p.instance(), "")
+	case p == nil || p.linked:
+	case p.addr != addr:
+		p.addr = addr
+		v.version++
+		v.tell(EventSentinelAddressSwitch, p.instance(), "")
+	}
+}
+
+// meet takes in that the sentinel id answers at addr: another that was there is no
+// more, as it was started anew with another id.
+func (v *view) meet(id repl.NodeID, name, addr string, now time.Time) *peer {
+	for _, other := range v.peers {
+		if other.addr == addr && other.id != id {
+			v.tell(EventSentinelInvalidAddr, other.instance(), "")
+			delete(v.peers, other.id)
+			v.version++
+		}
+	}
+	v.foundPeer(id, name, addr, now)
+	p := v.peers[id]
+	if p != nil {
+		p.name = name
+	}
+	return p
+}

@@ -1,6 +1,8 @@
 package sentinel
 
 import (
+	"time"
+
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/repl"
 )
@@ -23,3 +25,69 @@ func (r Reign) IsZero() bool { return r.Epoch.IsZero() }
 
 // Above reports whether r came after s.
 func (r Reign) Above(s Reign) bool { return r.Epoch.Compare(s.Epoch) > 0 }
+
+// adopt takes n for the master of the newest reign, if it says that it is one.
+//
+// A master of a higher epoch is that: an operator or another sentinel has promoted it, or the
+// master has handed over to it. But not if its log has not what the present one began with: that
+// is one of another group, or one that has lost everything and begins again, which
+// nobody is to follow. And not if it was started as a master, though it had followed before: with that
+// it begins an epoch, but what it has may be old, and nobody has decided anything. It is told to
+// follow, see correct.
+func (v *view) adopt(n *node) {
+	r := n.report
+	if r.Role != repl.RoleMaster || r.Lineage.Epoch.IsZero() {
+		return
+	}
+	next := Reign{Epoch: r.Lineage.Epoch, History: r.Lineage.Current, ID: n.id, Name: n.name, Addr: n.addr}
+	switch c := next.Epoch.Compare(v.reign.Epoch); {
+	case v.reign.IsZero():
+		v.crown(next)
+		v.tell(EventMonitor, next.instance(), "")
+	case !r.Lineage.Knows(v.reign.History):
+	case c > 0 && (n.id == v.reign.ID || !r.Initial):
+		v.crown(next)
+	case c == 0 && n.id == v.reign.ID && v.reign.History != next.History:
+		v.reign.History, v.reign.Name = next.History, next.Name
+		v.version++
+	}
+}
+
+// learn takes in a reign that a peer knows of. It reports whether that is news.
+func (v *view) learn(r Reign, from Instance, now time.Time) bool {
+	v.hear(r.Epoch.Counter)
+	// Of one with the same counter only the node itself can show that it has the
+	// same data.
+	if r.IsZero() || !v.reign.IsZero() && r.Epoch.Counter <= v.reign.Epoch.Counter {
+		return false
+	}
+	v.tell(EventConfigUpdate, from, "")
+	if n := v.add(r.ID, now); n != nil && !n.linked {
+		n.name = r.Name
+		v.move(n, r.Addr)
+	}
+	v.crown(r)
+	return true
+}
+
+// crown begins a reign.
+func (v *view) crown(r Reign) {
+	old := v.reign
+	v.reign = r
+	v.version++
+	v.hear(r.Epoch.Counter)
+	if !v.downSince.IsZero() {
+		v.downSince = time.Time{} // that was about another
+	}
+	if n := v.nodes[r.ID]; n != nil {
+		n.wrongSince = time.Time{}
+	}
+	v.switched(old)
+}
+
+// switched tells that clients find the master elsewhere now.
+func (v *view) switched(old Reign) {
+	if !old.IsZero() && (old.ID != v.reign.ID || old.Addr != v.reign.Addr) {
+		v.told = append(v.told, Event{Kind: EventSwitchMaster, Group: v.opts.Group, Epoch: v.reign.Epoch.Counter, About: old.instance(), Master: v.reign.instance()})
+	}
+}
