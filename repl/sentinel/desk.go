@@ -32,6 +32,7 @@ type desk struct {
 	fail    *failover
 
 	waiting []func(error) // who wants to know how the failover ends
+	handing bool          // the master was told to hand over, and has not answered
 	answers []func()      // what they are told at the end of the turn, when all can see it
 
 	lines  map[string]*line       // by address

@@ -356,6 +356,33 @@ func TestHandover(t *testing.T) {
 	})
 }
 
+// While the master hands over nobody is promoted beside it. When that fails all is as before.
+func TestHandoverIsNotDisturbed(t *testing.T) {
+	inTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{}, func(t *testing.T, w *town) {
+		w.Network.Link("a", "b").Stall()
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		result := make(chan error)
+		go func() { result <- w.guards[0].Handover(ctx, w.Member("b").Node().ID()) }()
+		time.Sleep(500 * time.Millisecond)
+		for _, s := range w.guards[:2] { // who has told it, and who hears of it
+			if err := s.Failover(context.Background()); !errors.Is(err, sentinel.ErrInProgress) {
+				t.Errorf("%s: %v", s.name, err)
+			}
+			if err := s.Handover(ctx, w.Member("c").Node().ID()); !errors.Is(err, sentinel.ErrInProgress) {
+				t.Errorf("%s: %v", s.name, err)
+			}
+		}
+		if err := <-result; err == nil {
+			t.Errorf("it was carried out\n%s", w)
+		}
+		w.Network.HealAll()
+		w.wait("a writes", 3*time.Second, func() bool { m := w.writer(); return m != nil && m.Name() == "a" })
+		w.wait("it is over", 15*time.Second, func() bool { return w.guards[1].Failover(context.Background()) == nil })
+		w.newMaster("a", 5*time.Second)
+	})
+}
+
 // 06: whether a failover would be possible.
 func TestCheckQuorum(t *testing.T) {
 	inTown(t, repltest.Star("a", "b"), 5, sentinel.Options{Quorum: 2}, func(t *testing.T, w *town) {

@@ -52,7 +52,7 @@ func (d *desk) demand(now time.Time, done func(error)) {
 	case d.view.reign.IsZero():
 		done(ErrNoMaster)
 		return
-	case d.fail.leads():
+	case d.fail.leads() || d.handsOver():
 		done(ErrInProgress)
 		return
 	}
@@ -75,7 +75,7 @@ func (d *desk) handOver(to repl.NodeID, limit time.Duration, done func(error)) {
 	case d.view.reign.IsZero():
 		done(ErrNoMaster)
 		return
-	case d.fail.leads():
+	case d.fail.leads() || d.handsOver():
 		done(ErrInProgress)
 		return
 	case d.view.reign.ID == to:
@@ -83,12 +83,20 @@ func (d *desk) handOver(to repl.NodeID, limit time.Duration, done func(error)) {
 		return
 	}
 	o := &repl.Order{Kind: repl.OrderHandover, Epoch: d.view.reign.Epoch.Counter, To: to, Timeout: min(max(limit, time.Millisecond), repl.MaxOrderTimeout)}
+	d.handing = true
 	d.order(d.view.reign.ID, o, func(err error, now time.Time) {
+		d.handing = false
 		if l := d.lineOf(to); l != nil {
 			l.nextAt = now
 		}
 		done(err)
 	})
+}
+
+// handsOver reports whether the master is handing over, as it was told by this sentinel or says.
+func (d *desk) handsOver() bool {
+	m := d.view.master()
+	return d.handing || m != nil && !m.down() && m.report != nil && m.report.HandingOver
 }
 
 // reset forgets everybody but the master.
