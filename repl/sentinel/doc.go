@@ -82,7 +82,7 @@
 //
 // # Invariants
 //
-//   - All decisions are made by one goroutine, the desk. What it decides with is pure: vote.go,
+//   - All decisions are made by one goroutine, the desk. What it decides with is pure: vote.go, campaign.go,
 //     promise.go, failover.go, discover.go and down.go have no clock, no link and no goroutine.
 //   - A vote is in the Store before anybody is told of it; a step that cannot be saved was not taken.
 //   - A grant is sent only while promise binds to the node that gets it; every stamp is answered
@@ -106,7 +106,7 @@
 // options.go, script.go, errors.go, sentinel.go (what a program has); event.go, eventkind.go, status.go.
 // desk.go (where all is decided); reign.go, view.go (what is known), switchboard.go and line.go (who is
 // reached), poll.go (nodes are asked, leases granted), discover.go (what they tell), exchange.go (peers),
-// down.go, correct.go; elect.go, vote.go, pace.go, promise.go; lead.go, failover.go, choice.go,
+// down.go, correct.go; elect.go, vote.go, campaign.go, pace.go, promise.go; lead.go, failover.go, choice.go,
 // promote.go, reconf.go, task.go. answer.go (what is asked), message.go, cutter.go, store.go, memory.go;
 // herald.go, scriptqueue.go, scriptrun.go. What a client has: client.go, resolve.go, switches.go,
 // transport.go. PROTOCOL.md is the wire.

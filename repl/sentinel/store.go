@@ -12,15 +12,16 @@ import (
 	"github.com/emberkv/ember/internal/disk"
 )
 
-// A Store keeps what a sentinel must not forget: its id, its vote, and what it knows of the group. One
-// store is for one sentinel at a time. Its methods are called by one goroutine.
+// A Store keeps what a sentinel must not forget: its id, its vote, and what it knows of the
+// group. One store is for one sentinel at a time. Its methods are called by one goroutine.
 type Store interface {
 	// Load returns what was saved last, or nil if nothing was. The caller owns it.
 	Load() ([]byte, error)
 
 	// Save returns nil when state is kept, whatever happens to the process and the
-	// machine; state is the caller's afterwards. After an error the sentinel gives no vote, and goes on; it tries
-	// again. Save should take milliseconds: the sentinel waits for it.
+	// machine; state is the caller's afterwards. After an error the sentinel gives no
+	// vote, and goes on; it tries again. Save should take milliseconds: the sentinel waits
+	// for it.
 	Save(state []byte) error
 }
 
@@ -43,8 +44,9 @@ func (e *StateError) Unwrap() error { return ErrState }
 const maxSavedBytes = 1 << 20
 
 // A MemoryStore is a Store that lasts as long as the program. A sentinel that is started
-// again without what it saved may vote twice in an epoch, and so let two masters be promoted in one:
-// a MemoryStore is for tests, and for programs that keep it beyond the sentinel. The zero MemoryStore is ready for use.
+// again without what it saved may vote twice in an epoch, and so let two masters be promoted
+// in one: a MemoryStore is for tests, and for programs that keep it beyond the sentinel. The
+// zero MemoryStore is ready for use.
 type MemoryStore struct {
 	mu struct {
 		sync.Mutex
@@ -67,8 +69,8 @@ func (m *MemoryStore) Save(state []byte) error {
 	return nil
 }
 
-// A FileStore is a Store in a file, which is replaced whole, with all that it takes to last through
-// a power failure.
+// A FileStore is a Store in a file, which is replaced whole, with all that it takes to last
+// through a power failure.
 type FileStore struct {
 	fs   disk.FS
 	path string
@@ -82,7 +84,13 @@ func OpenFileStore(path string) (*FileStore, error) { return openFileStore(disk.
 
 func openFileStore(files disk.FS, path string) (*FileStore, error) {
 	f := &FileStore{fs: files, path: filepath.Clean(path)}
-	if err := files.MakeDir(filepath.Dir(f.path)); err != nil {
+	dir := filepath.Dir(f.path)
+	if err := files.MakeDir(dir); err != nil {
+		return nil, fmt.Errorf("sentinel: store: %w", err)
+	}
+	// Or a power failure takes a folder that is new, with all votes in it. A folder above
+	// that may not be read is an old one.
+	if err := files.SyncDir(filepath.Dir(dir)); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("sentinel: store: %w", err)
 	}
 	lock, err := files.Lock(f.path + ".lock")
