@@ -60,8 +60,11 @@ func (n *node) rereadSecrets(ctx context.Context, files fileList) {
 			return
 		}
 		secrets, err := files.read()
-		if err == nil {
+		if err == nil && n.repl != nil {
 			err = n.repl.SetSecrets(secrets)
+		}
+		if err == nil && n.guard != nil {
+			err = n.guard.sentinel.SetSecrets(secrets)
 		}
 		if err != nil {
 			n.log.Error("secrets stay as they were", "err", err)

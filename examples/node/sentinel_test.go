@@ -8,8 +8,11 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/emberkv/ember/repl"
 )
 
 // TestKillsOfMasters kills one master after the other, as kill -9 does. Each time another
@@ -214,4 +217,24 @@ func names(t *testing.T, p *process, name string) {
 		}
 		return nil
 	})
+}
+
+// TestSentinelSecret: a sentinel needs the group's secret, and gets a new one as nodes do.
+func TestSentinelSecret(t *testing.T) {
+	t.Parallel()
+	before, after := repl.NewSecret(), repl.NewSecret()
+	ring := newKeyring(t, before)
+	at, kept := fixedAddr(t), t.TempDir()
+	a := start(t, "a", "-repl", at, "-dir", kept, "-secret", newKeyring(t, before).path)
+	flags := []string{"-monitor", at, "-quorum", "1", "-down-after", "300ms"}
+	s := watchover(t, "s", append(flags, "-secret", ring.path)...)
+	stranger := watchover(t, "stranger", flags...)
+	names(t, s, "a")
+	stranger.do(http.StatusServiceUnavailable, "GET", "/master", "", "")
+
+	ring.write(after, before)
+	s.signal(syscall.SIGHUP)
+	a.terminate()
+	start(t, "a again", "-repl", at, "-dir", kept, "-secret", newKeyring(t, after).path)
+	names(t, s, "a again")
 }
