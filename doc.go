@@ -4,6 +4,7 @@
 //
 //	kv             the store
 //	repl           master and replica, over pluggable transports
+//	repl/sentinel  who watches a group, and replaces a master that is gone
 //	repl/repltest  groups on a network that cuts, stalls and flips bits, for tests
 //	rdb            the snapshot stream, and the files of a journal
 //	backlog        the log, positions and histories
@@ -118,7 +119,7 @@
 //
 // Reads on a replica are not linearizable: they may be old, unless the reader
 // waits for a position. A write that nobody waited for dies with a master that
-// dies. There is one writer, because the program says so: nothing elects one.
+// dies. There is one writer, because the program says so, or its sentinels.
 // What a store of kv.New holds is only in memory; one of kv.Open is on disk as its options
 // say, and what a power failure takes within the last second of the default is not kept.
 package ember
