@@ -80,6 +80,15 @@
 // A sentinel that was itself stopped, with its machine or by a signal, does not take for silence
 // what it has slept through.
 //
+// # Clients
+//
+// A program that is no sentinel finds the master with [Resolve], which asks all sentinels that it
+// is told of and believes the highest epoch, and hears of the next one by [Switches], which keeps a
+// link to each: one alone might be cut off from the others. What it is told may be out of date by the time that it
+// dials, so it should make sure that who answers is the master; a [Transport] does, and a
+// replica that has one needs nobody to tell it whom to follow. Programs of other languages are told by a
+// script, see [Scripts].
+//
 // # Invariants
 //
 //   - All decisions are made by one goroutine, the desk. What it decides with is pure: vote.go, campaign.go,
