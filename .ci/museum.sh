@@ -24,44 +24,67 @@ fi
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' f; do
-	[ ! -e "$f" ] || printf '%s\0' "$f"
-done | xargs -0 cp --parents -t "$scratch"
+
+# copy makes a copy of the tree in the folder $1.
+copy() {
+	mkdir -p "$1"
+	git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' f; do
+		[ ! -e "$f" ] || printf '%s\0' "$f"
+	done | xargs -0 cp --parents -t "$1"
+}
 
 # catchers prints the package and the tests of each line of a patch that names some.
 catchers() { sed -n '/^---/q; s/^Caught by: //p' "$1"; }
 
-# tests runs those of one package, as cheaply as it goes: most of the time is building.
+# tests runs those of the package $2 in the folder $1, as cheaply as it goes: most of the
+# time is building. With -trimpath the copies share what they have built.
 tests() {
-	(cd "$scratch" && go test -vet=off -ldflags=-w -timeout 120s -failfast -run "^($2)\$" "$1" 2>&1)
+	(cd "$1" && go test -vet=off -trimpath -ldflags=-w -timeout 120s -failfast -run "^($3)\$" "$2" 2>&1)
 }
 
-echo "without bugs:"
-for p in "${patches[@]}"; do catchers "$p"; done | sort | awk '
-	{ all[$1] = all[$1] (all[$1] ? "|" : "") $2 }
-	END { for (p in all) print p, all[p] }' | sort | while read -r package names; do
-	tests "$package" "$names" || { echo "these tests fail without any bug"; exit 1; }
-done
-
-failed=0
-for p in "${patches[@]}"; do
-	name=$(basename "$p" .patch)
-	if ! patch -s -f -p1 -F2 -d "$scratch" <"$p" >/dev/null 2>&1; then
+# show puts the bug of the patch $2 into the folder $1, and takes it out again.
+show() {
+	local tree=$1 patch=$2 name begun output result bad=0
+	name=$(basename "$patch" .patch)
+	if ! patch -s -f -p1 -F2 -d "$tree" <"$patch" >/dev/null 2>&1; then
 		printf '%-28s DOES NOT APPLY\n' "$name"
-		failed=1
-		git ls-files -z | xargs -0 cp --parents -t "$scratch" # half of it may have
-		continue
+		copy "$tree" # half of it may have
+		return 1
 	fi
 	while read -r package names; do
 		begun=$SECONDS
-		output=$(tests "$package" "$names") && result=MISSED || result=caught
+		output=$(tests "$tree" "$package" "$names") && result=MISSED || result=caught
 		if [ $result = caught ] && ! grep -q -e '^ *--- FAIL' -e '^panic: ' -e '^fatal error: ' <<<"$output"; then
 			result="BROKEN: $(tail -n 3 <<<"$output")" # it does not even compile
 		fi
-		[ "$result" = caught ] || failed=1
+		[ "$result" = caught ] || bad=1
 		printf '%-28s %-8s %3ss  %s %s\n' "$name" "$result" $((SECONDS - begun)) "$package" "$names"
-	done < <(catchers "$p")
-	patch -s -f -R -p1 -F2 -d "$scratch" <"$p" >/dev/null
+	done < <(catchers "$patch")
+	patch -s -f -R -p1 -F2 -d "$tree" <"$patch" >/dev/null
+	return $bad
+}
+
+# share shows every $2nd of the bugs, from number $1 on.
+share() {
+	local i bad=0
+	copy "$scratch/$1"
+	for ((i = $1; i < ${#patches[@]}; i += $2)); do
+		show "$scratch/$1" "${patches[i]}" || bad=1
+	done
+	return $bad
+}
+
+echo "without bugs:"
+copy "$scratch/none"
+for p in "${patches[@]}"; do catchers "$p"; done | sort | awk '
+	{ all[$1] = all[$1] (all[$1] ? "|" : "") $2 }
+	END { for (p in all) print p, all[p] }' | sort | while read -r package names; do
+	tests "$scratch/none" "$package" "$names" || { echo "these tests fail without any bug"; exit 1; }
 done
+
+failed=0
+share 0 2 &
+share 1 2 || failed=1
+wait $! || failed=1
 echo "${#patches[@]} bugs"
 exit $failed
