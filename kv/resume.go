@@ -21,7 +21,7 @@ func (w *watcher) next() (*stretch, error) {
 	case err != nil || b != nil:
 		return b, err
 	case level:
-		w.own = nil
+		w.readBy(nil)
 		return nil, w.wait()
 	}
 	if w.own == nil {
@@ -37,7 +37,7 @@ func (w *watcher) next() (*stretch, error) {
 	case errors.Is(err, backlog.ErrTrimmed), errors.Is(err, backlog.ErrReset):
 		// Looked up again: the same place may be in the log that came, and else
 		// it is said why not.
-		w.own = nil
+		w.readBy(nil)
 		return nil, nil
 	case err != nil || b != nil:
 		return b, err
@@ -45,6 +45,15 @@ func (w *watcher) next() (*stretch, error) {
 		return nil, nil
 	}
 	return nil, w.wait()
+}
+
+// readBy lets the watcher read the log by c, or not by itself if that is nil, and lets go of
+// the files that the source before may have been at.
+func (w *watcher) readBy(c *source) {
+	if w.own != nil {
+		w.own.reader.Close()
+	}
+	w.own = c
 }
 
 // wait blocks a watcher that was parked until it is woken.
@@ -69,7 +78,7 @@ func (w *watcher) find() error {
 		case why != backlog.Accepted:
 			return lostError{why}
 		case r != nil:
-			w.own = &source{store: w.store, reader: r}
+			w.readBy(&source{store: w.store, reader: r})
 			w.target = min(w.target, w.store.log.End()) // it may have been another log's
 			return nil
 		}
@@ -96,6 +105,7 @@ func (w *watcher) locate() (*backlog.Reader, backlog.Refusal, error) {
 		lineage := log.Lineage()
 		switch {
 		case lineage.Current != current:
+			letGo(r)
 			continue
 		case why == backlog.AheadOfFork && w.pos.History == current:
 			return nil, backlog.Accepted, nil // not logged yet
@@ -103,11 +113,13 @@ func (w *watcher) locate() (*backlog.Reader, backlog.Refusal, error) {
 			why = backlog.OtherHistory // offset 0 of another one
 		case why != backlog.Accepted:
 		case visible < w.pos.Offset:
+			letGo(r)
 			return nil, backlog.Accepted, nil // not applied yet
 		default:
 			// With contents that were replaced meanwhile the lineage may not be
 			// that of the reader.
 			if _, err := r.Next(w.pos.Offset); err != nil {
+				letGo(r)
 				continue
 			}
 			w.pos.History = lineage.At(w.pos.Offset).Current
@@ -119,9 +131,17 @@ func (w *watcher) locate() (*backlog.Reader, backlog.Refusal, error) {
 // whyLost says why the log does not go on from a position of which it is known that
 // it did.
 func (w *watcher) whyLost(pos backlog.Position) backlog.Refusal {
-	_, why := w.store.log.Continue(backlog.Lineage{Current: pos.History}, pos.Offset)
+	r, why := w.store.log.Continue(backlog.Lineage{Current: pos.History}, pos.Offset)
+	letGo(r)
 	if why == backlog.Accepted || why == backlog.Empty {
 		why = backlog.OtherHistory
 	}
 	return why
+}
+
+// letGo closes a reader, if there is one: it may be at the journal's files.
+func letGo(r *backlog.Reader) {
+	if r != nil {
+		r.Close()
+	}
 }

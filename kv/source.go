@@ -16,7 +16,8 @@ type source struct {
 }
 
 // next returns what follows in the log, or nil when there is nothing that is visible.
-// It never blocks for longer than a write. It returns [ErrClosed], a [*RecordError],
+// It never blocks for longer than a write, but to read the journal's files when the log does
+// not reach back. It returns [ErrClosed], a [*RecordError],
 // [backlog.ErrTrimmed] and [backlog.ErrReset].
 func (c *source) next() (*stretch, error) {
 	if len(c.rest) == 0 {

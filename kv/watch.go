@@ -27,10 +27,10 @@ import (
 // When the log cannot go on from a position, because it was trimmed, left behind in a
 // fork, or is of a history that is not known here, an [EventReset] says why, and what
 // follows is the same as from the zero Position. This may happen at any time: to a
-// watcher that is slower than the writers for as long as the log reaches back, and to
-// those on a node that takes a full copy which does not continue what they have seen. On
-// a node that may hear of a history only later, because it has just begun to follow, call
-// [Store.Wait] with the Position before Watch.
+// watcher that is slower than the writers for as long as the log reaches back, with the
+// journal's files if there are any, and to those on a node that takes a full copy which
+// does not continue what they have seen. On a node that may hear of a history only later,
+// because it has just begun to follow, call [Store.Wait] with the Position before Watch.
 //
 // When an event is handed out, everything up to its Position can be read from the store,
 // which may be ahead of it. Events are effects: one that is handed out again, with all
@@ -76,6 +76,7 @@ func (s *Store) watch(ctx context.Context, prefix string, from backlog.Position,
 	}
 	defer s.watching.leave(h)
 	w := &watcher{store: s, hub: h, ctx: ctx, prefix: prefix, yield: yield, target: unaimed, wake: make(chan struct{}, 1)}
+	defer w.readBy(nil)
 	return w.run(from)
 }
 
@@ -201,7 +202,8 @@ func (w *watcher) deliver(b *stretch) error {
 	}
 	w.pos = backlog.Position{History: b.history, Offset: b.end()}
 	if b.seq > 0 {
-		w.seq, w.own = b.seq+1, nil
+		w.seq = b.seq + 1
+		w.readBy(nil)
 	}
 	return nil
 }
@@ -215,6 +217,7 @@ func (w *watcher) handItem(b *stretch, it *item, last bool) error {
 // contents hands out the contents, after an EventReset if something was lost, and goes
 // to the position that they stand for.
 func (w *watcher) contents(lost *lostError) error {
+	w.readBy(nil)
 	for {
 		c, err := w.hub.cuts.take()
 		if err != nil {
@@ -225,7 +228,7 @@ func (w *watcher) contents(lost *lostError) error {
 		w.target = w.store.log.End()
 		err = w.read(c, lost)
 		if err == nil {
-			w.pos, w.seq, w.own = c.pos, 0, nil
+			w.pos, w.seq = c.pos, 0
 			return w.synced()
 		}
 		if err != errRevoked {
