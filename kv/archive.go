@@ -2,8 +2,10 @@ package kv
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/rdb"
@@ -22,7 +24,7 @@ type archive struct {
 		sync.Mutex
 		shelves []shelf
 		pasts   map[*past]struct{} // that are open
-		failed  error              // why a part was given up last
+		failed  error              // why a part was given up last, or somebody not served
 	}
 }
 
@@ -74,12 +76,26 @@ func (a *archive) find(offset int64) (s shelf, end int64, ok bool) {
 	return shelf{}, 0, false
 }
 
-// giveUp drops a segment that could not be read, and all before it.
-func (a *archive) giveUp(s shelf, err error) {
+// giveUp drops a segment that could not be read, and all before it, and returns the error for
+// whoever reads it. Of one that was dropped before, because it was about to be removed, there is
+// nothing to report.
+func (a *archive) giveUp(s shelf, err error) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !slices.Contains(a.mu.shelves, s) {
+		return backlog.ErrTrimmed
+	}
+	a.mu.failed = err
+	a.dropLocked(s.Sequence + 1)
+	return err
+}
+
+// note takes down why somebody could not be served, and returns that.
+func (a *archive) note(err error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.mu.failed = err
-	a.dropLocked(s.Sequence + 1)
+	return err
 }
 
 // close drops all segments: the generation is over.
@@ -119,8 +135,14 @@ func (a *archive) reading() (int, error) {
 	return len(a.mu.pasts), a.mu.failed
 }
 
+// openFor bounds how long it may take to come to a follower's place in a segment. It is well
+// within the time that a handshake has: on a disk that is slower each would fail in the same
+// way, and the follower would not even get a full copy.
+const openFor = 2 * time.Second
+
 // Open implements [backlog.Archive]. It reads the segment up to offset.
 func (a *archive) Open(offset int64) (backlog.Past, error) {
+	began := time.Now()
 	s, _, ok := a.find(offset)
 	if !ok || offset > a.onDisk.Load() {
 		return nil, backlog.ErrTrimmed
@@ -132,7 +154,7 @@ func (a *archive) Open(offset int64) (backlog.Past, error) {
 	a.mu.Lock()
 	a.mu.pasts[p] = struct{}{}
 	a.mu.Unlock()
-	if err := p.skip(offset); err != nil {
+	if err := p.skip(offset, began); err != nil {
 		p.Close()
 		return nil, err
 	}

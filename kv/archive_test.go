@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -241,6 +242,110 @@ func TestArchiveOfReplacedContents(t *testing.T) {
 		up.catchUp(t)
 		if w := s.Log().Window(); w.Archived >= w.First {
 			t.Errorf("window %+v", w)
+		}
+	})
+}
+
+// TestWatcherLetsGoOfTheFiles when its loop ends, when it has come to what others read, and
+// when it is told to begin anew.
+func TestWatcherLetsGoOfTheFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := faultfs.New()
+		s, to := longAgo(t, fs, archived())
+		from, open := to.Position(), fs.OpenFiles()
+		for _, until := range []kv.EventKind{kv.EventPut, kv.EventSynced} {
+			for e, err := range s.Watch(t.Context(), "", from) {
+				must(t, err)
+				if e.Kind != until {
+					continue
+				}
+				if d, _ := s.Disk(); until == kv.EventPut && d.Archive != 1 {
+					t.Errorf("%d read the files", d.Archive)
+				}
+				break
+			}
+			if d, _ := s.Disk(); d.Archive != 0 || fs.OpenFiles() != open {
+				t.Errorf("after the loop: %d read the files, %d are open more", d.Archive, fs.OpenFiles()-open)
+			}
+		}
+		reset := false
+		for e, err := range s.Watch(t.Context(), "", from) {
+			must(t, err)
+			if e.Kind == kv.EventSynced {
+				break
+			}
+			if reset = reset || e.Kind == kv.EventReset; !reset {
+				fs.Fail(faultfs.Read, syscall.EIO)
+			}
+		}
+		fs.Fail(faultfs.Read, nil)
+		if d, _ := s.Disk(); !reset || d.Archive != 0 || fs.OpenFiles() != open {
+			t.Errorf("after a reset, %v: %d read the files, %d are open more", reset, d.Archive, fs.OpenFiles()-open)
+		}
+	})
+}
+
+// TestTooManyOpenFiles refuse one follower what is in the files, and not the next: nothing is
+// wrong with those.
+func TestTooManyOpenFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := faultfs.New()
+		s, to := longAgo(t, fs, archived())
+		fs.Fail(faultfs.Read, syscall.EMFILE)
+		if _, refusal := s.Log().Continue(to.Log().Lineage(), to.Position().Offset); refusal != backlog.Trimmed {
+			t.Errorf("without a file: %v", refusal)
+		}
+		if d, _ := s.Disk(); d.ArchiveErr == "" || d.Archived != 0 {
+			t.Errorf("status %+v", d)
+		}
+		fs.Fail(faultfs.Read, nil)
+		bind(t, s, to).catchUp(t)
+		wantSame(t, s, to)
+	})
+}
+
+// TestSlowDiskOfAFollower: a place to which a disk does not come within a handshake's time is
+// none that can be gone on from, so that a full copy is offered in place of nothing at all.
+func TestSlowDiskOfAFollower(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := faultfs.New()
+		s, to := longAgo(t, fs, archived())
+		open := fs.OpenFiles()
+		fs.Delay(faultfs.Read, 1500*time.Millisecond)
+		began := time.Now()
+		if _, refusal := s.Log().Continue(to.Log().Lineage(), to.Position().Offset); refusal != backlog.Trimmed {
+			t.Errorf("from a slow disk: %v after %v", refusal, time.Since(began))
+		}
+		if d, _ := s.Disk(); d.ArchiveErr == "" || d.Archived != 0 || d.Archive != 0 || fs.OpenFiles() != open {
+			t.Errorf("status %+v", d)
+		}
+		fs.Delay(faultfs.Read, 0)
+		bind(t, s, to).catchUp(t)
+	})
+}
+
+// TestFilesAreRemovedWhileOneIsOpened: that is no damage, and not reported as such.
+func TestFilesAreRemovedWhileOneIsOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs, opts := faultfs.New(), archived()
+		opts.KeepBytes = 32 << 10
+		s, to := longAgo(t, fs, opts)
+		fs.Delay(faultfs.Read, time.Second)
+		why := make(chan backlog.Refusal, 1)
+		go func() {
+			_, refusal := s.Log().Continue(to.Log().Lineage(), to.Position().Offset)
+			why <- refusal
+		}()
+		synctest.Wait()
+		for range 3 {
+			_, err := s.Save(t.Context())
+			must(t, err)
+		}
+		if refusal := <-why; refusal != backlog.Trimmed {
+			t.Errorf("got %v", refusal)
+		}
+		if d, _ := s.Disk(); d.ArchiveErr != "" || d.Archived == 0 {
+			t.Errorf("status %+v", d)
 		}
 	})
 }

@@ -35,7 +35,8 @@ type DiskStatus struct {
 
 	// Archived is the oldest offset from which a follower can go on without a full copy, from
 	// the journal's files if the log does not hold it, Archive how many are being served from
-	// those, and ArchiveErr why a part of them could not be read, the last time that it was so.
+	// those, and ArchiveErr why a part of them could not be read, or not in time, the last time
+	// that it was so.
 	Archived   int64  `json:"archived"`
 	Archive    int    `json:"archive"`
 	ArchiveErr string `json:"archive_err"`

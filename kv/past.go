@@ -6,6 +6,7 @@ import (
 	"io"
 	iofs "io/fs"
 	"sync/atomic"
+	"time"
 
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/rdb"
@@ -36,8 +37,14 @@ func (p *past) open(s shelf) error {
 		file.Close()
 		err = fmt.Errorf("%w: begins at offset %d in place of %d", rdb.ErrFormat, sr.Header().Base, s.base)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case isDamage(err), errors.Is(err, iofs.ErrNotExist):
 		return p.lost(s, 0, err)
+	default:
+		// There may be too many open files just now, with all who come back at once. Whoever
+		// asks again does so from here, and gets a full copy if it is the same then.
+		return p.archive.note(diskError(err))
 	}
 	if p.file != nil {
 		p.file.Close()
@@ -49,21 +56,20 @@ func (p *past) open(s shelf) error {
 
 // lost gives up what cannot be read, and returns the error for it.
 func (p *past) lost(s shelf, at int64, err error) error {
-	var bad *rdb.ReadError
-	switch {
-	case errors.As(err, &bad):
-		err = &CorruptError{File: p.archive.folder.join(segmentFile(s.Segment)), Offset: bad.Offset, Err: bad.Err}
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, rdb.ErrFormat), errors.Is(err, iofs.ErrNotExist):
+	if bad := (*rdb.ReadError)(nil); errors.As(err, &bad) {
+		at, err = bad.Offset, bad.Err
+	}
+	if isDamage(err) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, iofs.ErrNotExist) {
 		err = &CorruptError{File: p.archive.folder.join(segmentFile(s.Segment)), Offset: at, Err: err}
-	default:
+	} else {
 		err = diskError(err)
 	}
-	p.archive.giveUp(s, err)
-	return err
+	return p.archive.giveUp(s, err)
 }
 
-// skip reads up to offset, which lies in the segment, and sums what it passes.
-func (p *past) skip(offset int64) error {
+// skip reads up to offset, which lies in the segment, and sums what it passes. It gives up openFor
+// after began.
+func (p *past) skip(offset int64, began time.Time) error {
 	p.sum = p.reader.Header().Sum
 	for at := p.shelf.base; at < offset; {
 		body, err := p.frame()
@@ -72,6 +78,9 @@ func (p *past) skip(offset int64) error {
 		}
 		n := min(offset-at, int64(len(body)))
 		p.sum = p.sum.Add(body[:n])
+		if time.Since(began) > openFor {
+			return p.archive.note(fmt.Errorf("%w: offset %d is not come to in %v", ErrDiskSlow, offset, openFor))
+		}
 		if at += n; n < int64(len(body)) {
 			if !onBoundary(body, int(n)) {
 				return backlog.ErrBoundary

@@ -87,7 +87,8 @@ func (f *FS) Ignore(op Op) {
 	f.mu.plan.ignores[op] = true
 }
 
-// Delay lets all operations of a kind take so long. Writes and syncs can be delayed.
+// Delay lets all operations of a kind take so long. Writes, syncs and reads of a
+// file, and the opening of one to read it, can be delayed.
 func (f *FS) Delay(op Op, d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

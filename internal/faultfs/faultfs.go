@@ -183,6 +183,7 @@ func (f *FS) List(dir string) (files []disk.Info, err error) {
 
 // Open implements [disk.FS].
 func (f *FS) Open(path string) (disk.ReadFile, error) {
+	f.sleep(Read)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.stepLocked(Read); err != nil {

@@ -68,6 +68,7 @@ func (h *file) Close() error {
 }
 
 func (h *file) Read(b []byte) (int, error) {
+	h.fs.sleep(Read)
 	n, err := h.ReadAt(b, int64(h.at))
 	h.at += n
 	if n > 0 {
