@@ -85,14 +85,20 @@ func (v *view) hasLost(n *node) bool {
 
 // extinct reports whether nobody has any more what the reign began with, as when all nodes of a group
 // that keeps nothing on disk were started anew. Every node that is known must have said so: one that is down
-// may come back with it. Then those who are there begin again, in an epoch above.
+// may come back with it. But not one in whose place, at its address, another has come. Then those who
+// are there begin again, in an epoch above.
 func (v *view) extinct() bool {
+	there := 0
 	for _, n := range v.nodes {
+		if n.addr == "" && n.down() {
+			continue
+		}
 		if n.report == nil || n.down() && n.id != v.reign.ID || !n.linked || n.report.Lineage.Knows(v.reign.History) {
 			return false
 		}
+		there++
 	}
-	return len(v.nodes) > 0
+	return there > 0
 }
 
 // count finds out whether the master is objectively down: as many as the quorum find it

@@ -2,6 +2,7 @@ package sentinel_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -247,10 +248,18 @@ func TestOnDemand(t *testing.T) {
 	})
 }
 
-// A group that keeps nothing on disk begins again after all of it was started anew, empty.
+// A group that keeps nothing on disk begins again after all of it was started anew, empty,
+// whether its nodes have kept their ids or not.
 func TestNothingIsLeft(t *testing.T) {
+	for _, nameless := range []bool{false, true} {
+		t.Run(fmt.Sprintf("nameless %v", nameless), func(t *testing.T) { testNothingIsLeft(t, nameless) })
+	}
+}
+
+func testNothingIsLeft(t *testing.T, nameless bool) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
+		w.nameless = nameless
 		w.settle()
 		w.Member("a").Kill()
 		w.wait("a new writer", 3*time.Second, func() bool { return w.writer() != nil })

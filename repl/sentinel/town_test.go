@@ -20,6 +20,7 @@ type town struct {
 	opts     sentinel.Options // of every sentinel, but for what newSentinel sets
 	guards   []*guard         // the sentinels
 	fenced   bool             // nodes are, from their next start on
+	nameless bool             // nodes have another id with each start
 	priority map[string]int   // of nodes that are started from now on
 }
 
@@ -43,7 +44,7 @@ func newTown(t testing.TB, seats []repltest.Seat, n int, opts sentinel.Options) 
 		Machine: func(string) *kv.Store { return kv.New(nil) },
 		State:   func(s *kv.Store) any { return digest(t, s) },
 		Options: func(name string) *repl.Options {
-			if ids[name] == (repl.NodeID{}) {
+			if ids[name] == (repl.NodeID{}) || w.nameless {
 				ids[name] = repl.NewNodeID() // which a program keeps beside its data
 			}
 			return &repl.Options{ID: ids[name], Priority: w.priority[name], Security: opts.Security, Supervision: repl.Supervision{Supervised: true, Fenced: w.fenced}}
