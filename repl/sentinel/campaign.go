@@ -196,7 +196,9 @@ func (v voter) wins(s scene) bool {
 	return votes >= max(s.quorum, known/2+1)
 }
 
+// elected ends v's campaign. How many were in vain is forgotten when the master is heard: what
+// this one is good for is not known yet.
 func (v voter) elected() (voter, uint64) {
-	v.campaign, v.tries = campaign{}, 0
+	v.campaign = campaign{}
 	return v, v.ballot.votedIn
 }

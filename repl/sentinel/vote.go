@@ -53,7 +53,7 @@ type voter struct {
 	campaign campaign
 	rest     time.Time // it does not stand before, after a failover in vain
 	loyal    time.Time // until then whom it voted for may be about to promote
-	tries    int       // elections that it has stood in since the last that came to something
+	tries    int       // elections, and failovers that it led, in vain since the master was heard
 	seed     uint64
 }
 

@@ -166,6 +166,29 @@ func TestTimeoutsDouble(t *testing.T) {
 	}
 }
 
+// Failovers that come to nothing are tried again after twice as long each time, too, though
+// their leader was elected at once.
+func TestRestsDouble(t *testing.T) {
+	h := newHustings(t, 1)
+	for try := range 9 {
+		h.voter = h.stand(h.scene)
+		var out outcome
+		for begun := h.now; out.elected == 0; out = h.tickAt(h.next()) {
+			if h.now.Sub(begun) > time.Minute {
+				t.Fatal("not elected")
+			}
+		}
+		h.voter = h.retire(h.scene)
+		least := min(h.pace.base<<try, h.pace.cap/2)
+		if d := h.rest.Sub(h.now); d < least || d > 2*least {
+			t.Errorf("after failover %d it rests for %v, want %v to %v", try, d, least, 2*least)
+		}
+	}
+	if h.voter = h.withdraw(); h.tries != 0 {
+		t.Errorf("%d tries after the master was heard again", h.tries)
+	}
+}
+
 func TestOneVoteAnEpoch(t *testing.T) {
 	h := newHustings(t, 3)
 	if r := h.give(1, 2); r.Verdict != granted || r.Known != 3 || r.Epoch != 2 {
