@@ -32,7 +32,9 @@
 //
 // A node that was replaced while it was down may be started as a master, as it was set up at
 // first. With repl.Options.Fenced it takes no writes before the sentinels have told it what it is; without, it
-// takes writes for about DownAfter, which are handed to the program as a lost tail when it follows.
+// takes writes for about DownAfter. If its store came back with the group's data, as one of kv.Open, they are
+// handed to the program as a lost tail when it follows. If it came back empty, they make it a stranger, which
+// keeps them and refuses the master with repl.ErrForeign until it is told to give them up.
 //
 // Add and remove sentinels one at a time: the majorities of before and after have one in
 // common then. One that starts promises nothing to anybody for DownAfter, as it does not know what it has
