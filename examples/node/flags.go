@@ -55,7 +55,7 @@ func parseFlags(args []string, help io.Writer) (config, error) {
 	f.StringVar(&c.replAddr, "repl", "127.0.0.1:7001", "`address` where other nodes follow this one")
 	f.StringVar(&c.follow, "follow", "", "`address` of the node to follow (its -repl); without it this one is a master")
 	f.StringVar(&c.name, "name", "", "name shown to the other nodes")
-	f.StringVar(&c.group, "group", "", "name of the group, the same for all that belong to it")
+	f.StringVar(&c.group, "group", "", "name of the group, the same for all that belong to it; what sentinels call its master in events and to scripts")
 	f.Int64Var(&c.backlog, "backlog", backlog.DefaultMaxBytes, "`bytes` of log kept for followers that come back")
 	f.StringVar(&c.dir, "dir", "", "`folder` that the store is kept in; without it the store is in memory only")
 	f.TextVar(&c.fsync, "fsync", kv.FsyncEverySecond, "`when` what is written to -dir is synced: always, everysec or never")
