@@ -214,8 +214,10 @@ func (e *LeaseError) Error() string {
 	switch {
 	case e.Need == 0:
 		return fmt.Sprintf("%v: none has said anything yet", ErrNoLease)
+	case e.RunOut && e.Granted >= e.Need: // those were counted before it ran out
+		return fmt.Sprintf("%v: the lease has run out; it takes %d sentinels", ErrNoLease, e.Need)
 	case e.RunOut:
-		return fmt.Sprintf("%v: the lease has run out, of %d sentinels where it takes %d", ErrNoLease, e.Granted, e.Need)
+		return fmt.Sprintf("%v: the lease has run out; of the %d sentinels that it takes there are %d", ErrNoLease, e.Need, e.Granted)
 	}
 	return fmt.Sprintf("%v: %d have, and it takes %d", ErrNoLease, e.Granted, e.Need)
 }
