@@ -169,6 +169,7 @@ func (h *handover) newOrder(ctx context.Context) *order {
 	return &order{
 		id: h.n.orders.Add(1), end: h.n.log.Position(),
 		valid: max(left/4, time.Millisecond).Truncate(time.Millisecond), patience: left / 2,
+		armed: h.n.lease.isArmed(),
 	}
 }
 

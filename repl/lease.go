@@ -86,6 +86,20 @@ func (l *lease) watched() {
 	l.mu.polled = true
 }
 
+// arm lets the next tenure as a master begin with an armed lease, as that of who hands over was.
+func (l *lease) arm() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.armed = true
+}
+
+// isArmed reports whether the node, as a master, writes by a lease alone.
+func (l *lease) isArmed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.armed
+}
+
 // renew takes down a grant of the sentinel id, which counts from at, a moment of t.
 func (l *lease) renew(id NodeID, t *tenure, at time.Duration, g *Grant) {
 	l.mu.Lock()

@@ -219,6 +219,35 @@ func TestHandoverOfALease(t *testing.T) {
 	})
 }
 
+// TestHandoverBesideTheSentinels: who takes over from a master that writes by a lease needs one too, though no
+// sentinel has ever reached it; who is not supervised could not get one, and does not take over.
+func TestHandoverBesideTheSentinels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repl.NewMemory()
+		a := newMember(t, net, "a", "", supervised)
+		b := newMember(t, net, "b", "a", supervised)
+		free := newMember(t, net, "free", "a")
+		level(t, a, b)
+		level(t, a, free)
+		ca := control(t, net, "a", 1)
+		renew(t, ca, time.Hour, 1)
+		taken(t, a)
+		to := func(m *member) error {
+			return ca.Order(t.Context(), &repl.Order{Kind: repl.OrderHandover, To: m.node.ID()})
+		}
+		if err := to(free); err == nil {
+			t.Error("the unsupervised one took over")
+		}
+		taken(t, a)
+		if err := to(b); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, b, repl.LeaseError{})
+		renew(t, control(t, net, "b", 1), second1, 1)
+		taken(t, b)
+	})
+}
+
 // TestMachineOfALapsedMaster: a program that makes a new node for the machine of an old one whose lease
 // has run out goes on in the same history.
 func TestMachineOfALapsedMaster(t *testing.T) {

@@ -15,6 +15,7 @@ type order struct {
 	end      backlog.Position // the replica must have applied the log up to here, exactly
 	valid    time.Duration    // from the replica's Ready on, in whole milliseconds
 	patience time.Duration    // of the master, for that Ready
+	armed    bool             // the master writes by a lease: so must who takes over
 }
 
 // A part of an order is one message of it, on its way to the goroutine that writes.
@@ -38,7 +39,7 @@ func (p *part) withdraw() bool {
 }
 
 const (
-	prepareBytes = 8 + positionBytes + 4
+	prepareBytes = 8 + positionBytes + 4 + 1
 	answerBytes  = 8 + 1
 	readyBytes   = answerBytes + 1 + MaxAnnounceBytes
 )
@@ -49,6 +50,7 @@ func (p *part) body() []byte {
 	if p.kind == kindPrepare {
 		b = appendPosition(b, p.end)
 		b = binary.LittleEndian.AppendUint32(b, uint32(min(p.valid.Milliseconds(), maxOrder.Milliseconds())))
+		b = append(b, flag(p.armed))
 	}
 	return b
 }
@@ -66,9 +68,11 @@ func parsePrepare(b []byte) (*order, error) {
 		return nil, err
 	}
 	o.valid = time.Duration(binary.LittleEndian.Uint32(b[8+positionBytes:])) * time.Millisecond
-	if o.id == 0 || o.valid <= 0 || o.valid > maxOrder {
-		return nil, fmt.Errorf("%w: order %d, valid for %v", ErrProtocol, o.id, o.valid)
+	armed := b[prepareBytes-1]
+	if o.id == 0 || o.valid <= 0 || o.valid > maxOrder || armed > 1 {
+		return nil, fmt.Errorf("%w: order %d, valid for %v, armed %d", ErrProtocol, o.id, o.valid, armed)
 	}
+	o.armed = armed == 1
 	return o, nil
 }
 

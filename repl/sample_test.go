@@ -72,7 +72,9 @@ type sample struct {
 	body []byte
 }
 
-func sampleOrder() *order { return &order{id: 7, end: sampleAt, valid: 250 * time.Millisecond} }
+func sampleOrder() *order {
+	return &order{id: 7, end: sampleAt, valid: 250 * time.Millisecond, armed: true}
+}
 
 // lastKind is the newest kind of message; some numbers below it may be free.
 const lastKind = kind(len(kinds) - 1)

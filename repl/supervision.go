@@ -7,7 +7,8 @@ type Supervision struct {
 	// promoted, to follow another, to hand over. And it lets them lease out the right to write: once
 	// a majority of them has granted it, the node takes writes only while it holds the lease, and refuses
 	// others with a [*LeaseError]; see [Node.Disarm] for the way back. A node that was watched and
-	// is promoted waits for the first lease, whoever has promoted it.
+	// is promoted waits for the first lease, whoever has promoted it; so does one that a master with a lease
+	// hands over to. Such a master does not hand over to a node that is not Supervised.
 	//
 	// Without it, the default, the node answers questions of how it is, and does nothing else.
 	// The program of one that is supervised runs [Node.Run] and not [Replica.Run], which ends with the role.

@@ -23,7 +23,10 @@ func (s *session) prepare(body []byte) error {
 		return fmt.Errorf("%w: order at %s, log ends at %s", ErrProtocol, o.end, s.at)
 	}
 	s.promise = nil
-	yes := !s.up.node.isLeaving()
+	// Sentinels that lease to the master must find a node that needs their lease in its place: they may promote
+	// another one, of which this one hears nothing.
+	n := s.up.node
+	yes := !n.isLeaving() && (!o.armed || n.opts.Supervised)
 	if yes {
 		s.promise = &promise{*o, time.Now()}
 	}
@@ -69,6 +72,9 @@ func (n *Node) takeOver(s *session, p *promise) (promoted bool, err error) {
 	from := n.tenure()
 	if from.up != s.up || s.up.target() != s.to || from.valid() != nil || n.isLeaving() || n.log.Position() != p.end || time.Since(p.since) >= p.valid {
 		return false, nil
+	}
+	if p.armed {
+		n.lease.arm() // though no sentinel may ever have come through to this node
 	}
 	n.beginEpoch(0)
 	next := n.newTenure(RoleMaster, nil)

@@ -20,7 +20,7 @@ const (
 
 func prepareBody(order uint64, at backlog.Position, valid time.Duration) []byte {
 	b := append(binary.LittleEndian.AppendUint64(nil, order), at.History[:]...)
-	return binary.LittleEndian.AppendUint32(append(b, int64s(at.Offset)...), uint32(valid.Milliseconds()))
+	return append(binary.LittleEndian.AppendUint32(append(b, int64s(at.Offset)...), uint32(valid.Milliseconds())), 0)
 }
 
 // TestOrdersByWire: a replica takes over when it is told what it has promised, in time and
