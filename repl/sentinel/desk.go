@@ -50,6 +50,10 @@ type desk struct {
 	told   gist      // what the peers were told last
 	saved  uint64    // the view's version that the store has
 	saveAt time.Time // when the store is tried again that has failed; zero while it works
+
+	kept time.Duration // for how long promises bind, as the store has it
+	owed time.Time     // up to then promises of an earlier life may bind, which bound for old
+	old  time.Duration
 }
 
 func newDesk(s *Sentinel, m *memory, now time.Time) *desk {
@@ -67,6 +71,9 @@ func newDesk(s *Sentinel, m *memory, now time.Time) *desk {
 	d.view.recall(m, now)
 	d.view.addr = o.Announce
 	d.saved = d.view.version
+	// DownAfter may have been longer when it was last running, and with that its word.
+	d.kept, d.old, d.owed = m.hold, m.hold, now.Add(m.hold)
+	d.promise.until = later(d.promise.until, d.owed)
 	for _, addr := range o.Monitor {
 		d.hints[addr] = repl.NodeID{}
 	}
@@ -220,17 +227,29 @@ func (d *desk) turn(now time.Time) {
 // keep saves what the view has learned since the last time. Votes are saved before they are
 // given; for this there is time.
 func (d *desk) keep(now time.Time) {
-	if d.saved != d.view.version && !now.Before(d.saveAt) {
+	due := func() bool { return d.saved != d.view.version || d.kept != d.holds(now) }
+	if due() && !now.Before(d.saveAt) {
 		d.save(now)
 	}
-	if d.saved != d.view.version {
+	if due() {
 		d.wake(d.saveAt)
 	}
+	if now.Before(d.owed) {
+		d.wake(d.owed)
+	}
+}
+
+// holds returns for how long what was promised may bind, in this life or in the one before.
+func (d *desk) holds(now time.Time) time.Duration {
+	if now.Before(d.owed) {
+		return max(d.old, d.promise.hold)
+	}
+	return d.promise.hold
 }
 
 // save saves all, and reports whether it has.
 func (d *desk) save(now time.Time) bool {
-	m := memory{group: d.opts.Group, id: d.view.self, ballot: d.voter.ballot, reign: d.view.reign}
+	m := memory{group: d.opts.Group, id: d.view.self, ballot: d.voter.ballot, hold: d.holds(now), reign: d.view.reign}
 	for _, n := range d.view.inOrder() {
 		if n.addr != "" {
 			m.nodes = append(m.nodes, contact{n.id, n.addr})
@@ -245,7 +264,7 @@ func (d *desk) save(now time.Time) bool {
 		d.saveAt = now.Add(saveAgain)
 		return false
 	}
-	d.saved, d.saveAt = version, time.Time{}
+	d.saved, d.kept, d.saveAt = version, m.hold, time.Time{}
 	return true
 }
 

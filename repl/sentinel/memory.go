@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"time"
 
 	"github.com/emberkv/ember/repl"
 )
@@ -13,6 +14,7 @@ type memory struct {
 	group  string
 	id     repl.NodeID
 	ballot ballot
+	hold   time.Duration // for how long its promises may bind, see promise; 0 if it has never promised
 	reign  Reign
 	nodes  []contact
 	peers  []contact
@@ -31,6 +33,7 @@ func (m *memory) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, m.ballot.epoch)
 	b = binary.LittleEndian.AppendUint64(b, m.ballot.votedIn)
 	b = append(b, m.ballot.votedFor[:]...)
+	b = binary.LittleEndian.AppendUint32(b, uint32((m.hold+time.Microsecond-1)/time.Microsecond)) // not shorter than it was
 	b = appendReign(b, m.reign)
 	b = appendContacts(b, m.peers, maxSavedBytes-4)
 	b = appendContacts(b, m.nodes, maxSavedBytes-4)
@@ -62,6 +65,8 @@ func parseMemory(b []byte) (*memory, error) {
 	m := &memory{group: c.text(repl.MaxNameBytes), id: c.id()}
 	m.ballot = ballot{epoch: c.counter(), votedIn: c.counter(), votedFor: repl.NodeID(c.cut(len(repl.NodeID{})))}
 	c.check(m.ballot.votedIn <= m.ballot.epoch && (m.ballot.votedIn == 0) == (m.ballot.votedFor == repl.NodeID{}), "vote")
+	m.hold = time.Duration(c.uint32()) * time.Microsecond
+	c.check(m.hold <= MaxDownAfter, "a promise that binds for too long")
 	m.reign, m.peers, m.nodes = c.reign(), c.contacts(MaxPeers), c.contacts(MaxNodes)
 	if err := c.end(); err != nil {
 		return nil, &StateError{err.Error()}

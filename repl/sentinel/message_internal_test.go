@@ -28,7 +28,7 @@ func testState() *state {
 
 func testMemory() *memory {
 	return &memory{
-		group: "shop", id: id(10), ballot: ballot{epoch: 7, votedIn: 5, votedFor: id(11)}, reign: testReign(1, 6),
+		group: "shop", id: id(10), ballot: ballot{epoch: 7, votedIn: 5, votedFor: id(11)}, hold: 1500 * time.Millisecond, reign: testReign(1, 6),
 		peers: []contact{{id(11), "10.0.0.8:9000"}}, nodes: []contact{{id(1), "10.0.0.1:7000"}},
 	}
 }

@@ -65,7 +65,7 @@ func (d *desk) mayGrant(l *line, now time.Time) bool {
 // grant returns the grant that the next poll on l brings, or nil. From now on the promise
 // that goes with it binds.
 func (d *desk) grant(l *line, now time.Time) *repl.Grant {
-	if !d.mayGrant(l, now) {
+	if !d.mayGrant(l, now) || d.kept < d.promise.hold { // after a restart it would not know for how long it is bound
 		return nil
 	}
 	var ok bool

@@ -30,7 +30,8 @@ func leaseOf(downAfter time.Duration) time.Duration { return downAfter / 5 * 4 }
 func holdOf(downAfter time.Duration) time.Duration { return leaseOf(downAfter) / 4 * 5 }
 
 // newPromise returns the promise of a sentinel that has just started. It does not know what it
-// promised before, so it grants nothing until that has run out, whatever it was.
+// promised before, so it grants nothing until that has run out, whatever it was. If promises were
+// for longer then, the desk knows from its store.
 func newPromise(downAfter time.Duration, now time.Time) promise {
 	hold := holdOf(downAfter)
 	return promise{hold: hold, until: now.Add(hold)}

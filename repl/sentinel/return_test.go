@@ -409,3 +409,29 @@ func TestSecretsChange(t *testing.T) {
 		}
 	})
 }
+
+// A sentinel that is started again with a shorter DownAfter is bound by what it has promised with the longer one:
+// the master may hold a lease of those that were granted before.
+func TestSentinelRestartsWithLessPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{DownAfter: 10 * time.Second})
+		w.settle()
+		w.opts.DownAfter = time.Second
+		for _, s := range w.guards[:2] {
+			s.Close()
+			w.start(s)
+			time.Sleep(1500 * time.Millisecond)
+		}
+		w.Network.Between([]string{"a", "s3"}, []string{"b", "c", "s1", "s2"}).Blackhole()
+		next := ""
+		for range 1200 {
+			time.Sleep(10 * time.Millisecond)
+			if m := w.writer(); m != nil {
+				next = m.Name()
+			}
+		}
+		if next == "a" || next == "" {
+			t.Errorf("the writer is %q in the end\n%s", next, w)
+		}
+	})
+}

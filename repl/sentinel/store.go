@@ -20,8 +20,8 @@ type Store interface {
 
 	// Save returns nil when state is kept, whatever happens to the process and the
 	// machine; state is the caller's afterwards. After an error the sentinel gives no
-	// vote, and goes on; it tries again. Save should take milliseconds: the sentinel waits
-	// for it.
+	// vote, and goes on; it tries again. Before the first success it grants no lease,
+	// either. Save should take milliseconds: the sentinel waits for it.
 	Save(state []byte) error
 }
 
