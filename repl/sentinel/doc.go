@@ -100,6 +100,7 @@
 //     once, on the line that it came by.
 //   - What a poll says counts only if no later one has been answered.
 //   - There is at most one line to an address, and one that is up to a node or peer.
+//   - No lease is granted to a master of an epoch below that of the last vote, however long ago that was.
 //   - An epoch in which this sentinel orders a promotion is one in which it has voted for itself.
 //
 // # Concurrency

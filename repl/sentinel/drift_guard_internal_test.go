@@ -70,7 +70,7 @@ func (g *driftGuard) poll() {
 	for _, n := range g.w.nodes {
 		sent, grant := g.at(g.w), uint64(0)
 		r := g.reports[n.name]
-		if n == g.master && r.master && r.epoch == g.reign && r.stamp > 0 && g.leading == 0 && g.voter.mayGrant(g.reign, sent) {
+		if n == g.master && r.master && r.epoch == g.reign && r.stamp > 0 && g.leading == 0 && g.voter.mayGrant(g.reign) && (r.held || !sent.Before(g.voter.wanted)) {
 			var ok bool
 			if g.promise, ok = g.promise.grant(n.id, sent); ok {
 				grant = r.stamp
@@ -158,7 +158,9 @@ func (g *driftGuard) turn() {
 			agree++
 		}
 	}
-	if !g.down() || agree < 1 {
+	r := g.reports[g.master.name]
+	disowned := !g.down() && r.master && r.epoch == g.reign && !r.held && !g.voter.mayGrant(g.reign)
+	if (!g.down() || agree < 1) && !disowned {
 		g.voter = g.voter.withdraw()
 		return
 	}
@@ -191,6 +193,11 @@ func (g *driftGuard) step(v voter, out outcome) {
 	if out.elected > 0 {
 		g.w.only(g.w.leaders, out.elected, g.name, "leader")
 		g.leading, g.ledAt = out.elected, g.at(g.w)
+		if !g.down() { // it is back
+			n, epoch := g.master, g.leading
+			g.w.send(g.name, n.name, func() { n.promote(epoch) })
+			return
+		}
 		g.order()
 	}
 }

@@ -153,7 +153,7 @@ func (n *driftNode) begin(master bool, epoch uint64) {
 
 // A driftReport is what a sentinel looks at here.
 type driftReport struct {
-	master       bool
+	master, held bool // it is the master, and holds the lease
 	epoch, heard uint64
 	stamp        uint64
 }
@@ -161,7 +161,7 @@ type driftReport struct {
 func (n *driftNode) report() driftReport {
 	n.stamp++
 	n.stamps[n.stamp] = n.at(n.w)
-	return driftReport{n.master, n.epoch, n.heard, n.stamp}
+	return driftReport{n.master, n.writes(), n.epoch, n.heard, n.stamp}
 }
 
 func (n *driftNode) granted(by string, stamp uint64, need int) {

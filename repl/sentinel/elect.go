@@ -15,14 +15,23 @@ func (d *desk) scene(now time.Time) scene {
 	}
 }
 
-// elect has the voter stand, and do what is due, while the master is objectively down.
+// disowned reports whether the master is there, and does not hold the lease, and this sentinel may not grant
+// it, as it has voted for its end. Then a leader is needed who promotes it anew.
+func (d *desk) disowned() bool {
+	m, reign := d.view.master(), d.view.reign.Epoch
+	return m != nil && m.linked && !m.down() && m.report != nil && m.report.Role == repl.RoleMaster && m.report.Supervised &&
+		m.report.Lineage.Epoch == reign && m.report.Lease.Remaining == 0 && !m.report.HandingOver &&
+		!d.voter.mayGrant(reign.Counter) && !d.view.led() && !d.fail.busy()
+}
+
+// elect has the voter stand, and do what is due, while the master is objectively down, or nobody's.
 func (d *desk) elect(now time.Time) {
 	if d.voter.ballot.epoch < d.view.epoch {
 		d.voter = d.voter.heard(d.view.epoch)
 		d.view.tell(EventNewEpoch, Instance{}, fmt.Sprint(d.view.epoch))
 	}
 	s := d.scene(now)
-	if d.view.downSince.IsZero() {
+	if d.view.downSince.IsZero() && !d.disowned() {
 		d.voter = d.voter.withdraw()
 		return
 	}

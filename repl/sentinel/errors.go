@@ -21,7 +21,8 @@ var (
 	// ErrTimeout means that the node that was chosen did not become the master in time.
 	ErrTimeout = errors.New("sentinel: the chosen node has not become master")
 
-	// ErrMasterBack means that the master was heard again before another was promoted.
+	// ErrMasterBack means that the master was heard again before another was promoted, and
+	// was told to go on, in a new epoch.
 	ErrMasterBack = errors.New("sentinel: the master is back")
 
 	// ErrSuperseded means that somebody else has promoted a node meanwhile.

@@ -66,7 +66,7 @@ const (
 	EventAbortNotElected                                 // no majority in time; all of this kind are tried again by themselves
 	EventAbortNoGoodSlave                                // none that may be promoted; Text says why each may not
 	EventAbortSlaveTimeout                               // the chosen one has refused, is gone, or was too slow
-	EventAbortMasterBack                                 // the master can be heard again
+	EventAbortMasterBack                                 // the master can be heard again, and is to go on in this epoch
 )
 
 // About scripts.

@@ -1,7 +1,6 @@
 package sentinel
 
 import (
-	"errors"
 	"time"
 
 	"github.com/emberkv/ember/repl"
@@ -15,6 +14,8 @@ import (
 //	         on demand | | | somebody     |
 //	                   v | v has more     |
 //	             stepDown -> catchUp -----+        and from each before reconf: abort
+//
+// A master that is back when it comes to the choice is chosen, and stays what it is, in the new epoch.
 type phase uint8
 
 const (
@@ -63,6 +64,7 @@ type failover struct {
 	numbers uint64
 	ousted  repl.NodeID // the old master, in phaseReconf, when old is the new one
 	waits   bool        // the chosen one has said that it has done as it was told
+	stays   bool        // the chosen one is the old master, which is back
 	lookAt  time.Time   // when to ask all nodes anew
 	turns   map[repl.NodeID]*turn
 
@@ -175,6 +177,9 @@ func (f *failover) run(now time.Time, v *view) todo {
 			continue
 		}
 		switch {
+		case f.isMaster(v) && f.stays:
+			f.over(ErrMasterBack)
+			continue
 		case f.isMaster(v):
 			f.promoted(now, v)
 			continue
@@ -232,7 +237,7 @@ func (f *failover) abort(v *view, kind EventKind, about *node, err error) {
 	f.event(v, kind, i, err.Error())
 	v.told[len(v.told)-1].Err = err
 	f.over(err)
-	f.out.retire = !errors.Is(err, ErrMasterBack)
+	f.out.retire = true
 }
 
 // event has an event told.

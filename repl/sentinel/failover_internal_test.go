@@ -292,6 +292,9 @@ func TestMasterIsBackBeforeThePromotion(t *testing.T) {
 	p.script("+elected-leader m", "+failover-state-select-slave m") // that was an old answer
 	p.hear()
 	p.script("-failover-abort-master-is-back m")
+	p.under("m promote") // or those who have voted would lease to it no more
+	p.do("m")
+	p.script()
 	p.end(ErrMasterBack, false)
 
 	p = rehearse(t, "a") // and after it: too late

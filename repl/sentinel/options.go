@@ -69,7 +69,7 @@ type Options struct {
 
 	// MinHeard is how many replicas must have been heard before one is promoted. A write that
 	// n of R replicas have, see [repl.Master.Wait], survives a failover for certain if that is at least
-	// R-n+1. The default is 1; with more, a group that cannot hear so many stays without
+	// R-n+1, but not one on demand that cannot make the old master step down. The default is 1; with more, a group that cannot hear so many stays without
 	// a master.
 	MinHeard int
 

@@ -53,13 +53,14 @@ func (d *desk) polled(l *line, ctl *repl.Control, number uint64, r *repl.Report,
 }
 
 // mayGrant reports whether the newest report on l may be answered by a grant: it is the
-// master's, and of this reign.
+// master's, and of this reign. A master that does not hold the lease all the same, as others may not
+// grant it, must not keep them from a vote.
 func (d *desk) mayGrant(l *line, now time.Time) bool {
 	n := d.view.nodes[l.id]
 	return l.stamp != 0 && l.id == d.view.reign.ID && !d.fail.leads() && n != nil && n.report != nil &&
 		n.report.Role == repl.RoleMaster && n.report.Supervised &&
 		n.report.Lineage.Epoch == d.view.reign.Epoch && n.report.Lineage.Knows(d.view.reign.History) &&
-		d.voter.mayGrant(d.view.reign.Epoch.Counter, now)
+		d.voter.mayGrant(d.view.reign.Epoch.Counter) && (n.report.Lease.Remaining > 0 || !now.Before(d.voter.wanted))
 }
 
 // grant returns the grant that the next poll on l brings, or nil. From now on the promise

@@ -11,7 +11,7 @@ import (
 // choose waits until all nodes that can be heard have been, and chooses one of them.
 func (f *failover) choose(now time.Time, v *view) {
 	if f.masterIsBack(v) {
-		f.abort(v, EventAbortMasterBack, nil, ErrMasterBack)
+		f.keep(now, v)
 		return
 	}
 	// One that hangs is waited for until it is down, for it may be the one that has most.
@@ -37,6 +37,15 @@ func (f *failover) choose(now time.Time, v *view) {
 		return
 	}
 	f.gather(now, v)
+}
+
+// keep has the old master, which is back, go on in the epoch of this failover: those who have voted
+// in it lease to nobody below.
+func (f *failover) keep(now time.Time, v *view) {
+	f.event(v, EventAbortMasterBack, f.old.instance(), ErrMasterBack.Error())
+	v.told[len(v.told)-1].Err = ErrMasterBack
+	f.chosen, f.stays = f.old.ID, true
+	f.enter(now, phasePromote)
 }
 
 func (f *failover) contest(now time.Time, v *view) *contest {
@@ -127,6 +136,12 @@ func (f *failover) promote(now time.Time, v *view) {
 	n := v.nodes[f.chosen]
 	first, done := f.task.number == 0, f.task.done
 	switch {
+	case f.stays && (f.gone(n) || f.task.refused()): // another attempt finds out whether it is there
+		f.over(f.task.problem(ErrTimeout))
+		f.out.retire = true
+		return
+	case f.stays:
+		f.give(now, &f.task, n, repl.Order{Kind: repl.OrderPromote})
 	case f.task.refused() && len(f.not) < len(v.nodes):
 		f.another(now) // nothing has happened
 	case f.gone(n):

@@ -53,6 +53,7 @@ type voter struct {
 	campaign campaign
 	rest     time.Time // it does not stand before, after a failover in vain
 	loyal    time.Time // until then whom it voted for may be about to promote
+	wanted   time.Time // until then somebody asks for a vote that a promise stands against
 	tries    int       // elections, and failovers that it led, in vain since the master was heard
 	seed     uint64
 }
@@ -79,11 +80,10 @@ func (v voter) claim() voter {
 }
 
 // mayGrant reports whether a master that began to write in epoch may be granted a lease. It
-// may not for some time after a vote for one above it: the vote was given to replace it,
-// and a promise to it would keep the next one from its lease.
-func (v voter) mayGrant(epoch uint64, now time.Time) bool {
-	return v.ballot.votedIn <= epoch || v.campaign.stage != campaigning && !now.Before(v.loyal)
-}
+// may not after a vote for one above it, for ever: whoever was voted for may have an order
+// under way by which a node is promoted that lacks what the master would write from now
+// on, and its replicas acknowledge. The master has to be promoted anew, in an epoch above.
+func (v voter) mayGrant(epoch uint64) bool { return v.ballot.votedIn <= epoch }
 
 // asked answers a peer's ask for a vote.
 func (v voter) asked(from repl.NodeID, a ask, s scene) (voter, reply, outcome) {
@@ -105,6 +105,7 @@ func (v voter) asked(from repl.NodeID, a ask, s scene) (voter, reply, outcome) {
 	default:
 		if r.Wait = v.patience(from, s); r.Wait > 0 {
 			r.Verdict = notYet
+			v.wanted = later(v.wanted, s.now.Add(r.Wait+2*v.pace.base))
 			if v.campaign.stage == waiting { // it is to have its chance
 				v.campaign.begins = later(v.campaign.begins, s.now.Add(r.Wait+v.pace.delay))
 			}
