@@ -190,3 +190,32 @@ func TestRecall(t *testing.T) {
 		t.Error("the master is not down, and was never heard")
 	}
 }
+
+// A node that cannot be reached may be said to be at several addresses, as those who follow it
+// call it by names of their own: it is looked for at all of them, and clients are not sent to and fro.
+func TestManyNamesOfOne(t *testing.T) {
+	now := time.Now()
+	v := watched(now, reportOf(1, repl.RoleMaster, epochOf(1, 1), 1))
+	v.nodes[repl.NodeID{1}].linked = false
+	v.told, v.version = nil, 0
+	for range 50 {
+		for id, addr := range map[byte]string{2: "a.example:1", 3: "10.0.0.1:1"} {
+			r := reportOf(id, repl.RoleReplica, epochOf(1, 1), 1)
+			r.Upstream = repl.UpstreamReport{ID: repl.NodeID{1}, Addr: addr, State: repl.LinkStreaming}
+			v.heard(r, r.Name, now, now)
+			v.nodes[r.ID].linked = true
+		}
+	}
+	if n := v.saw(EventSwitchMaster); n > 2 || v.version > 10 {
+		t.Errorf("the master has moved %d times, and %d states were saved", n, v.version)
+	}
+	v.foundPeer(repl.NodeID{50}, "s", "s", now)
+	v.told, v.version = nil, 0
+	for range 50 {
+		v.foundPeer(repl.NodeID{50}, "", "127.0.0.1:9", now)
+		v.foundPeer(repl.NodeID{50}, "", "10.0.0.2:9", now)
+	}
+	if n := v.saw(EventSentinelAddressSwitch); n > 2 || v.version > 10 {
+		t.Errorf("the sentinel has moved %d times, and %d states were saved", n, v.version)
+	}
+}

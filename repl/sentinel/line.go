@@ -37,7 +37,8 @@ type question struct {
 	at     time.Time // when it was sent
 }
 
-// maxPause is how long an address at which nobody has answered for long is left alone.
+// maxPause is how long an address is left alone at which nobody has answered for long, or somebody
+// else.
 const maxPause = time.Second
 
 // run keeps the line up until ctx ends.
@@ -45,11 +46,14 @@ func (l *line) run(ctx context.Context, d *desk) {
 	for worked := time.Now(); ctx.Err() == nil; {
 		ctl, err := repl.DialControl(ctx, l.addr, d.control.Load())
 		if err == nil {
+			up := time.Now()
 			d.post(func(now time.Time) { d.lineUp(l, ctl, now) })
 			l.watch(ctx, d, ctl)
 			ctl.Close()
 			err = ctl.Err()
-			worked = time.Now()
+			if time.Since(up) > d.opts.pollEvery() { // or else it was refused, at one end
+				worked = time.Now()
+			}
 		}
 		d.post(func(now time.Time) { d.lineDown(l, ctl, err, now) })
 		pause := time.NewTimer(max(d.opts.pollEvery(), min(time.Since(worked)/8, maxPause)))

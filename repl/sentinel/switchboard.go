@@ -18,7 +18,7 @@ func (d *desk) lineUp(l *line, ctl *repl.Control, now time.Time) {
 	if other := d.lineOf(who.ID); other != nil {
 		// It can be reached by two addresses. One line is enough, until that is lost.
 		d.hint(l.addr, who.ID)
-		d.drop(l, now)
+		d.refuse(ctl)
 		return
 	}
 	l.ctl, l.id, l.sentinel, l.asked, l.stamp, l.nextAt = ctl, who.ID, who.Sentinel, nil, 0, now
@@ -33,17 +33,30 @@ func (d *desk) lineUp(l *line, ctl *repl.Control, now time.Time) {
 	if who.Sentinel {
 		p := d.view.meet(who.ID, who.Name, l.addr, now)
 		if p == nil {
-			d.drop(l, now) // this sentinel itself, or one too many
+			d.unlink(l, now) // this sentinel itself, or one too many
+			d.refuse(ctl)
 			return
 		}
 		p.linked = true
-	} else if n := d.view.add(who.ID, now); n != nil {
+	} else if n := d.view.add(who.ID, now); n == nil {
+		d.unlink(l, now)
+		d.refuse(ctl)
+		return
+	} else {
 		n.linked, n.name, n.at = true, who.Name, l.addr
 		if n.addr == "" {
 			d.view.move(n, l.addr)
 		}
 	}
 	d.log.Debug("line up", "addr", l.addr, "name", who.Name)
+}
+
+// refuse ends a link with somebody with whom there is to be none. The line stays, if someone is
+// looked for there, and is dialled again after a pause that grows: one that began at once would
+// find the same, and be ended at once.
+func (d *desk) refuse(ctl *repl.Control) {
+	d.stale = true
+	d.start(func(context.Context) { ctl.Close() })
 }
 
 // lineDown takes down that l is lost, or, when ctl is nil, could not be dialled.

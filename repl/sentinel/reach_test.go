@@ -1,0 +1,57 @@
+package sentinel_test
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emberkv/ember/repl"
+	"github.com/emberkv/ember/repl/repltest"
+	"github.com/emberkv/ember/repl/sentinel"
+)
+
+// A dialCounter is a transport that counts how often it dials an address.
+type dialCounter struct {
+	repl.Transport
+	addr  string
+	dials atomic.Int64
+}
+
+func (c *dialCounter) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	if addr == c.addr {
+		c.dials.Add(1)
+	}
+	return c.Transport.Dial(ctx, addr)
+}
+
+// An address at which a sentinel answers to whom there is a line already is left alone as one is
+// at which nobody does: here it has taken over that of one that is gone.
+func TestAddressTakenOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Star("a", "b"), 3, sentinel.Options{})
+		w.Network.SetDelay(time.Millisecond, 0)
+		w.settle()
+		counter := &dialCounter{Transport: w.Network.Host("s4"), addr: "s3"}
+		s, err := sentinel.New(&sentinel.Options{Monitor: []string{"a"}, Transport: counter})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		time.Sleep(5 * time.Second)
+		w.guards[2].Close()
+		ln, err := w.Network.Host("s2").Listen("s3")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go w.guards[1].Serve(ln)
+		counter.dials.Store(0)
+		const span = 20 * time.Second
+		time.Sleep(span)
+		if n := counter.dials.Load(); n == 0 || n > 60 {
+			t.Errorf("dialled the address %d times in %v", n, span)
+		}
+	})
+}
