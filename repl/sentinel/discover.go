@@ -1,6 +1,7 @@
 package sentinel
 
 import (
+	"slices"
 	"time"
 
 	"github.com/emberkv/ember/repl"
@@ -42,8 +43,36 @@ func (v *view) follow(r *repl.Report, now time.Time) {
 		v.found(f.ID, f.Name, f.Addr, now)
 	}
 	if up := r.Upstream; up.State == repl.LinkStreaming || up.State == repl.LinkCopying {
-		v.found(up.ID, "", up.Addr, now)
+		// This is what that replica calls it, and perhaps nobody else does.
+		if n := v.nodes[up.ID]; n == nil || n.addr == "" {
+			v.found(up.ID, "", up.Addr, now)
+		} else if !n.linked && n.said.news(n.addr, up.Addr) {
+			v.version++
+		}
 	}
+}
+
+// Hearsay is where one is said to be who cannot be reached, the newest last. It is looked for at all of
+// these. Who tells of it may know different addresses: without a memory of them it would be moved to and
+// fro, and clients with it, with every report.
+type hearsay []string
+
+// maxHearsay is how many addresses are remembered for each. Of one more the oldest goes.
+const maxHearsay = 8
+
+// news adds addr, and reports whether it was not known, nor is the one that one has now.
+func (h *hearsay) news(now, addr string) bool {
+	if addr == "" || len(addr) > MaxAddrBytes || addr == now || slices.Contains(*h, addr) {
+		return false
+	}
+	if len(*h) == maxHearsay {
+		*h = slices.Delete(*h, 0, 1)
+	}
+	if now != "" && len(*h) == 0 {
+		*h = append(*h, now)
+	}
+	*h = append(*h, addr)
+	return true
 }
 
 // found takes in that a node was said to be at addr. One that is linked knows better.
@@ -58,7 +87,9 @@ func (v *view) found(id repl.NodeID, name, addr string, now time.Time) {
 	if n.name == "" || name != "" {
 		n.name = name
 	}
-	v.move(n, addr)
+	if n.said.news(n.addr, addr) || n.addr == "" {
+		v.move(n, addr)
+	}
 }
 
 // add returns the node of that id, which it makes if need be; nil if there is no room.

@@ -218,4 +218,7 @@ func TestManyNamesOfOne(t *testing.T) {
 	if n := v.saw(EventSentinelAddressSwitch); n > 2 || v.version > 10 {
 		t.Errorf("the sentinel has moved %d times, and %d states were saved", n, v.version)
 	}
+	if p := v.meet(repl.NodeID{50}, "s", "127.0.0.1:9", now); p.addr != "127.0.0.1:9" {
+		t.Errorf("the sentinel was met at 127.0.0.1:9, and is said to be at %s", p.addr)
+	}
 }

@@ -160,7 +160,7 @@ func (v *view) foundPeer(id repl.NodeID, name, addr string, now time.Time) {
 		v.version++
 		v.tell(EventNewSentinel, p.instance(), "")
 	case p == nil || p.linked:
-	case p.addr != addr:
+	case p.said.news(p.addr, addr):
 		p.addr = addr
 		v.version++
 		v.tell(EventSentinelAddressSwitch, p.instance(), "")
@@ -176,6 +176,9 @@ func (v *view) meet(id repl.NodeID, name, addr string, now time.Time) *peer {
 			delete(v.peers, other.id)
 			v.version++
 		}
+	}
+	if p := v.peers[id]; p != nil {
+		p.said = nil // it is here, whatever was said
 	}
 	v.foundPeer(id, name, addr, now)
 	p := v.peers[id]

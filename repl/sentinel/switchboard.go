@@ -37,13 +37,13 @@ func (d *desk) lineUp(l *line, ctl *repl.Control, now time.Time) {
 			d.refuse(ctl)
 			return
 		}
-		p.linked = true
+		p.linked, p.said = true, nil
 	} else if n := d.view.add(who.ID, now); n == nil {
 		d.unlink(l, now)
 		d.refuse(ctl)
 		return
 	} else {
-		n.linked, n.name, n.at = true, who.Name, l.addr
+		n.linked, n.name, n.at, n.said = true, who.Name, l.addr, nil
 		if n.addr == "" {
 			d.view.move(n, l.addr)
 		}
@@ -134,12 +134,14 @@ func (d *desk) relink(now time.Time) {
 	}
 	for id, n := range d.view.nodes {
 		seek(id, n.addr, n.at)
+		seek(id, n.said...)
 		if n.report != nil && d.view.reign.IsZero() {
 			seek(repl.NodeID{}, n.report.Upstream.Addr)
 		}
 	}
 	for id, p := range d.view.peers {
 		seek(id, p.addr)
+		seek(id, p.said...)
 	}
 	for addr, id := range d.hints {
 		seek(id, addr)

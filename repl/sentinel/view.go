@@ -36,8 +36,9 @@ type view struct {
 type node struct {
 	id   repl.NodeID
 	name string
-	addr string // where it is said to be reached; empty while another node is there
-	at   string // where it was reached last
+	addr string  // where it is said to be reached; empty while another node is there
+	at   string  // where it was reached last
+	said hearsay // where it is said to be while it cannot be reached
 
 	report *repl.Report // the newest, nil before the first; it does not change
 	sentAt time.Time    // when the question was sent that it answers
@@ -62,6 +63,7 @@ type peer struct {
 	id          repl.NodeID
 	name        string
 	addr        string
+	said        hearsay   // as of a node
 	state       *state    // the newest that it has told, nil before the first
 	gotAt       time.Time // when that came
 	silentSince time.Time // as a node's
