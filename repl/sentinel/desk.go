@@ -207,6 +207,7 @@ func (d *desk) excuse(now time.Time) {
 func (d *desk) turn(now time.Time) {
 	d.excuse(now)
 	d.wakeAt = time.Time{}
+	d.wake(d.view.presume(now))
 	d.wake(d.view.judge(now))
 	d.wake(d.view.compare(now))
 	d.elect(now)

@@ -21,6 +21,7 @@ func (v *view) heard(r *repl.Report, at string, sent, now time.Time) {
 	}
 	v.move(n, addr)
 	if before == nil {
+		n.foundAt = now
 		v.adopt(n)
 		if n.id != v.reign.ID {
 			v.tell(EventNewSlave, v.instance(n), "")

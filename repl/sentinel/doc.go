@@ -79,6 +79,9 @@
 // less. If all nodes have lost what the reign began with, and all are there, they begin again with what
 // there is.
 //
+// Sentinels that have no state, and find replicas but for five DownAfter no master, take for the
+// master the one of which the replicas have their data: it may be gone for good, and is replaced if so.
+//
 // A sentinel that was itself stopped, with its machine or by a signal, does not take for silence
 // what it has slept through.
 //

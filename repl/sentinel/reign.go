@@ -53,6 +53,50 @@ func (v *view) adopt(n *node) {
 	}
 }
 
+// presumeAfter is for how many DownAfter a master is looked for before the replicas are believed
+// that there was one: as long as it may take to dial it.
+const presumeAfter = 5
+
+// presume takes for the master, when none was ever found, the one of which the replicas have their
+// data, and returns when it wants to look again. It may be gone for good, as when all machines
+// lost power and its own did not come back: without a reign that it could end, no failover would ever
+// begin. If it is there after all it says so as soon as it is reached, in this epoch or a later one.
+func (v *view) presume(now time.Time) (next time.Time) {
+	if !v.reign.IsZero() {
+		return time.Time{}
+	}
+	var last *repl.Report
+	var first time.Time // when a replica was first heard
+	for _, n := range v.inOrder() {
+		r := n.report
+		if r == nil || !r.Ready || r.Lineage.Epoch.IsZero() {
+			continue
+		}
+		first = earlier(first, n.foundAt)
+		up := v.upstream(n)
+		if r.Upstream.Addr == "" || up != nil && up.linked && up.id != r.Lineage.Epoch.Node {
+			continue // of another replica, which knows better where its master is
+		}
+		if last == nil || r.Lineage.Epoch.Compare(last.Lineage.Epoch) > 0 {
+			last = r
+		}
+	}
+	if last == nil {
+		return time.Time{}
+	}
+	if at := first.Add(presumeAfter * v.opts.DownAfter); now.Before(at) {
+		return at
+	}
+	l, addr := last.Lineage, last.Upstream.Addr
+	v.found(l.Epoch.Node, "", addr, now)
+	if n := v.nodes[l.Epoch.Node]; n != nil && n.addr != "" {
+		addr = n.addr
+	}
+	v.crown(Reign{Epoch: l.Epoch, History: l.Current, ID: l.Epoch.Node, Addr: addr})
+	v.tell(EventMonitor, v.reign.instance(), "")
+	return time.Time{}
+}
+
 // learn takes in a reign that a peer knows of. It reports whether that is news.
 func (v *view) learn(r Reign, from Instance, now time.Time) bool {
 	v.hear(r.Epoch.Counter)

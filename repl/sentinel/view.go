@@ -40,9 +40,10 @@ type node struct {
 	at   string  // where it was reached last
 	said hearsay // where it is said to be while it cannot be reached
 
-	report *repl.Report // the newest, nil before the first; it does not change
-	sentAt time.Time    // when the question was sent that it answers
-	gotAt  time.Time    // when it came
+	report  *repl.Report // the newest, nil before the first; it does not change
+	sentAt  time.Time    // when the question was sent that it answers
+	gotAt   time.Time    // when it came
+	foundAt time.Time    // when the first came
 
 	// silentSince is when the oldest question was sent that was not answered yet, or, when
 	// that is earlier, when the link was lost. Zero while there is nothing to wait for.
