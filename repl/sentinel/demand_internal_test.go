@@ -174,6 +174,11 @@ func TestChosenOneCatchesUp(t *testing.T) {
 	p.pass(p.v.opts.DownAfter)
 	p.end(ErrNoGoodSlave, true)
 
+	p = begin(t, 2) // it will not follow it: b has to do
+	p.answer("a", refused)
+	p.hear()
+	p.under("b promote")
+
 	p = begin(t, 2) // the chosen one is
 	p.fall("a")
 	p.v.opts.MinHeard = 1

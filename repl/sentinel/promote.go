@@ -120,6 +120,8 @@ func (f *failover) catchUp(now time.Time, v *view) {
 		f.enter(now, phasePromote)
 	case f.opts.MinHeard > 1 && f.gone(source):
 		f.enter(now, phaseSelect)
+	case f.opts.MinHeard > 1 && f.task.refused():
+		f.another(now)
 	case late, f.gone(source), f.task.refused():
 		f.enter(now, phasePromote)
 	default:
