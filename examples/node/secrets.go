@@ -24,7 +24,7 @@ func (f *fileList) Set(name string) error {
 
 // read returns the secrets in the files, one a line, the first being the newest. Space
 // around one does not belong to it. Without files there are none; with files there must
-// be some. Which of them are good enough is for package repl to say.
+// be some, and an error names the file and the line of one that is too short.
 func (f fileList) read() ([]repl.Secret, error) {
 	if len(f) == 0 {
 		return nil, nil
@@ -35,8 +35,16 @@ func (f fileList) read() ([]repl.Secret, error) {
 		if err != nil {
 			return nil, err
 		}
+		number := 0
 		for line := range bytes.Lines(text) {
-			if line = bytes.TrimSpace(line); len(line) > 0 {
+			number++
+			switch line = bytes.TrimSpace(line); {
+			case len(line) == 0:
+			case len(line) < repl.MinSecretBytes:
+				return nil, fmt.Errorf("%s:%d: %w", name, number, &repl.OptionError{
+					Field: "the secret's length", Value: len(line), Want: fmt.Sprintf("at least %d bytes", repl.MinSecretBytes),
+				})
+			default:
 				secrets = append(secrets, repl.Secret(line))
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -139,8 +140,8 @@ func TestSecretFiles(t *testing.T) {
 		"missing":  {filepath.Join(t.TempDir(), "none"), "no such file", 1},
 		"a folder": {t.TempDir(), "is a directory", 1},
 		"empty":    {newKeyring(t).path, "no secret in", 1},
-		"short":    {short, "len(Secrets[0]) is 15, want at least 16 bytes", 2},
-		"five":     {newKeyring(t, "0123456789abcdef", "1", "2", "3", "4").path, "len(Secrets) is 5", 2},
+		"short":    {short, short + ":2: repl: invalid option: the secret's length is 15, want at least 16 bytes", 2},
+		"five":     {newKeyring(t, slices.Repeat([]repl.Secret{"0123456789abcdef"}, 5)...).path, "len(Secrets) is 5", 2},
 	} {
 		out, err := command("-http", "127.0.0.1:0", "-repl", "127.0.0.1:0", "-secret", c.file).CombinedOutput()
 		var exit interface{ ExitCode() int }
