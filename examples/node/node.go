@@ -118,7 +118,7 @@ func (n *node) openMember(ctx context.Context, c config, secrets []repl.Secret) 
 
 // openStore opens the store that -dir keeps, or makes one in memory.
 func (n *node) openStore(c config) (*kv.Store, error) {
-	opts := &kv.Options{LogBytes: c.backlog, Ordered: true, WritableReplica: c.writable}
+	opts := &kv.Options{LogBytes: c.backlog, Ordered: true, WritableReplica: c.writable, OnLostTail: n.lostTail}
 	if c.dir == "" {
 		return kv.New(opts), nil
 	}
@@ -138,6 +138,15 @@ func (n *node) openStore(c config) (*kv.Store, error) {
 	r := s.Recovered()
 	n.log.Info("loaded", "dir", c.dir, "keys", s.Len(), "position", r.Position, "clean", r.Clean, "forked", r.Forked, "torn", r.Torn, "took", r.Took)
 	return s, nil
+}
+
+// lostTail tells of writes that only this node had: acknowledged, perhaps, and now to go.
+func (n *node) lostTail(t kv.LostTail) {
+	changes := 0
+	for range t.Events {
+		changes++
+	}
+	n.log.Warn("this node drops what only it had", "from", t.From, "to", t.To, "changes", changes, "complete", t.Complete)
 }
 
 func (n *node) newHTTPServer(ctx context.Context) {

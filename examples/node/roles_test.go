@@ -4,6 +4,7 @@ package main
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -128,6 +129,11 @@ func TestOldMasterWroteOn(t *testing.T) {
 		p.do(http.StatusConflict, "GET", "/keys/lost", "", lost)
 	}
 	b.do(http.StatusConflict, "POST", "/wait?replicas=1", "", lost)
+
+	a.terminate()
+	if log := a.log.String(); !strings.Contains(log, "this node drops what only it had") || !strings.Contains(log, "changes=1 complete=true") {
+		t.Error("a has not said that it drops a write")
+	}
 }
 
 // TestChangingPlaces: master and slave change roles while both run and a third follows
