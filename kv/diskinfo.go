@@ -28,7 +28,7 @@ import (
 //	ember_save_error             of the last attempt; empty if it was well
 //	ember_archive_offset         the oldest from which a follower can go on
 //	ember_archive_readers        followers that are being given what only the files have
-//	ember_archive_error          why a part of those was given up last; empty if none was
+//	ember_archive_error          why a part of those was given up last, or a follower not served
 func (d DiskStatus) Info() string {
 	var b strings.Builder
 	line := func(name string, value any) { fmt.Fprintf(&b, "%s:%s\r\n", name, oneLine(fmt.Sprint(value))) }

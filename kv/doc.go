@@ -189,7 +189,8 @@
 // long that its place is in them only is given the records from there, at the speed of the
 // disk, and goes over to the window when it has come near: Durability.KeepBytes and KeepAge say
 // for how long. A file that turns out to be damaged, or gone, ends that: the follower's link with
-// a [*CorruptError] in its error, and the next attempt with a full copy.
+// a [*CorruptError] in its error, and the next attempt with a full copy. So does a disk that
+// takes more than two seconds to come to the follower's place in a file.
 //
 // A restart is not an event. A store that was closed, and one that only followed, whatever
 // became of it, goes on at its very position, and so do its followers. One that wrote and was

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/emberkv/ember/kv"
@@ -142,6 +143,33 @@ func TestAckDurable(t *testing.T) {
 	if _, err := repl.NewMaster(kept, &repl.Options{Safety: repl.Safety{AckDurable: true}}); err == nil {
 		t.Error("AckDurable without Ack")
 	}
+}
+
+// TestAckDurableEverySecond: by the defaults, writes wait for a replica that syncs once a second,
+// and are not given up right before.
+func TestAckDurableEverySecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repl.NewMemory()
+		store := newStores(t, 1)[0]
+		m, err := repl.NewMaster(store, &repl.Options{Safety: repl.Safety{Ack: 1, AckDurable: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { m.Close() })
+		ln, err := net.Listen("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go m.Serve(ln)
+		followStore(t, net, openStore(t, t.TempDir(), onDisk(kv.FsyncEverySecond)), "a")
+		for range 3 {
+			began := time.Now()
+			if err := store.Set("k", []byte("v")); err != nil {
+				t.Errorf("a write: %v after %v", err, time.Since(began))
+			}
+			time.Sleep(700 * time.Millisecond)
+		}
+	})
 }
 
 // TestReplicaFromTheJournal: one that was away for many windows resyncs partially, from its

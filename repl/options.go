@@ -210,7 +210,8 @@ type Safety struct {
 	MaxUnacked int64
 
 	// AckTimeout is how long a write waits before it gets a [*NotAckedError].
-	// The default is 1 s.
+	// The default is 1 s, and 5 s with AckDurable: a replica that syncs once a second
+	// needs more than that second.
 	AckTimeout time.Duration
 
 	// MinReplicas is how many replicas must be near for a write to be let in; any
@@ -279,6 +280,7 @@ const (
 	DefaultMaxRepairKeys    = 10_000
 	DefaultSyncTimeout      = 30 * time.Second
 	DefaultAckTimeout       = time.Second
+	DefaultDurableTimeout   = 5 * time.Second // of AckTimeout, with AckDurable
 	DefaultMaxLag           = 10 * time.Second
 )
 
@@ -310,6 +312,9 @@ func (o *Options) normalize() (*Options, error) {
 	setDefault(&n.MaxSyncs, DefaultMaxSyncs)
 	setDefault(&n.SyncTimeout, DefaultSyncTimeout)
 	setDefault(&n.MaxRepairKeys, DefaultMaxRepairKeys)
+	if n.AckDurable {
+		setDefault(&n.AckTimeout, DefaultDurableTimeout)
+	}
 	setDefault(&n.AckTimeout, DefaultAckTimeout)
 	n.Secrets = slices.Clone(n.Secrets)
 	setDefault(&n.MaxLag, max(DefaultMaxLag, 2*n.Heartbeat))
