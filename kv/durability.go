@@ -47,7 +47,7 @@ func (f *Fsync) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return &InvalidError{Field: "Fsync", Value: string(text)}
+	return &InvalidError{Field: "Fsync", Value: fmt.Sprintf("%q, want one of %q", text, fsyncs)}
 }
 
 // A SavePoint asks for a snapshot when so much time has passed since the last one, and there
