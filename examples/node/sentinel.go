@@ -47,6 +47,7 @@ func (g *guard) open(c config, monitor []string, secrets []repl.Secret, log *slo
 		MinHeard:        c.sentinel.minHeard,
 		Announce:        g.listener.Addr().String(),
 		OnEvent:         func(e sentinel.Event) { tellEvent(log, e) },
+		Logger:          slog.New(warnings{log.Handler()}),
 		Security:        repl.Security{Secrets: secrets},
 		Scripts: sentinel.Scripts{
 			NotificationScript: c.sentinel.notificationScript,
@@ -62,6 +63,13 @@ func (g *guard) open(c config, monitor []string, secrets []repl.Secret, log *slo
 	}
 	g.sentinel, err = sentinel.New(opts)
 	return err
+}
+
+// warnings is a handler for what a sentinel says beside its events, which OnEvent is told.
+type warnings struct{ slog.Handler }
+
+func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
 }
 
 // tellEvent writes an event into the log, under Redis' name.

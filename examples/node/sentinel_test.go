@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -231,6 +232,10 @@ func TestSentinelSecret(t *testing.T) {
 	stranger := watchover(t, "stranger", flags...)
 	names(t, s, "a")
 	stranger.do(http.StatusServiceUnavailable, "GET", "/master", "", "")
+	stranger.terminate()
+	if log := stranger.log.String(); strings.Count(log, "nobody to watch at this address") != 1 || !strings.Contains(log, "or a secret") {
+		t.Error("the stranger has not said, once, why it watches nobody")
+	}
 
 	ring.write(after, before)
 	s.signal(syscall.SIGHUP)

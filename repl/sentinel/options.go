@@ -92,7 +92,8 @@ type Options struct {
 	// own, perhaps before New returns. It may block; see [MaxEvents].
 	OnEvent func(Event)
 
-	// Logger takes the sentinel's log, one line an event. The default is silence.
+	// Logger takes the sentinel's log, one line an event, and warnings, such as that nobody
+	// answers at an address of Monitor, and why. The default is silence.
 	Logger *slog.Logger
 
 	repl.Security

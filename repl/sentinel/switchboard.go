@@ -64,7 +64,13 @@ func (d *desk) lineDown(l *line, ctl *repl.Control, err error, now time.Time) {
 	if d.lines[l.addr] != l {
 		return
 	}
-	d.log.Debug("line down", "addr", l.addr, "err", err)
+	if id, hint := d.hints[l.addr]; hint && id == (repl.NodeID{}) && err != nil && err.Error() != l.failed && d.ctx.Err() == nil {
+		// It may never do, as with a wrong secret, and there is no event for somebody unknown.
+		l.failed = err.Error()
+		d.log.Warn("nobody to watch at this address", "addr", l.addr, "err", err)
+	} else {
+		d.log.Debug("line down", "addr", l.addr, "err", err)
+	}
 	if l.ctl != nil && l.ctl == ctl {
 		d.unlink(l, now)
 	}
