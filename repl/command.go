@@ -102,10 +102,10 @@ func (n *Node) carryOut(o *Order) error {
 	setDefault(&timeout, DefaultOrderTimeout)
 	ctx, cancel := context.WithTimeout(n.ctx, timeout)
 	defer cancel()
+	t := n.tenure() // first: a role that came with a later epoch is not the one that the order is for
 	if heard := n.standing().epoch; o.Epoch != 0 && heard.Counter > o.Epoch {
 		return fmt.Errorf("%w: an order of %d, and this node has heard of %s", ErrLowerEpoch, o.Epoch, heard)
 	}
-	t := n.tenure()
 	switch {
 	case o.Kind == OrderPromote && t.role == RoleMaster:
 		return n.ascend(ctx, t, o.Epoch)

@@ -142,7 +142,7 @@ func parseReport(b []byte) (*Report, error) {
 	r.Role = Role(c.below(byte(len(roles))))
 	r.setFlags(c.below(reportFlags))
 	r.Priority = c.uint16()
-	r.Name, r.Announce = printable(c.address(), ""), printable(c.address(), "")
+	r.Name, r.Announce = printable(c.name(), ""), printable(c.address(), "")
 	r.Position.Offset = c.offset()
 	r.Lineage = c.lineage(r.Position.Offset)
 	r.Position.History = r.Lineage.Current
@@ -164,7 +164,7 @@ func parseReport(b []byte) (*Report, error) {
 			break
 		}
 		r.Followers = append(r.Followers, FollowerReport{
-			ID: c.id(), Name: printable(c.address(), ""), Addr: printable(c.address(), ""), Online: c.flag(), Applied: c.offset(),
+			ID: c.id(), Name: printable(c.name(), ""), Addr: printable(c.address(), ""), Online: c.flag(), Applied: c.offset(),
 		})
 	}
 	if err := c.end("report"); err != nil {
