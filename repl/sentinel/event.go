@@ -74,18 +74,19 @@ func (t InstanceType) MarshalText() ([]byte, error) { return []byte(t.String()),
 //
 // without what is from the @ on when it is about the master, whose name is the group's. Of an EventSwitchMaster
 // it is "<group> <old host> <old port> <new host> <new port>"; of what concerns no
-// instance the text alone. An address that is not a host and a port stands for the host, with port 0.
+// instance the text alone. An address that is not a host and a port stands for the host, with port 0. A group
+// without a name is "-", so that a script can count words.
 func (e Event) Message() string {
 	if e.Kind == EventSwitchMaster {
-		return strings.Join([]string{e.Group, place(e.About.Addr), place(e.Master.Addr)}, " ")
+		return strings.Join([]string{called(e.Group), place(e.About.Addr), place(e.Master.Addr)}, " ")
 	}
 	var words []string
 	switch a := e.About; a.Type {
 	case NoInstance:
 	case InstanceMaster:
-		words = append(words, "master", e.Group, place(a.Addr))
+		words = append(words, "master", called(e.Group), place(a.Addr))
 	default:
-		words = append(words, a.Type.String(), a.Name, place(a.Addr), "@", e.Group, place(e.Master.Addr))
+		words = append(words, a.Type.String(), a.Name, place(a.Addr), "@", called(e.Group), place(e.Master.Addr))
 	}
 	if e.Text != "" {
 		words = append(words, e.Text)
@@ -95,6 +96,14 @@ func (e Event) Message() string {
 
 // String returns the kind and the message.
 func (e Event) String() string { return e.Kind.String() + " " + e.Message() }
+
+// called returns the name of a group in messages.
+func called(group string) string {
+	if group == "" {
+		return "-"
+	}
+	return group
+}
 
 // place returns host and port of an address as two words.
 func place(addr string) string {

@@ -22,6 +22,7 @@ func TestEventsReadAsInRedis(t *testing.T) {
 			"+odown master g 10.0.0.1 7000 #quorum 2/2"},
 		{sentinel.Event{Kind: sentinel.EventSwitchMaster, Group: "g", About: master, Master: slave, Text: "ignored"},
 			"+switch-master g 10.0.0.1 7000 ::1 7001"},
+		{sentinel.Event{Kind: sentinel.EventODown, About: master, Master: master}, "+odown master - 10.0.0.1 7000"},
 		{sentinel.Event{Kind: sentinel.EventNewEpoch, Group: "g", Master: master, Text: "7"}, "+new-epoch 7"},
 		{sentinel.Event{Kind: sentinel.EventNewSentinel, Group: "g", About: sentinel.Instance{Type: sentinel.InstanceSentinel, Name: "s", Addr: "pipe"}},
 			"+sentinel sentinel s pipe 0 @ g - 0"},
