@@ -74,6 +74,7 @@ func TestEpochOfALostGroup(t *testing.T) {
 		b := newMemberOf(t, net, "b", "", l, slow)
 		who := someone(9).at(l)
 		p := follow(t, net, "b", who)
+		p.await(msgContinue)
 		p.send(msgAck, append(ackBody(0, who.end, who.end, 0)[:33], epochBytes(who.heard)...))
 		time.Sleep(time.Second)
 		for i := range 20 { // more than what fits into a connection that nobody reads

@@ -100,6 +100,9 @@ func TestEpochsByWire(t *testing.T) {
 					who.heard = c.hello
 				}
 				p := follow(t, net, "a", who)
+				if _, _, err := p.await(msgContinue, msgFullSync); err != nil { // an ack before that breaks the rules
+					t.Fatal(err)
+				}
 				if c.stranger {
 					p.send(msgAck, append(ackBody(0, 0, 0, 1)[:33], epochBytes(c.ack)...)) // loading
 				} else {

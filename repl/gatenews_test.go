@@ -145,6 +145,7 @@ func TestGateOfARole(t *testing.T) {
 		higher := backlog.Epoch{Counter: 99, Node: [16]byte{9}}
 		p := follow(t, net, "b", someone(9).at(b.ledger))
 		end := b.Log().End()
+		p.await(msgContinue)
 		p.send(msgAck, append(ackBody(0, end, end, 0)[:33], epochBytes(higher)...))
 		go p.drain()
 		time.Sleep(time.Second)
