@@ -65,6 +65,15 @@ func ExampleNew() {
 		time.Sleep(10 * time.Millisecond)
 	}
 	fmt.Println("master:", s.Master().Name)
+	for _, name := range []string{"b", "c"} { // one that has nothing yet is not promoted
+		replica, err := nodes[name].Replica()
+		if err == nil {
+			err = replica.WaitSynced(context.Background())
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
 	nodes["a"].Close()
 	for s.Master().Name == "a" {
 		time.Sleep(10 * time.Millisecond)
