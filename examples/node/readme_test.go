@@ -11,15 +11,15 @@ import (
 	"testing"
 )
 
-// TestReadme does what the README says to do by hand, but for the ports: it runs each
-// curl command, in order, until the answer has what stands behind the number sign. Each
-// section begins with nothing.
+// TestReadme does what README.md says, but for the ports: it runs each curl command, in
+// order, until the answer has what stands behind the number sign. Each section begins with
+// nothing.
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("there is no curl here")
 	}
-	text, err := os.ReadFile("../../README.md")
+	text, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
