@@ -67,12 +67,13 @@
 //     TestNothingCountsWithoutALease).
 //   - P5 Nothing is lost in silence. What only an old master had when it comes back as
 //     a follower is counted, and handed to the program before it is dropped
-//     (kv: TestLostTail; repl: TestLostTailIsCounted). If it concerns few keys, it costs these and
-//     no full copy, all or nothing (kv: TestRepair, TestRepairShowsAtOnce; repl:
-//     TestFailoverWithoutFullCopies, TestRepairCutAtEveryByte, TestLiesInARepair). With Options.MinReplicas, whenever a
-//     write is let in, so many replicas have applied all that was written MaxLag before:
-//     a failover to the one of them that has most loses no more (repl: TestLossIsBounded,
-//     TestFrozenReplicas, TestGateOneWay, TestStoreWithoutReplicas).
+//     (kv: TestLostTail; repl: TestLostTailIsCounted). If it concerns few keys, it costs
+//     these and no full copy, all or nothing (kv: TestRepair, TestRepairShowsAtOnce; repl:
+//     TestFailoverWithoutFullCopies, TestRepairCutAtEveryByte, TestLiesInARepair). With
+//     Options.MinReplicas, whenever a write is let in, so many replicas have applied all
+//     that was written MaxLag before: a failover to the one of them that has most loses no
+//     more (repl: TestLossIsBounded, TestFrozenReplicas, TestGateOneWay,
+//     TestStoreWithoutReplicas).
 //   - P6 One writer an epoch. Every history is written in an epoch that one node has
 //     begun. A node that knows of a higher one takes no writes and follows no lower one, so
 //     of two masters that somebody has made the higher stays, from when they hear of
@@ -80,10 +81,10 @@
 //     TestFramesOfALowerEpoch, TestConcurrentPromotions). A handover never has two
 //     writers, whatever goes wrong and when, loses nothing, and costs no copies
 //     (repl: TestHandover, TestHandoverFaults, TestOrdersByWire; kv: TestPausedWritesGoOn).
-//     A master that sentinels have leased the right to write takes writes only while grants of a
-//     majority last, each counted from before it was asked for; two nodes never do at once, with clocks
-//     that are wrong by 10 % either way (repl: TestLease, TestStamps, TestLeaseCountsFromTheReport,
-//     TestLeasesDoNotOverlap, TestFenced).
+//     A master that sentinels have leased the right to write takes writes only while grants
+//     of a majority last, each counted from before it was asked for; two nodes never do at
+//     once, with clocks that are wrong by 10 % either way (repl: TestLease, TestStamps,
+//     TestLeaseCountsFromTheReport, TestLeasesDoNotOverlap, TestFenced).
 //   - P7 Crash safety. What was acknowledged as durable is there after a crash at any
 //     moment, with what came before it; files that are damaged otherwise are refused, and a
 //     disk that fails is told of (kv: TestCrashAtEveryByte, TestEveryOperationFails,
@@ -92,14 +93,15 @@
 //   - P8 Bounded resources. A follower costs its upstream one chunk of the log and
 //     a few frames, however slow it is, and no writer waits for it. Those who need
 //     copies share passes over the state, at most MaxSyncs at once, within SyncRate
-//     bytes a second, and so are those bounded who need repairs; of those who connect MaxHandshakes are heard at once. No length
-//     that a peer sends is believed before the bytes are there; before the handshake is over a peer can make a
-//     node hold 1 KiB, for 5 seconds, and a crowd of them from one address keeps nobody
-//     out who comes from another (repl: TestSlowReader, TestWritersDoNotWaitForTheSlow,
-//     TestHerd, TestHerdCostsLittle, TestRepairsTakeTurns, TestSyncRate, TestLengthsThatLie, TestStrangerHoldsLittle,
-//     TestStrangerCostsLittle, TestSilentStrangers, TestCrowdAtTheDoor, TestBruteForce,
-//     TestAskersThatLie, TestFloodOfOrders, TestFloodOfCalls, TestBoard;
-//     kv: TestSmallRecordsAreNotMultiplied).
+//     bytes a second, and so are those bounded who need repairs; of those who connect
+//     MaxHandshakes are heard at once. No length that a peer sends is believed before the
+//     bytes are there; before the handshake is over a peer can make a node hold 1 KiB, for
+//     5 seconds, and a crowd of them from one address keeps nobody out who comes from
+//     another (repl: TestSlowReader, TestWritersDoNotWaitForTheSlow, TestHerd,
+//     TestHerdCostsLittle, TestRepairsTakeTurns, TestSyncRate, TestLengthsThatLie,
+//     TestStrangerHoldsLittle, TestStrangerCostsLittle, TestSilentStrangers,
+//     TestCrowdAtTheDoor, TestBruteForce, TestAskersThatLie, TestFloodOfOrders,
+//     TestFloodOfCalls, TestBoard; kv: TestSmallRecordsAreNotMultiplied).
 //   - P9 Healing. When a network heals, all nodes converge without help, within three
 //     times Options.Timeout for each link from the master down, and what it takes to send
 //     what is lacking (repl: TestSwizzle, TestHalfOpen, TestCopyOverSlowLink;

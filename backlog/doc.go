@@ -81,6 +81,7 @@
 // The files in the order in which a write passes through them: record.go
 // (framing), log.go (append), contents.go and chunk.go (storage and trim),
 // reader.go (out again), gate.go (who may write), occupy.go (who says so), journal.go
-// (what a journal needs), archive.go (what it gives back); position.go, epoch.go, lineage.go, extend.go, branch.go and
-// refusal.go say where, and sum.go whether it is so. What can go wrong is in errors.go.
+// (what a journal needs), archive.go (what it gives back); position.go, epoch.go,
+// lineage.go, extend.go, branch.go and refusal.go say where, and sum.go whether it is so.
+// What can go wrong is in errors.go.
 package backlog

@@ -99,6 +99,10 @@
 // a store of 700 MB whose entries are overwritten all the time stands at 1.4 GB of
 // memory, at 25 at 0.9.
 //
+// Slabs and segments of large stores lie on large pages where Linux has some, which makes
+// their reads and writes a fifth cheaper. A value that Get returned is a slice of a slab and
+// keeps all of it alive: copy what is kept for long.
+//
 // Overwritten and deleted entries leave dead bytes behind. Writers themselves empty
 // the slabs that have most of them, a few entries at a time, or 8 KiB; after any number
 // of random overwrites no more than a third of a store's slabs is dead. A [Snapshot] that
@@ -182,15 +186,16 @@
 // [Durability].Fsync says when a write is on disk. Under [FsyncAlways] that is when it
 // returns; writers that come together share a sync. Under [FsyncEverySecond], the default, a
 // second later; a process that is killed loses nothing that others have seen, for followers are
-// given only what is written, or what another node has written. [Store.Durable] waits until a position is on disk, under
-// any policy, and [Store.Save] saves a snapshot at once. [Store.Disk] tells how all of it stands.
+// given only what is written, or what another node has written. [Store.Durable] waits until
+// a position is on disk, under any policy, and [Store.Save] saves a snapshot at once.
+// [Store.Disk] tells how all of it stands.
 //
 // The journal's files reach further back than the log's window. A follower that was away for so
 // long that its place is in them only is given the records from there, at the speed of the
 // disk, and goes over to the window when it has come near: Durability.KeepBytes and KeepAge say
-// for how long. A file that turns out to be damaged, or gone, ends that: the follower's link with
-// a [*CorruptError] in its error, and the next attempt with a full copy. So does a disk that
-// takes more than two seconds to come to the follower's place in a file.
+// for how long. A file that turns out to be damaged, or gone, ends that: the follower's
+// link with a [*CorruptError] in its error, and the next attempt with a full copy. So does
+// a disk that takes more than two seconds to come to the follower's place in a file.
 //
 // A restart is not an event. A store that was closed, and one that only followed, whatever
 // became of it, goes on at its very position, and so do its followers. One that wrote and was
@@ -201,10 +206,10 @@
 // When the disk does not take what there is, reads and replication go on. The writes that
 // could not be kept stand and return a [*NotDurableError], others are refused with [ErrDisk];
 // the log keeps what the disk has not got, and when it does, writes are taken again. A disk
-// that is too slow holds writers up, MaxUnsynced bytes behind. None of that is felt by the followers
-// of a store that follows itself: they are given what it was given, whatever its disk does. A store that follows lets go of
-// what a broken disk would need beyond four times that, and begins its folder anew, with
-// a snapshot, when the disk is back.
+// that is too slow holds writers up, MaxUnsynced bytes behind. None of that is felt by the
+// followers of a store that follows itself: they are given what it was given, whatever its
+// disk does. A store that follows lets go of what a broken disk would need beyond four
+// times that, and begins its folder anew, with a snapshot, when the disk is back.
 //
 // A full copy, a Restore and a Drop replace the log. The folder holds the former state until
 // the new one is there whole. A node of package repl has a new random id each time; give it
@@ -298,9 +303,10 @@
 //     journal.mu, archive.mu, under
 //     which no other is taken
 //
-// Reads take none of them, but for locals.mu while there are local writes, for those of a transaction, which take one shard's at a
-// time, and iterations by the index, which take that for a chunk of keys. The functions of
-// transactions, the bodies of loops, codecs and loaders run without any.
+// Reads take none of them, but for locals.mu while there are local writes, for those of a
+// transaction, which take one shard's at a time, and iterations by the index, which take
+// that for a chunk of keys. The functions of transactions, the bodies of loops, codecs and
+// loaders run without any.
 //
 // # Files
 //
@@ -312,19 +318,20 @@
 //   - bounded memory: policy.go, ghost.go, evict.go, hand.go, admit.go, spare.go,
 //     room.go, stats.go
 //   - the order of the keys, after package internal/keytree: index.go
-//   - the store: options.go, errors.go, store.go, get.go, stale.go, set.go, write.go, pause.go, drop.go, counter.go,
-//     rename.go, deleteprefix.go, iterate.go, range.go, keyrange.go, scan.go, warm.go
+//   - the store: options.go, errors.go, store.go, get.go, stale.go, set.go, write.go,
+//     pause.go, drop.go, counter.go, rename.go, deleteprefix.go, iterate.go, range.go,
+//     keyrange.go, scan.go, warm.go
 //   - local writes: local.go, localread.go, localwrite.go
 //   - transactions: tx.go, reads.go, txread.go, txwrite.go, txcut.go,
 //     txiterate.go, commit.go
 //   - the log: record.go, parts.go, apply.go, wait.go, digest.go, clock.go, expire.go
-//   - whole states: encode.go, snapshot.go, restore.go, dump.go, load.go, loadshard.go, losttail.go,
-//     tail.go, overlay.go, repair.go, bulk.go, loose.go
+//   - whole states: encode.go, snapshot.go, restore.go, dump.go, load.go, loadshard.go,
+//     losttail.go, tail.go, overlay.go, repair.go, bulk.go, loose.go
 //   - the disk: durability.go, folder.go, open.go, recover.go, chain.go, replay.go;
-//     journal.go, journalfile.go, journalsync.go, durable.go, save.go, tidy.go, diskstatus.go, diskinfo.go;
-//     and back to followers: archive.go, past.go
-//   - watchers: event.go, stretch.go, source.go, hub.go, watching.go, parking.go, cut.go, watch.go,
-//     resume.go
+//     journal.go, journalfile.go, journalsync.go, durable.go, save.go, tidy.go,
+//     diskstatus.go, diskinfo.go; and back to followers: archive.go, past.go
+//   - watchers: event.go, stretch.go, source.go, hub.go, watching.go, parking.go, cut.go,
+//     watch.go, resume.go
 //   - maps: codec.go, integers.go, mapoptions.go, map.go, mapcode.go, mapiterate.go,
 //     mapwatch.go; and what loads for them: mapheader.go, mapload.go, flights.go, enders.go,
 //     replace.go, maprefresh.go, mapforward.go, mapstats.go

@@ -23,11 +23,12 @@
 // exchanges them. A broken copy goes on at its next shard.
 //
 // A replica that has gone on by itself, or with an old master, beyond the point at which
-// its history and the upstream's have parted, leaves that tail: it asks for the present state of the keys
-// that it concerns, takes the upstream's log from the fork, and shows both at once. After a
-// failover the nodes that were ahead of the new master so cost a few keys each, and no full
-// copy. What is left is handed to the program, see Options.OnLostTail of package kv. A tail of
-// many keys, or one that removes all, takes a full copy; [SyncStatus] says why.
+// its history and the upstream's have parted, leaves that tail: it asks for the present
+// state of the keys that it concerns, takes the upstream's log from the fork, and shows
+// both at once. After a failover the nodes that were ahead of the new master so cost a few
+// keys each, and no full copy. What is left is handed to the program, see
+// Options.OnLostTail of package kv. A tail of many keys, or one that removes all, takes a
+// full copy; [SyncStatus] says why.
 //
 // That two nodes stand at the same offset of the same history is not taken for granted:
 // a position is confirmed by a running hash of the log before it ([backlog.Sum]). One that
@@ -88,16 +89,17 @@
 // # Supervision
 //
 // Package repl/sentinel watches a group, and replaces a master that falls. It needs no more
-// of a node than [DialControl] gives to anybody: a [Control] link to the node's listener, by which a
-// [Poll] asks for a [Report], and an [Order] says what to be. Orders are obeyed by a node with Options.Supervised
-// alone.
+// of a node than [DialControl] gives to anybody: a [Control] link to the node's listener,
+// by which a [Poll] asks for a [Report], and an [Order] says what to be. Orders are obeyed
+// by a node with Options.Supervised alone.
 //
 // By the same polls sentinels lease out the right to write, so that two masters never write at
-// once, whoever hears of whom: an armed master takes a write only while grants of a majority are in
-// force ([LeaseError]). See "Leases" in PROTOCOL.md for what that needs, and when a node is armed; for
-// those who have done with sentinels there is [Node.Disarm]. A lease bounds who may write, not what is
-// lost: of a process that is stopped for long after the gate has let a write in, that one write may still be
-// appended, to its own log only. With Ack a writer is told that no replica has it.
+// once, whoever hears of whom: an armed master takes a write only while grants of a
+// majority are in force ([LeaseError]). See "Leases" in PROTOCOL.md for what that needs,
+// and when a node is armed; for those who have done with sentinels there is [Node.Disarm].
+// A lease bounds who may write, not what is lost: of a process that is stopped for long
+// after the gate has let a write in, that one write may still be appended, to its own log
+// only. With Ack a writer is told that no replica has it.
 //
 // # What a link checks
 //
@@ -128,8 +130,9 @@
 //
 // Whoever can, unless Options.Secrets or the certificates of a [TLS] transport say otherwise.
 // With secrets, both ends of a link prove that they know one, before either says who it is;
-// and over a transport without TLS the link is encrypted. [Node.SetSecrets] changes them without
-// losing a link. What is promised against whom stands in PROTOCOL.md, "Who may connect".
+// and over a transport without TLS the link is encrypted. [Node.SetSecrets] changes them
+// without losing a link. What is promised against whom stands in PROTOCOL.md, "Who may
+// connect".
 //
 // # Compression
 //
@@ -146,9 +149,9 @@
 //
 // Lock order: passes.mu, then copying.mu, then the log's own. Node.mu, acks.mu, feed.mu,
 // upstream.mu, freshness.mu, under which the machine is told whether it may be read,
-// syncRecord.mu, pacer.mu, turns.mu, gate.mu, lease.mu, board.mu, entrance.mu, Control.mu and the
-// lock of the passes' encoders are leaves, but that enlist takes acks.mu under Node.mu. No lock is
-// held while a goroutine reads, writes, waits or calls the program.
+// syncRecord.mu, pacer.mu, turns.mu, gate.mu, lease.mu, board.mu, entrance.mu, Control.mu
+// and the lock of the passes' encoders are leaves, but that enlist takes acks.mu under
+// Node.mu. No lock is held while a goroutine reads, writes, waits or calls the program.
 //
 // Everything waits on channels, timers and connections only, so whole groups
 // run in virtual time inside testing/synctest, over [Memory] or the faulty
@@ -161,16 +164,22 @@
 //
 // # Reading order
 //
-// machine.go (what is replicated), options.go, errors.go, node.go (the seat), tenure.go (its
-// role), gate.go (who may write) and gatenews.go (who hears of it), epoch.go (whose turn it is),
-// master.go and replica.go (the handles), handover.go, order.go and takeover.go (from one to the
-// other), announce.go; then the way down: entrance.go, accept.go, door.go, roster.go, feed.go, feedlog.go,
-// listen.go, parting.go, turns.go, copy.go, pass.go, buffer.go, pace.go, acks.go, settle.go, kept.go,
-// near.go; and up: upstream.go, freshness.go, run.go, dial.go, session.go, repair.go, load.go.
-// How a node is watched and told what to be: supervision.go, controloptions.go, control.go and
-// controlserver.go (the ends that are no node), poll.go, report.go and command.go (what is said),
-// answerer.go and asked.go (the node's end), board.go, lease.go.
-// What a program sees of them all: events.go, sync.go, status.go, info.go, infoember.go, words.go.
-// Below all: cursor.go, request.go, secret.go, proof.go, link.go, frame.go, seal.go, packing.go, kind.go, hello.go,
-// refuse.go, message.go, transport.go, socket.go, tls.go, memory.go. PROTOCOL.md is the wire.
+//   - what is replicated, and what a program says: machine.go, options.go, errors.go
+//   - the seat and its role: node.go, tenure.go, gate.go (who may write), gatenews.go (who
+//     hears of it), epoch.go (whose turn it is), master.go, replica.go (the handles)
+//   - from one role to the other: handover.go, order.go, takeover.go, announce.go
+//   - the way down: entrance.go, accept.go, door.go, roster.go, feed.go, feedlog.go,
+//     listen.go, parting.go, turns.go, copy.go, pass.go, buffer.go, pace.go, acks.go,
+//     settle.go, kept.go, near.go
+//   - and up: upstream.go, freshness.go, run.go, dial.go, session.go, repair.go, load.go
+//   - how a node is watched and told what to be: supervision.go; controloptions.go,
+//     control.go, controlserver.go (the ends that are no node); poll.go, report.go,
+//     command.go (what is said); answerer.go, asked.go (the node's end); board.go, lease.go
+//   - what a program sees of them all: events.go, sync.go, status.go, info.go, infoember.go,
+//     words.go
+//   - below all: cursor.go, request.go, secret.go, proof.go, link.go, frame.go, seal.go,
+//     packing.go, kind.go, hello.go, refuse.go, message.go; transport.go, socket.go, tls.go,
+//     memory.go
+//
+// PROTOCOL.md is the wire.
 package repl

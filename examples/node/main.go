@@ -21,8 +21,8 @@
 //
 // Sentinels that are pointed at a node may watch it and tell it what to be: package
 // repl/sentinel. Once a majority of them has leased it the right to write, it
-// takes writes only while it holds that; with -fenced from its start. POST /disarm is the way back when the
-// sentinels are gone for good.
+// takes writes only while it holds that; with -fenced from its start. POST /disarm is the
+// way back when the sentinels are gone for good.
 //
 // With -sentinel a process runs a sentinel: alone, or beside a node if there is a -repl,
 // too. It needs the address of one node, finds the others and the other sentinels, and when as
@@ -40,10 +40,10 @@
 // they end with the next full copy, or become everybody's when it is promoted.
 //
 // With -dir a node keeps its store in a folder: started again it goes on where it was, and a
-// replica takes what it has missed, even after kill -9; -fsync is what appendfsync is, POST /save
-// what SAVE is. Without, it keeps nothing: started again it is empty, and takes a full copy if
-// it follows. One that was the master is started with -follow, once another is promoted; where
-// there are sentinels they see to that.
+// replica takes what it has missed, even after kill -9; -fsync is what appendfsync is, POST
+// /save what SAVE is. Without, it keeps nothing: started again it is empty, and takes a
+// full copy if it follows. One that was the master is started with -follow, once another is
+// promoted; where there are sentinels they see to that.
 //
 // -help lists all flags. Port 0 is one that the system chooses. When all listeners
 // stand, their addresses are on standard output, one a line, for scripts; what happens to
@@ -87,19 +87,21 @@
 // An error is a status and a line of text: 400 for what makes no sense, or asks for a list
 // of more than 16 MiB, 403 for a write on a replica, and for one that a page of another
 // site has made a browser send, 409 for a position or a call that does not fit what this
-// node is now, 413 and 414 for what is too large to take, 404 for a replica that is not there, 503 when the node is closing,
-// lacks replicas or a lease, cannot hand over, refuses reads, cannot write to its disk, or all requests together hold 128 MiB of bodies, and 504 for
-// a position that does not come within 5 seconds, or a write that stands and that too few
-// replicas have, or the disk has not. A path that is not well escaped never gets here: package net/http answers it
-// with a 400 of its own.
+// node is now, 413 and 414 for what is too large to take, 404 for a replica that is not
+// there, 503 when the node is closing, lacks replicas or a lease, cannot hand over, refuses
+// reads, cannot write to its disk, or all requests together hold 128 MiB of bodies, and 504
+// for a position that does not come within 5 seconds, or a write that stands and that too
+// few replicas have, or the disk has not. A path that is not well escaped never gets here:
+// package net/http answers it with a 400 of its own.
 //
 // # Who may connect
 //
-// With -secret FILE a node has links only to nodes that know one of the secrets in the file, one a
-// line, and the links are encrypted; without, to whoever can connect. They are in a file and
-// not among the flags because everybody on a machine can read those. SIGHUP reads it again,
-// and no link ends: a group changes its secret by a file with the new one and the old one on every
-// node, a SIGHUP to each, and then the same with the new one alone. Sentinels need it as nodes do.
+// With -secret FILE a node has links only to nodes that know one of the secrets in the
+// file, one a line, and the links are encrypted; without, to whoever can connect. They are
+// in a file and not among the flags because everybody on a machine can read those. SIGHUP
+// reads it again, and no link ends: a group changes its secret by a file with the new one
+// and the old one on every node, a SIGHUP to each, and then the same with the new one
+// alone. Sentinels need it as nodes do.
 //
 //	openssl rand -hex 32 >secret
 //	go run ./examples/node -name a -secret secret
@@ -112,9 +114,9 @@
 //
 // # Reading order
 //
-// flags.go, sentinelflags.go, secrets.go; node.go is how a service embeds Ember, events.go what it says
-// of its links; server.go, keys.go, bodies.go and group.go are the API, answer.go is what an error
-// becomes; sentinel.go is a sentinel and its part of the API.
+// flags.go, sentinelflags.go, secrets.go; node.go is how a service embeds Ember, events.go
+// what it says of its links; server.go, keys.go, bodies.go and group.go are the API,
+// answer.go is what an error becomes; sentinel.go is a sentinel and its part of the API.
 package main
 
 import (
