@@ -27,6 +27,7 @@ type Past interface {
 	// error when it cannot be had from there.
 	Next() ([]byte, error)
 
+	// Close lets go of what the Past has open. It is called once, after the last Next.
 	Close() error
 }
 

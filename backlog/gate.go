@@ -67,7 +67,8 @@ func (l *Log) SetSettler(s Settler) {
 }
 
 // Settle is called by a store after a write that ended at offset end, outside
-// all of its locks. Without a settler it costs one atomic load.
+// all of its locks. It blocks as the [Settler] does, and returns what that returns; without
+// one it returns nil, and costs one atomic load.
 func (l *Log) Settle(end int64) error {
 	if s := l.settler.Load(); s != nil {
 		return (*s)(end)

@@ -30,8 +30,9 @@ func (s *Store) Backward(from, to string) iter.Seq2[string, []byte] {
 	return s.iterate(keyRange{from: from, to: to, backward: true})
 }
 
-// Min returns the first key in order and its value. It returns [ErrNotFound] when there is
-// no key, [ErrStale] and [ErrClosed]. Without [Options.Ordered] it looks at all keys.
+// Min returns the first key in order and its value, a slice of the store's memory as that of
+// [Store.Get]. It returns [ErrNotFound] when there is no key, [ErrStale] and [ErrClosed].
+// Without [Options.Ordered] it looks at all keys.
 func (s *Store) Min() (key string, value []byte, err error) { return s.end(false) }
 
 // Max is like [Store.Min], for the last key.
@@ -89,8 +90,8 @@ func (n *Snapshot) Backward(from, to string) iter.Seq2[string, []byte] {
 	return n.iterate(keyRange{from: from, to: to, backward: true})
 }
 
-// Min returns the first key in order and its value. It returns [ErrNotFound] when there is
-// no key, and [ErrClosed].
+// Min returns the first key in order and its value, as [Store.Min] does. It returns
+// [ErrNotFound] when there is no key, and [ErrClosed].
 func (n *Snapshot) Min() (key string, value []byte, err error) { return n.end(false) }
 
 // Max is like [Snapshot.Min], for the last key.

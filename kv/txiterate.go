@@ -8,7 +8,8 @@ import (
 
 // All returns an iterator over the keys and values that the transaction sees, in no
 // particular order: exactly those of one moment, with the transaction's own writes up to
-// the beginning of the loop. The loop's body may read and write.
+// the beginning of the loop. Both are slices of the store's memory, as [Store.Get] returns
+// them. The loop's body may read and write.
 //
 // The first iteration takes a cut of the store, from which everything is read from then
 // on. In an Update it counts as having read every key, whatever the range: a write to any

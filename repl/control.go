@@ -180,8 +180,9 @@ func (c *Control) Order(ctx context.Context, o *Order) error {
 }
 
 // Call hands body, at most MaxCallBytes, to the program at the other end if that is a
-// [ControlServer], and returns its answer, which belongs to the caller. Errors are as of [Control.Poll];
-// one of the program comes as a [*RefusedError], which is [ErrFailed] unless it is of this package.
+// [ControlServer], blocks until it has answered, and returns the answer, which belongs to
+// the caller; body is not kept. Errors are as of [Control.Poll]; one of the program comes as a
+// [*RefusedError], which is [ErrFailed] unless it is of this package.
 func (c *Control) Call(ctx context.Context, body []byte) ([]byte, error) {
 	if len(body) > MaxCallBytes {
 		return nil, fmt.Errorf("%w: call of %d bytes, limit %d", ErrLimit, len(body), MaxCallBytes)
@@ -242,7 +243,7 @@ func (c *Control) Err() error {
 }
 
 // Close ends the link and waits for its goroutines. What waits for a reply gets [ErrClosed]. It
-// may be called more than once.
+// may be called more than once, and returns nil.
 func (c *Control) Close() error {
 	c.link.close(ErrClosed)
 	<-c.ended

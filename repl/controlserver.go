@@ -59,7 +59,7 @@ func (s *ControlServer) Announced() string {
 }
 
 // Close closes every listener and link, and waits for what is under way. It may be called
-// more than once.
+// more than once, and returns nil.
 func (s *ControlServer) Close() error {
 	s.shut()
 	s.cancel()

@@ -102,9 +102,11 @@ import (
 //	ember_last_full_*               the newest full copy given, see below
 //	ember_last_partial_*            the newest partial resync given
 //	ember_slaveN                    of slaveN: name, id, addr, priority; sent: offset; behind: bytes
-//	                                not applied; durable: offset on disk, 0 for none; rtt: seconds; lag: seconds, see Options.MaxLag, -1 for none;
-//	                                place: in line for a full copy, from 1; keys, bytes, log_bytes: of its sync; secret: which it has
-//	                                proved to know, from 1, 0 for none; sealed: 1 if the link is encrypted by that;
+//	                                not applied; durable: offset on disk, 0 for none; rtt: seconds;
+//	                                lag: seconds, see Options.MaxLag, -1 for none; place: in line for
+//	                                a full copy, from 1; keys, bytes, log_bytes: of its sync;
+//	                                secret: which it has proved to know, from 1, 0 for none;
+//	                                sealed: 1 if the link is encrypted by that;
 //	                                compression: none, s2 or zstd;
 //	                                written: bytes on the link; written_plain: without compression
 //

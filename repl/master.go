@@ -147,6 +147,6 @@ func onLineage(log *backlog.Log, pos backlog.Position) error {
 func (m *Master) Status() Status { return m.node.Status() }
 
 // Close closes the links and waits for the node's goroutines. The machine goes
-// on taking writes, which nobody follows; with Options.MinReplicas it takes none. It may
-// be called more than once.
+// on taking writes, which nobody follows; with Options.MinReplicas it takes none. It is
+// [Node.Close], may be called more than once, and returns nil.
 func (m *Master) Close() error { return m.node.Close() }

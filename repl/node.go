@@ -153,7 +153,7 @@ const closeGrace = 100 * time.Millisecond
 // goroutines have ended. The machine stays as it is: a master's takes writes,
 // unless Options.MinReplicas asks for replicas, of which there are none any more; a
 // replica's refuses them. Another node may have it then. Close may be called more than
-// once.
+// once, and returns nil.
 func (n *Node) Close() error {
 	n.shut()
 	var over []<-chan struct{}

@@ -117,5 +117,5 @@ func (r *Replica) WaitSynced(ctx context.Context) error {
 func (r *Replica) Status() Status { return r.node.Status() }
 
 // Close ends Run, closes the links and waits for the node's goroutines. The
-// machine stays read-only. It may be called more than once.
+// machine stays read-only. It is [Node.Close], may be called more than once, and returns nil.
 func (r *Replica) Close() error { return r.node.Close() }

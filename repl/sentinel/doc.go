@@ -14,13 +14,14 @@
 //
 // # How a master is replaced
 //
-// Every sentinel asks every node how it is, eight times in DownAfter. A node that owes an
-// answer for DownAfter is subjectively down: as far as this sentinel can tell. Sentinels
-// tell each other what they think of the master; if as many as the quorum find it down, it
-// is objectively down, and whoever knows that asks for votes. The one that a majority of
-// all sentinels votes for leads the failover: it hears all replicas, chooses the best, has
-// it promoted in the epoch of the election, tells its peers, and has the others follow the
-// new master. The old one, when it comes back, is told to follow too.
+// Every sentinel asks every node how it is, eight times in DownAfter and once a second at
+// least. A node that owes an answer for DownAfter is subjectively down: as far as this
+// sentinel can tell. Sentinels tell each other what they think of the master; if as many as
+// the quorum find it down, it is objectively down, and whoever knows that asks for votes.
+// The one that a majority of all sentinels votes for leads the failover: it hears all
+// replicas, chooses the best, has it promoted in the epoch of the election, tells its
+// peers, and has the others follow the new master. The old one, when it comes back, is told
+// to follow too.
 //
 // # One writer at a time
 //

@@ -33,8 +33,9 @@ type Sentinel struct {
 }
 
 // New makes a sentinel and lets it begin to watch. It finds the master and everybody else by
-// itself; peers find it when [Sentinel.Serve] is called. For DownAfter from its start it grants no lease
-// and gives no vote, as it cannot know what it has promised before.
+// itself; peers find it when [Sentinel.Serve] is called. For DownAfter from its start, or for
+// that of its last life if it was longer, it grants no lease and gives no vote, as it cannot
+// know what it has promised before.
 //
 // Errors are a [*repl.OptionError]; [ErrScript]; [ErrState], as a [*StateError], for a state in
 // Options.Store that is damaged or another's; and what the store returns.
@@ -226,8 +227,8 @@ func (s *Sentinel) published() (Reign, <-chan struct{}) {
 }
 
 // Close ends the watch. It waits for what runs, scripts included, which it kills, and for
-// Options.OnEvent. What was promised to the master runs out; others see that this sentinel is down. It may be
-// called more than once.
+// Options.OnEvent. What was promised to the master runs out; others see that this sentinel is
+// down. Options.Store stays open. Close may be called more than once, and returns nil.
 func (s *Sentinel) Close() error {
 	s.closing.Do(func() {
 		s.desk.cancel()

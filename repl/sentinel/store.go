@@ -151,5 +151,6 @@ func (f *FileStore) Save(state []byte) error {
 	return nil
 }
 
-// Close lets go of the file. It must not be called before the sentinel is closed.
+// Close lets go of the file, and returns what the system returned. It must not be called
+// before the sentinel is closed.
 func (f *FileStore) Close() error { return f.lock.Close() }
