@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"slices"
 	"time"
-	"unicode/utf8"
 )
 
 // ControlOptions configure an end of control links that is no node: what [DialControl] dials
@@ -70,18 +69,7 @@ func (o *ControlOptions) normalize() (*ControlOptions, error) {
 	if o != nil {
 		n = *o
 	}
-	if n.ID == (NodeID{}) {
-		n.ID = NewNodeID()
-	}
-	if n.Name == "" {
-		n.Name = n.ID.String()[:8]
-	}
-	if n.Transport == nil {
-		n.Transport = &TCP{}
-	}
-	if n.Logger == nil {
-		n.Logger = slog.New(slog.DiscardHandler)
-	}
+	setEndDefaults(&n.ID, &n.Name, &n.Transport, &n.Logger)
 	setDefault(&n.HandshakeTimeout, DefaultHandshakeTimeout)
 	setDefault(&n.Timeout, DefaultControlTimeout)
 	setDefault(&n.MaxLinks, DefaultMaxLinks)
@@ -91,28 +79,15 @@ func (o *ControlOptions) normalize() (*ControlOptions, error) {
 }
 
 func (o *ControlOptions) check() error {
-	for _, c := range []struct {
-		field string
-		value any
-		ok    bool
-		want  string
-	}{
-		{"Name", o.Name, len(o.Name) <= MaxNameBytes && utf8.ValidString(o.Name), "at most 64 bytes of UTF-8"},
-		{"Group", o.Group, len(o.Group) <= MaxNameBytes && utf8.ValidString(o.Group), "at most 64 bytes of UTF-8"},
-		{"Announce", o.Announce, len(o.Announce) <= MaxAnnounceBytes && utf8.ValidString(o.Announce), "at most 64 bytes of UTF-8"},
+	return checkOptions(o.Secrets, o.Transport, []optionCheck{
+		shortText("Name", o.Name, MaxNameBytes),
+		shortText("Group", o.Group, MaxNameBytes),
+		shortText("Announce", o.Announce, MaxAnnounceBytes),
 		{"HandshakeTimeout", o.HandshakeTimeout, o.HandshakeTimeout > 0, "more than 0"},
 		{"Timeout", o.Timeout, o.Timeout >= 3*minHeartbeat && o.Timeout <= maxHeartbeat, "3ms to 1h"},
 		{"MaxLinks", o.MaxLinks, o.MaxLinks > 0, "at least 1"},
 		{"MaxHandshakes", o.MaxHandshakes, o.MaxHandshakes > 0, "at least 1"},
-	} {
-		if !c.ok {
-			return &OptionError{Field: c.field, Value: c.value, Want: c.want}
-		}
-	}
-	if err := checkSecrets(o.Secrets); err != nil {
-		return err
-	}
-	return faultOf(o.Transport)
+	})
 }
 
 // introduction says who this end is.

@@ -5,12 +5,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/emberkv/ember/backlog"
-
 	"github.com/emberkv/ember/rdb"
 )
 
@@ -269,6 +266,9 @@ func (s Stale) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // UnmarshalText reads what MarshalText wrote, or returns [backlog.ErrText].
 func (s *Stale) UnmarshalText(text []byte) error { return unword(stales[:], s, text) }
 
+// refuses reports whether a replica may refuse to be read.
+func (r *Reading) refuses() bool { return r.WhenDown == RefuseStale || r.MaxStaleness > 0 }
+
 // Defaults of Options.
 const (
 	DefaultPriority         = 100
@@ -283,92 +283,3 @@ const (
 	DefaultDurableTimeout   = 5 * time.Second // of AckTimeout, with AckDurable
 	DefaultMaxLag           = 10 * time.Second
 )
-
-// normalize returns a copy of o with the defaults filled in, or the first
-// thing that is wrong with it.
-func (o *Options) normalize() (*Options, error) {
-	var n Options
-	if o != nil {
-		n = *o
-	}
-	if n.ID == (NodeID{}) {
-		n.ID = NewNodeID()
-	}
-	if n.Name == "" {
-		n.Name = n.ID.String()[:8]
-	}
-	if n.Transport == nil {
-		n.Transport = &TCP{}
-	}
-	if n.Logger == nil {
-		n.Logger = slog.New(slog.DiscardHandler)
-	}
-	setDefault(&n.Priority, DefaultPriority)
-	setDefault(&n.MaxFollowers, DefaultMaxFollowers)
-	setDefault(&n.MaxHandshakes, DefaultMaxHandshakes)
-	setDefault(&n.Heartbeat, DefaultHeartbeat)
-	setDefault(&n.Timeout, 3*n.Heartbeat)
-	setDefault(&n.HandshakeTimeout, DefaultHandshakeTimeout)
-	setDefault(&n.MaxSyncs, DefaultMaxSyncs)
-	setDefault(&n.SyncTimeout, DefaultSyncTimeout)
-	setDefault(&n.MaxRepairKeys, DefaultMaxRepairKeys)
-	if n.AckDurable {
-		setDefault(&n.AckTimeout, DefaultDurableTimeout)
-	}
-	setDefault(&n.AckTimeout, DefaultAckTimeout)
-	n.Secrets = slices.Clone(n.Secrets)
-	setDefault(&n.MaxLag, max(DefaultMaxLag, 2*n.Heartbeat))
-	return &n, n.check()
-}
-
-// refuses reports whether a replica may refuse to be read.
-func (r *Reading) refuses() bool { return r.WhenDown == RefuseStale || r.MaxStaleness > 0 }
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}
-
-func (o *Options) check() error {
-	for _, c := range []struct {
-		field string
-		value any
-		ok    bool
-		want  string
-	}{
-		{"Name", o.Name, len(o.Name) <= MaxNameBytes && utf8.ValidString(o.Name), "at most 64 bytes of UTF-8"},
-		{"Group", o.Group, len(o.Group) <= MaxNameBytes && utf8.ValidString(o.Group), "at most 64 bytes of UTF-8"},
-		{"Announce", o.Announce, len(o.Announce) <= MaxAnnounceBytes && utf8.ValidString(o.Announce), "at most 64 bytes of UTF-8"},
-		{"Priority", o.Priority, o.Priority <= MaxPriority, "at most 65535"},
-		{"MaxFollowers", o.MaxFollowers, o.MaxFollowers > 0, "at least 1"},
-		{"Compression", o.Compression, o.Compression >= rdb.Off && o.Compression <= rdb.Zstd, "off, none, s2 or zstd"},
-		{"Heartbeat", o.Heartbeat, o.Heartbeat >= minHeartbeat && o.Heartbeat <= maxHeartbeat, "1ms to 1h"},
-		{"Timeout", o.Timeout, o.Timeout >= 3*o.Heartbeat, "at least three times Heartbeat"},
-		{"HandshakeTimeout", o.HandshakeTimeout, o.HandshakeTimeout > 0, "more than 0"},
-		{"MaxHandshakes", o.MaxHandshakes, o.MaxHandshakes > 0, "at least 1"},
-		{"MaxSyncs", o.MaxSyncs, o.MaxSyncs > 0, "at least 1"},
-		{"SyncRate", o.SyncRate, o.SyncRate == 0 || o.SyncRate >= minSyncRate, "0, or at least 65536"},
-		{"MaxRepairKeys", o.MaxRepairKeys, o.MaxRepairKeys <= 64<<10, "at most 65536"},
-		{"SyncTimeout", o.SyncTimeout, o.SyncTimeout > 0, "more than 0"},
-		{"Ack", o.Ack, o.Ack >= 0 && o.Ack <= o.MaxFollowers, "0 to MaxFollowers"},
-		{"MaxUnacked", o.MaxUnacked, o.MaxUnacked >= 0, "at least 0"},
-		{"MaxUnacked", o.MaxUnacked, o.MaxUnacked == 0 || o.Ack > 0, "0 without Ack"},
-		{"AckDurable", o.AckDurable, !o.AckDurable || o.Ack > 0, "false without Ack"},
-		{"AckTimeout", o.AckTimeout, o.AckTimeout > 0, "more than 0"},
-		{"WhenDown", o.WhenDown, o.WhenDown <= RefuseStale, "serve or refuse"},
-		{"MaxStaleness", o.MaxStaleness, o.MaxStaleness == 0 || o.MaxStaleness >= 2*o.Heartbeat, "at least twice Heartbeat"},
-		{"MinReplicas", o.MinReplicas, o.MinReplicas >= 0 && o.MinReplicas <= o.MaxFollowers, "0 to MaxFollowers"},
-		{"Fenced", o.Fenced, o.Supervised || !o.Fenced, "false without Supervised"},
-		{"MaxLag", o.MaxLag, o.MaxLag >= 2*o.Heartbeat, "at least twice Heartbeat"},
-	} {
-		if !c.ok {
-			return &OptionError{Field: c.field, Value: c.value, Want: c.want}
-		}
-	}
-	if err := checkSecrets(o.Secrets); err != nil {
-		return err
-	}
-	return faultOf(o.Transport)
-}
