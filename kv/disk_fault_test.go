@@ -34,9 +34,7 @@ func TestFullDisk(t *testing.T) {
 			t.Fatalf("a minute later: %v", err)
 		}
 		fs.SetRoom(-1)
-		if err := s.Durable(t.Context(), late.Position); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.Durable(t.Context(), late.Position))
 		setSome(t, s, 11, 20)
 		after := mustOpen(t, fs.Crashed(faultfs.Nothing()), nil)
 		wantSome(t, after, 20)
@@ -48,30 +46,24 @@ func TestFullDisk(t *testing.T) {
 // TestFailedSyncIsFinal: what a failed sync was for is written to another file, and what
 // the old one has is not believed.
 func TestFailedSyncIsFinal(t *testing.T) {
-	for _, policy := range []kv.Fsync{kv.FsyncAlways, kv.FsyncEverySecond, kv.FsyncNever} {
-		synctest.Test(t, func(t *testing.T) {
-			fs, opts := faultfs.New(), always()
-			opts.Fsync = policy
-			s := mustOpen(t, fs, opts)
-			setSome(t, s, 0, 10)
-			fs.Fail(faultfs.Sync, syscall.EIO)
-			err := s.Set(diskKey(10), []byte("value 10"))
-			if policy == kv.FsyncAlways != errors.Is(err, kv.ErrDisk) {
-				t.Errorf("%v: %v", policy, err)
-			}
-			go func() {
-				time.Sleep(10 * time.Second)
-				fs.Fail(faultfs.Sync, nil)
-			}()
-			if err := s.Durable(t.Context(), s.Position()); err != nil {
-				t.Fatal(err)
-			}
-			after := mustOpen(t, fs.Crashed(faultfs.Nothing()), opts)
-			wantSome(t, after, 11)
-			mustClose(t, after)
-			mustClose(t, s)
-		})
-	}
+	eachFsync(t, func(t *testing.T, fs *faultfs.FS, opts *kv.Options) {
+		s := mustOpen(t, fs, opts)
+		setSome(t, s, 0, 10)
+		fs.Fail(faultfs.Sync, syscall.EIO)
+		err := s.Set(diskKey(10), []byte("value 10"))
+		if opts.Fsync == kv.FsyncAlways != errors.Is(err, kv.ErrDisk) {
+			t.Error(err)
+		}
+		go func() {
+			time.Sleep(10 * time.Second)
+			fs.Fail(faultfs.Sync, nil)
+		}()
+		mustSync(t, s)
+		after := mustOpen(t, fs.Crashed(faultfs.Nothing()), opts)
+		wantSome(t, after, 11)
+		mustClose(t, after)
+		mustClose(t, s)
+	})
 }
 
 // TestSlowDiskHoldsUpWriters, until it is too slow.
@@ -106,9 +98,7 @@ func TestSlowDiskHoldsUpWriters(t *testing.T) {
 			t.Errorf("the next write: %v", err)
 		}
 		fs.Delay(faultfs.Sync, 0)
-		if err := s.Durable(t.Context(), s.Position()); err != nil {
-			t.Fatal(err)
-		}
+		mustSync(t, s)
 		if err := s.Set("k", value); err != nil {
 			t.Errorf("when the disk is back: %v", err)
 		}
@@ -166,9 +156,7 @@ func TestNewContents(t *testing.T) {
 			wantSome(t, after, 10)
 			mustClose(t, after)
 		}
-		if err := s.Durable(t.Context(), source.Position()); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.Durable(t.Context(), source.Position()))
 		fs.Delay(faultfs.Sync, 0)
 		for _, keep := range []faultfs.Keep{faultfs.Nothing(), faultfs.Everything()} {
 			after := mustOpen(t, fs.Crashed(keep), opts)

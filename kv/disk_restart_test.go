@@ -19,26 +19,20 @@ import (
 
 // TestEpochIsOnDisk though nothing is written after it was raised.
 func TestEpochIsOnDisk(t *testing.T) {
-	for _, policy := range []kv.Fsync{kv.FsyncAlways, kv.FsyncEverySecond, kv.FsyncNever} {
-		synctest.Test(t, func(t *testing.T) {
-			fs, opts := faultfs.New(), always()
-			opts.Fsync = policy
-			s := mustOpen(t, fs, opts)
-			defer s.Close()
-			setSome(t, s, 0, 10)
-			if err := s.Durable(t.Context(), s.Position()); err != nil {
-				t.Fatal(err)
-			}
-			epoch := s.Log().Lineage().Epoch.Next([16]byte{1})
-			s.Log().Raise(epoch)
-			time.Sleep(2 * time.Second)
-			after := mustOpen(t, crashedCopy(fs), opts)
-			if got := after.Log().Lineage().Epoch; got != epoch {
-				t.Errorf("%v: epoch %s, want %s", policy, got, epoch)
-			}
-			mustClose(t, after)
-		})
-	}
+	eachFsync(t, func(t *testing.T, fs *faultfs.FS, opts *kv.Options) {
+		s := mustOpen(t, fs, opts)
+		defer s.Close()
+		setSome(t, s, 0, 10)
+		mustSync(t, s)
+		epoch := s.Log().Lineage().Epoch.Next([16]byte{1})
+		s.Log().Raise(epoch)
+		time.Sleep(2 * time.Second)
+		after := mustOpen(t, crashedCopy(fs), opts)
+		if got := after.Log().Lineage().Epoch; got != epoch {
+			t.Errorf("epoch %s, want %s", got, epoch)
+		}
+		mustClose(t, after)
+	})
 }
 
 // TestBadMarker of a clean stop: the store is refused, or, if it is to be repaired, goes on
@@ -93,9 +87,7 @@ func TestBrokenDiskHoldsUpNoFollower(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		fs.Fail(faultfs.Write, nil)
-		if err := s.Durable(t.Context(), source.Position()); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.Durable(t.Context(), source.Position()))
 	})
 }
 
@@ -256,7 +248,7 @@ func TestDiskInfo(t *testing.T) {
 			t.Errorf("status %+v", d)
 		}
 		fs.Fail(faultfs.Write, nil)
-		must(t, s.Durable(t.Context(), s.Position()))
+		mustSync(t, s)
 		fs.Delay(faultfs.Sync, 2*time.Second)
 		_, err := s.Save(t.Context())
 		must(t, err)

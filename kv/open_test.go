@@ -16,6 +16,26 @@ func always() *kv.Options {
 	return &kv.Options{Durability: kv.Durability{Fsync: kv.FsyncAlways, SavePoints: []kv.SavePoint{}}}
 }
 
+// eachFsync runs test on virtual time for each policy: on an empty disk, with the options of
+// always but for the policy.
+func eachFsync(t *testing.T, test func(t *testing.T, fs *faultfs.FS, opts *kv.Options)) {
+	for _, policy := range []kv.Fsync{kv.FsyncAlways, kv.FsyncEverySecond, kv.FsyncNever} {
+		t.Run(policy.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				opts := always()
+				opts.Fsync = policy
+				test(t, faultfs.New(), opts)
+			})
+		})
+	}
+}
+
+// mustSync waits until all that s has is on disk.
+func mustSync(t testing.TB, s *kv.Store) {
+	t.Helper()
+	must(t, s.Durable(t.Context(), s.Position()))
+}
+
 func mustOpen(t testing.TB, fs *faultfs.FS, opts *kv.Options) *kv.Store {
 	t.Helper()
 	s, err := kv.OpenOn(fs, "dir", opts)
@@ -91,36 +111,28 @@ func TestRestartGoesOn(t *testing.T) {
 
 // TestKilledStoreForks where it ended, and has all that it had acknowledged.
 func TestKilledStoreForks(t *testing.T) {
-	for _, policy := range []kv.Fsync{kv.FsyncAlways, kv.FsyncEverySecond, kv.FsyncNever} {
-		t.Run(policy.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				fs, opts := faultfs.New(), always()
-				opts.Fsync = policy
-				s := mustOpen(t, fs, opts)
-				defer s.Close()
-				setSome(t, s, 0, 100)
-				pos := s.Position()
-				if err := s.Durable(t.Context(), pos); err != nil {
-					t.Fatal(err)
-				}
-				if s.Synced() != pos {
-					t.Errorf("synced up to %s, want %s", s.Synced(), pos)
-				}
-				for _, keep := range []faultfs.Keep{faultfs.Nothing(), faultfs.Everything()} {
-					after := mustOpen(t, fs.Crashed(keep), opts)
-					wantSome(t, after, 100)
-					r := after.Recovered()
-					if r.Clean || !r.Forked || after.Position().Offset != pos.Offset || after.Position().History == pos.History {
-						t.Errorf("was at %s, recovered %+v", pos, r)
-					}
-					if err := after.Wait(t.Context(), pos); err != nil {
-						t.Errorf("what was there before: %v", err)
-					}
-					mustClose(t, after)
-				}
-			})
-		})
-	}
+	eachFsync(t, func(t *testing.T, fs *faultfs.FS, opts *kv.Options) {
+		s := mustOpen(t, fs, opts)
+		defer s.Close()
+		setSome(t, s, 0, 100)
+		pos := s.Position()
+		must(t, s.Durable(t.Context(), pos))
+		if s.Synced() != pos {
+			t.Errorf("synced up to %s, want %s", s.Synced(), pos)
+		}
+		for _, keep := range []faultfs.Keep{faultfs.Nothing(), faultfs.Everything()} {
+			after := mustOpen(t, fs.Crashed(keep), opts)
+			wantSome(t, after, 100)
+			r := after.Recovered()
+			if r.Clean || !r.Forked || after.Position().Offset != pos.Offset || after.Position().History == pos.History {
+				t.Errorf("was at %s, recovered %+v", pos, r)
+			}
+			if err := after.Wait(t.Context(), pos); err != nil {
+				t.Errorf("what was there before: %v", err)
+			}
+			mustClose(t, after)
+		}
+	})
 }
 
 func TestFolderIsLocked(t *testing.T) {

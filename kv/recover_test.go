@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/emberkv/ember/rdb"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/internal/faultfs"
 	"github.com/emberkv/ember/kv"
+	"github.com/emberkv/ember/rdb"
 )
 
 // crashedCopy opens what a crash now would leave of fs, if it kept all.
@@ -65,9 +65,7 @@ func TestReplacedLogIsNotOnDisk(t *testing.T) {
 		if pos := s.Synced(); pos.Offset > s.Position().Offset {
 			t.Fatalf("synced up to %s, the log ends at %s", pos, s.Position())
 		}
-		if err := s.Durable(t.Context(), source.Position()); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.Durable(t.Context(), source.Position()))
 		after := mustOpen(t, fs.Crashed(faultfs.Nothing()), always())
 		wantSome(t, after, 10)
 		if after.Position() != source.Position() {
@@ -81,26 +79,20 @@ func TestReplacedLogIsNotOnDisk(t *testing.T) {
 // TestForkBeforeClose: a history that was begun last of all is on disk before it is said
 // that the store was closed in it.
 func TestForkBeforeClose(t *testing.T) {
-	for _, policy := range []kv.Fsync{kv.FsyncAlways, kv.FsyncEverySecond, kv.FsyncNever} {
-		synctest.Test(t, func(t *testing.T) {
-			fs, opts := faultfs.New(), always()
-			opts.Fsync = policy
-			s := mustOpen(t, fs, opts)
-			setSome(t, s, 0, 10)
-			if err := s.Durable(t.Context(), s.Position()); err != nil {
-				t.Fatal(err)
+	eachFsync(t, func(t *testing.T, fs *faultfs.FS, opts *kv.Options) {
+		s := mustOpen(t, fs, opts)
+		setSome(t, s, 0, 10)
+		mustSync(t, s)
+		at := s.Log().Fork(backlog.NewHistory())
+		mustClose(t, s)
+		for _, keep := range []faultfs.Keep{faultfs.Everything(), faultfs.Nothing()} {
+			after := mustOpen(t, fs.Crashed(keep), opts)
+			if r := after.Recovered(); !r.Clean || r.Position != at {
+				t.Errorf("closed at %s, recovered %+v", at, r)
 			}
-			at := s.Log().Fork(backlog.NewHistory())
-			mustClose(t, s)
-			for _, keep := range []faultfs.Keep{faultfs.Everything(), faultfs.Nothing()} {
-				after := mustOpen(t, fs.Crashed(keep), opts)
-				if r := after.Recovered(); !r.Clean || r.Position != at {
-					t.Errorf("%v: closed at %s, recovered %+v", policy, at, r)
-				}
-				mustClose(t, after)
-			}
-		})
-	}
+			mustClose(t, after)
+		}
+	})
 }
 
 // TestCloseWaitsForSave: when Close has returned, nobody writes to the folder any more.
@@ -166,29 +158,25 @@ func TestWriterLetGoAsTheDiskIsBack(t *testing.T) {
 // TestGateAfterFirstSnapshot: the gate that a fault has closed while the first snapshot of
 // new contents was written opens when it is there, under every policy.
 func TestGateAfterFirstSnapshot(t *testing.T) {
-	for _, policy := range []kv.Fsync{kv.FsyncAlways, kv.FsyncEverySecond, kv.FsyncNever} {
-		synctest.Test(t, func(t *testing.T) {
-			fs, opts := faultfs.New(), always()
-			opts.Fsync = policy
-			s := mustOpen(t, fs, opts)
-			setSome(t, s, 0, 10)
-			fs.Delay(faultfs.Sync, time.Second)
-			if err := s.Drop(rdb.Header{}); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(1500 * time.Millisecond)
-			go s.Set("k", nil)
-			time.Sleep(10 * time.Millisecond)
-			fs.Fail(faultfs.Rename, syscall.EIO)
-			time.Sleep(time.Minute)
-			fs.Fail(faultfs.Rename, nil)
-			time.Sleep(time.Minute)
-			if err := s.Log().Closed(); err != nil {
-				t.Errorf("%v: a minute after the fault: %v", policy, err)
-			}
-			mustClose(t, s)
-		})
-	}
+	eachFsync(t, func(t *testing.T, fs *faultfs.FS, opts *kv.Options) {
+		s := mustOpen(t, fs, opts)
+		setSome(t, s, 0, 10)
+		fs.Delay(faultfs.Sync, time.Second)
+		if err := s.Drop(rdb.Header{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(1500 * time.Millisecond)
+		go s.Set("k", nil)
+		time.Sleep(10 * time.Millisecond)
+		fs.Fail(faultfs.Rename, syscall.EIO)
+		time.Sleep(time.Minute)
+		fs.Fail(faultfs.Rename, nil)
+		time.Sleep(time.Minute)
+		if err := s.Log().Closed(); err != nil {
+			t.Errorf("a minute after the fault: %v", err)
+		}
+		mustClose(t, s)
+	})
 }
 
 // TestFailingWritesLeaveNoFiles: a disk that makes files, and does not take what is to be
@@ -210,9 +198,7 @@ func TestFailingWritesLeaveNoFiles(t *testing.T) {
 			t.Errorf("%d segments after a hundred seconds", n)
 		}
 		fs.SetRoom(-1)
-		if err := s.Durable(t.Context(), s.Position()); err != nil {
-			t.Fatal(err)
-		}
+		mustSync(t, s)
 		after := mustOpen(t, fs.Crashed(faultfs.Nothing()), nil)
 		if v, err := after.Get("big"); err != nil || len(v) != 5000 || after.Len() != 11 {
 			t.Errorf("%d keys, %d bytes, %v", after.Len(), len(v), err)
@@ -245,9 +231,7 @@ func TestGenerationIsNotUsedAgain(t *testing.T) {
 		again := mustOpen(t, disk, opts)
 		wantSome(t, again, 10)
 		fullCopy(t, source, again)
-		if err := again.Durable(t.Context(), source.Position()); err != nil {
-			t.Fatal(err)
-		}
+		must(t, again.Durable(t.Context(), source.Position()))
 		after := mustOpen(t, crashedCopy(disk), opts)
 		wantSome(t, after, 20)
 		mustClose(t, after)
