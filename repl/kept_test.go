@@ -103,6 +103,9 @@ func TestWaitDurable(t *testing.T) {
 	if got := kept.Synced(); got.Offset < pos.Offset {
 		t.Errorf("synced up to %s, %s was said to be", got, pos)
 	}
+	if n, err := m.Wait(ctx, pos, 2); err != nil { // the one in memory may be later
+		t.Fatalf("%d, %v", n, err)
+	}
 	for _, f := range m.Status().Followers {
 		if f.Applied != pos.Offset || f.Durable != 0 && f.Durable != pos.Offset {
 			t.Errorf("follower %+v", f)
