@@ -120,17 +120,18 @@ func TestBank(t *testing.T) {
 	}
 	var writers, others sync.WaitGroup
 	var done atomic.Bool
+	var audits, copies atomic.Int64
+	enough := func() bool { return audits.Load() >= 20 && copies.Load() > 0 }
 	for w := range 2 {
 		writers.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(w), 11))
-			for n := 0; n < transfers && !t.Failed(); n++ {
+			for n := 0; (n < transfers || !enough()) && !t.Failed(); n++ {
 				if err := transfer(s, r); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
-	var audits, copies atomic.Int64
 	loop := func(what string, once func(n int) (int, error)) {
 		others.Go(func() {
 			for n := 0; !done.Load() && !t.Failed(); n++ {
@@ -167,9 +168,6 @@ func TestBank(t *testing.T) {
 	done.Store(true)
 	others.Wait()
 	t.Logf("%d audits, %d copies", audits.Load(), copies.Load())
-	if audits.Load() < 20 || copies.Load() == 0 {
-		t.Error("too little has happened for the test to mean anything")
-	}
 	f.catchUp(t)
 	wantSame(t, s, replica)
 	for way := range 3 {
@@ -244,7 +242,7 @@ func TestFunctionsSeeOneState(t *testing.T) {
 	}
 	for _, call := range []func(func(*kv.Tx) error) error{s.View, s.Update} {
 		readers.Go(func() {
-			for n := 0; n < looks && !t.Failed(); n++ {
+			for n := 0; (n < looks || overtaken.Load() == 0) && !t.Failed(); n++ {
 				if err := call(look); err != nil && !errors.Is(err, kv.ErrConflict) {
 					t.Error(err)
 				}
@@ -255,9 +253,6 @@ func TestFunctionsSeeOneState(t *testing.T) {
 	done.Store(true)
 	writers.Wait()
 	t.Logf("%d looks, %d overtaken", seen.Load(), overtaken.Load())
-	if overtaken.Load() == 0 {
-		t.Error("too little has happened for the test to mean anything")
-	}
 }
 
 // A transaction may be as large as a record, and no larger; large values are whole here,

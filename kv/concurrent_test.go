@@ -60,8 +60,15 @@ func TestChurn(t *testing.T) {
 	s := open(t, nil)
 	var writers, others sync.WaitGroup
 	var done atomic.Bool
+	var reads, found, copies, snapshots atomic.Int64
+	enough := func() bool { return found.Load() >= 100 && copies.Load() > 0 && snapshots.Load() > 0 }
 	for w := range 2 {
-		writers.Go(func() { churn(t, s, w, 2000, 12_000) })
+		writers.Go(func() {
+			churn(t, s, w, 2000, 12_000)
+			for !enough() && !t.Failed() { // the others get no turns on a busy machine
+				churn(t, s, w, 2000, 1000)
+			}
+		})
 	}
 	check := func(k string, v []byte) {
 		if !selfConsistent(k, v) {
@@ -75,7 +82,6 @@ func TestChurn(t *testing.T) {
 			}
 		})
 	}
-	var reads, found, copies, snapshots atomic.Int64
 	r := rand.New(rand.NewPCG(3, 3))
 	loop(func() {
 		k := fmt.Sprintf("w%d:%d", r.IntN(2), r.IntN(2000))
@@ -116,9 +122,6 @@ func TestChurn(t *testing.T) {
 	done.Store(true)
 	others.Wait()
 	t.Logf("%d reads, %d found, %d snapshots, %d copies", reads.Load(), found.Load(), snapshots.Load(), copies.Load())
-	if found.Load() < 100 || copies.Load() == 0 || snapshots.Load() == 0 {
-		t.Error("too little has happened for the test to mean anything")
-	}
 	wantTrueDigest(t, s)
 	if v := kv.Views(s); v != 0 {
 		t.Errorf("%d views are still in use", v)
@@ -142,8 +145,10 @@ func TestReadsAreLinearizable(t *testing.T) {
 	}
 	var writers, others sync.WaitGroup
 	var done atomic.Bool
+	var reads atomic.Int64
 	writers.Go(func() {
-		for n := range writes {
+		// As long as it takes until the reader has had its turns, on a busy machine, too.
+		for n := int64(0); n < writes || reads.Load() < 1000 && !t.Failed(); n++ {
 			i := n % counters
 			begun[i].Add(1)
 			v := strconv.FormatInt(begun[i].Load(), 10)
@@ -167,7 +172,6 @@ func TestReadsAreLinearizable(t *testing.T) {
 			}
 		}
 	})
-	var reads int
 	others.Go(func() {
 		for i := 0; !done.Load() && !t.Failed(); i = (i + 1) % counters {
 			low := ended[i].Load()
@@ -177,15 +181,12 @@ func TestReadsAreLinearizable(t *testing.T) {
 			if err != nil || got < low || got > high {
 				t.Errorf("counter %d: read %q, %v, want %d to %d", i, v, err, low, high)
 			}
-			reads++
+			reads.Add(1)
 		}
 	})
 	writers.Wait()
 	done.Store(true)
 	others.Wait()
-	if reads < 1000 {
-		t.Errorf("only %d reads", reads)
-	}
 }
 
 // A snapshot is the state at one offset: the records up to there, applied elsewhere,
@@ -238,16 +239,16 @@ func TestCopyFromAFollower(t *testing.T) {
 	f := followEmpty(t, s, middle)
 	var others sync.WaitGroup
 	var done atomic.Bool
-	copies := 0
+	var copies atomic.Int64
 	others.Go(func() {
 		for !done.Load() && !t.Failed() {
 			leaf := kv.New(nil)
 			fullCopy(t, middle, leaf)
-			copies++
+			copies.Add(1)
 			leaf.Close()
 		}
 	})
-	for w := range 6 {
+	for w := 0; w < 6 || copies.Load() == 0 && !t.Failed(); w++ {
 		// Written first and applied afterwards, so that there are large batches.
 		churn(t, s, w, 1000, 4000)
 		f.catchUp(t)
@@ -255,9 +256,6 @@ func TestCopyFromAFollower(t *testing.T) {
 	done.Store(true)
 	others.Wait()
 	wantSame(t, s, middle)
-	if copies == 0 {
-		t.Error("no copy was made")
-	}
 }
 
 // While a batch of records is applied, the log has more than the table. Nobody who asks

@@ -133,10 +133,10 @@ func TestWriteAfterRestore(t *testing.T) {
 	must(t, err)
 	snap.Close()
 	fs, opts := faultfs.New(), always()
-	opts.DiskTimeout = 200 * time.Millisecond
+	opts.DiskTimeout = time.Second // in which a busy machine writes once, too
 	s := mustOpen(t, fs, opts)
 	defer s.Close()
-	fs.Delay(faultfs.Write, 10*time.Millisecond) // of which there are forty: in no bubble, as they hold a lock
+	fs.Delay(faultfs.Write, 35*time.Millisecond) // of which there are forty: in no bubble, as they hold a lock
 	must(t, s.Restore(&file))
 	began := time.Now()
 	if err := s.Set("k", []byte("v")); err != nil {
