@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
@@ -13,9 +12,6 @@ import (
 	"github.com/emberkv/ember/rdb"
 	"github.com/emberkv/ember/repl"
 )
-
-// errUsage is what is wrong with the flags.
-var errUsage = errors.New("see -help")
 
 // A config is what the flags say.
 type config struct {
@@ -43,14 +39,34 @@ type config struct {
 	secrets      fileList
 
 	sentinel sentinelConfig
+
+	typed arguments
 }
 
 // parseFlags reads the arguments. It returns flag.ErrHelp when the help was asked for,
 // and is written to help then.
-func parseFlags(args []string, help io.Writer) (config, error) {
-	var c config
-	f := flag.NewFlagSet("node", flag.ContinueOnError)
+func parseFlags(args []string, help io.Writer) (c config, err error) {
+	f := c.define()
 	f.SetOutput(io.Discard) // of an error one line is enough
+	c.typed, err = parse(f, args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(help, "usage: node [flags]")
+		f = new(config).define() // what was parsed is no default
+		f.SetOutput(help)
+		f.PrintDefaults()
+	}
+	if err == nil {
+		err = c.check()
+	}
+	if err == nil {
+		err = c.sentinel.check(c.typed)
+	}
+	return c, err
+}
+
+// define returns the flags, which c is set by.
+func (c *config) define() *flag.FlagSet {
+	f := flag.NewFlagSet("node", flag.ContinueOnError)
 	f.StringVar(&c.httpAddr, "http", "127.0.0.1:8001", "`address` of the HTTP API")
 	f.StringVar(&c.replAddr, "repl", "127.0.0.1:7001", "`address` where other nodes follow this one")
 	f.StringVar(&c.follow, "follow", "", "`address` of the node to follow (its -repl); without it this one is a master")
@@ -74,24 +90,7 @@ func parseFlags(args []string, help io.Writer) (config, error) {
 	f.BoolVar(&c.writable, "writable", false, "as a replica take writes, which go nowhere and end with the next full copy")
 	f.Var(&c.secrets, "secret", "`file` with secrets of the group, one a line, the newest first; may be repeated; read again at SIGHUP")
 	c.sentinel.define(f)
-	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(help, "usage: node [flags]")
-		f.SetOutput(help)
-		f.PrintDefaults()
-		return c, err
-	} else if err != nil {
-		return c, fmt.Errorf("%w; %w", err, errUsage)
-	}
-	given := make(map[string]bool)
-	f.Visit(func(g *flag.Flag) { given[g.Name] = true })
-	err := c.check(f.Args())
-	if err == nil {
-		err = c.sentinel.check(given)
-	}
-	if err != nil {
-		return c, fmt.Errorf("%w; %w", err, errUsage)
-	}
-	return c, nil
+	return f
 }
 
 // reading returns what a replica lets be read.
@@ -111,31 +110,30 @@ func (c config) seniority() int {
 	return c.priority
 }
 
-func (c config) check(rest []string) error {
-	if len(rest) > 0 {
-		return fmt.Errorf("argument %q is not a flag", rest[0])
-	}
-	if c.backlog <= 0 {
-		return fmt.Errorf("-backlog is %d, want more than 0", c.backlog)
-	}
-	if c.maxStaleness != 0 && c.maxStaleness < 2*c.heartbeat {
-		return fmt.Errorf("-max-staleness is %v, want at least %v, twice -heartbeat", c.maxStaleness, 2*c.heartbeat)
-	}
-	if c.priority < 0 {
-		return fmt.Errorf("-priority is %d, want at least 0", c.priority)
-	}
-	if c.drain < 0 {
-		return fmt.Errorf("-drain is %v, want at least 0", c.drain)
-	}
-	if c.heartbeat <= 0 {
-		return fmt.Errorf("-heartbeat is %v, want more than 0", c.heartbeat)
-	}
-	for _, a := range []struct{ flag, addr string }{
-		{"-http", c.httpAddr}, {"-repl", c.replAddr}, {"-follow", c.follow},
+// check looks at what the library does not, or would take for its default.
+func (c *config) check() error {
+	_, follows := c.typed["follow"]
+	_, keeps := c.typed["dir"]
+	for _, flag := range []struct {
+		name string
+		ok   bool
+	}{
+		{"http", canListen(c.httpAddr)},
+		{"repl", canListen(c.replAddr)},
+		{"follow", !follows || canDial(c.follow)}, // "" is a variable of a script that is not set, and no master
+		{"dir", !keeps || c.dir != ""},
+		{"backlog", c.backlog > 0},
+		{"heartbeat", c.heartbeat > 0},
+		{"max-staleness", c.maxStaleness == 0 || c.maxStaleness >= 2*c.heartbeat},
+		{"priority", c.priority >= 0},
+		{"drain", c.drain >= 0},
 	} {
-		if _, _, err := net.SplitHostPort(a.addr); err != nil && (a.addr != "" || a.flag != "-follow") {
-			return fmt.Errorf("%s: %w", a.flag, err)
+		if !flag.ok {
+			return wrong(flag.name, c.typed[flag.name])
 		}
+	}
+	if _, syncs := c.typed["fsync"]; syncs && !keeps {
+		return fmt.Errorf("-fsync is for a node that keeps its store; give its -dir, too; %w", errUsage)
 	}
 	return nil
 }

@@ -110,13 +110,14 @@
 // of friends.
 //
 // SIGTERM and SIGINT let a master's replicas have what they lack, close everything and
-// exit with 0. Wrong flags exit with 2, an address or a file that cannot be had with 1.
+// exit with 0. Wrong flags exit with 2, an address or a file that cannot be had with 1, both with
+// one line that says which flag it is about.
 //
 // # Reading order
 //
-// flags.go, sentinelflags.go, secrets.go; node.go is how a service embeds Ember, events.go
-// what it says of its links; server.go, keys.go, bodies.go and group.go are the API,
-// answer.go is what an error becomes; sentinel.go is a sentinel and its part of the API.
+// flags.go, sentinelflags.go, arguments.go, secrets.go; node.go is how a service embeds Ember, events.go what it says
+// of its links; server.go, keys.go, bodies.go and group.go are the API, answer.go is what an error
+// becomes; sentinel.go is a sentinel and its part of the API.
 package main
 
 import (

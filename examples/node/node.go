@@ -113,7 +113,10 @@ func (n *node) openMember(ctx context.Context, c config, secrets []repl.Secret) 
 		Priority:    c.seniority(),
 		Supervision: repl.Supervision{Supervised: true, Fenced: c.fenced},
 	})
-	return err
+	if err != nil {
+		return c.typed.explain(err)
+	}
+	return nil
 }
 
 // openStore opens the store that -dir keeps, or makes one in memory.

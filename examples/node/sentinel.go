@@ -61,8 +61,10 @@ func (g *guard) open(c config, monitor []string, secrets []repl.Secret, log *slo
 		}
 		opts.Store = g.store
 	}
-	g.sentinel, err = sentinel.New(opts)
-	return err
+	if g.sentinel, err = sentinel.New(opts); err != nil {
+		return c.typed.explain(err)
+	}
+	return nil
 }
 
 // warnings is a handler for what a sentinel says beside its events, which OnEvent is told.

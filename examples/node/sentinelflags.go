@@ -1,10 +1,9 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
-	"net"
+	"maps"
 	"slices"
 	"time"
 
@@ -38,10 +37,7 @@ var (
 
 func (c *sentinelConfig) define(f *flag.FlagSet) {
 	f.StringVar(&c.addr, "sentinel", "", "run a sentinel, which others reach at this `address`; without a -repl it is alone in the process")
-	f.Func("monitor", "`address` of a node of the group (its -repl), by which the sentinel finds all others; may be repeated; without it the node beside it", func(addr string) error {
-		c.monitor = append(c.monitor, addr)
-		return nil
-	})
+	f.Func("monitor", "`address` of a node of the group (its -repl), by which the sentinel finds all others; may be repeated; without it the node beside it", c.watch)
 	f.IntVar(&c.quorum, "quorum", sentinel.DefaultQuorum, "`number` of sentinels that must find the master down")
 	f.DurationVar(&c.downAfter, "down-after", sentinel.DefaultDownAfter, "for how long a node must not answer to be down; the same at all sentinels")
 	f.DurationVar(&c.failoverTimeout, "failover-timeout", sentinel.DefaultFailoverTimeout, "how long a failover waits for a node at each step")
@@ -51,34 +47,51 @@ func (c *sentinelConfig) define(f *flag.FlagSet) {
 	f.StringVar(&c.reconfigScript, "reconfig-script", "", "`program` to run when the master has changed, with group, role, state, and host and port of the old and the new one")
 }
 
-// check looks at what belongs together, by the names of the flags that were given.
-func (c *sentinelConfig) check(given map[string]bool) error {
-	c.alone = c.addr != "" && !given["repl"]
-	c.serves = c.alone && given["http"]
-	for name := range given {
+// watch adds an address of -monitor.
+func (c *sentinelConfig) watch(addr string) error {
+	if !canDial(addr) {
+		return errUsage
+	}
+	c.monitor = append(c.monitor, addr)
+	return nil
+}
+
+// check looks at what belongs together, and at what the library would take for its default.
+func (c *sentinelConfig) check(typed arguments) error {
+	_, beside := typed["repl"]
+	_, c.serves = typed["http"]
+	c.alone = c.addr != "" && !beside
+	c.serves = c.serves && c.alone
+	if _, is := typed["sentinel"]; is && !canListen(c.addr) {
+		return wrong("sentinel", c.addr)
+	}
+	for _, name := range slices.Sorted(maps.Keys(typed)) {
 		switch {
 		case c.addr == "" && slices.Contains(sentinelFlags, name):
-			return fmt.Errorf("-%s is for a sentinel; give its -sentinel, too", name)
+			return fmt.Errorf("-%s is for a sentinel; give its -sentinel, too; %w", name, errUsage)
 		case c.alone && !slices.Contains(sentinelFlags, name) && !slices.Contains(sharedFlags, name):
-			return fmt.Errorf("-%s is for a node; give its -repl, too", name)
+			return fmt.Errorf("-%s is for a node; give its -repl, too; %w", name, errUsage)
 		}
-	}
-	if c.addr == "" {
-		return nil
-	}
-	if c.quorum <= 0 || c.parallelSyncs <= 0 || c.minHeard <= 0 {
-		return errors.New("-quorum, -parallel-syncs and -min-heard are at least 1")
-	}
-	if _, _, err := net.SplitHostPort(c.addr); err != nil {
-		return fmt.Errorf("-sentinel: %w", err)
 	}
 	if c.alone && len(c.monitor) == 0 {
-		return errors.New("-monitor is missing: the address of a node of the group")
+		return fmt.Errorf("-monitor is missing, want %s of a node of the group; %w", wants["monitor"], errUsage)
 	}
-	for _, addr := range c.monitor {
-		if _, _, err := net.SplitHostPort(addr); err != nil {
-			return fmt.Errorf("-monitor: %w", err)
+	for _, flag := range []struct {
+		name string
+		zero bool
+	}{
+		{"quorum", c.quorum == 0},
+		{"down-after", c.downAfter == 0},
+		{"failover-timeout", c.failoverTimeout == 0},
+		{"parallel-syncs", c.parallelSyncs == 0},
+		{"min-heard", c.minHeard == 0},
+	} {
+		if flag.zero {
+			return wrong(flag.name, typed[flag.name])
 		}
+	}
+	if _, is := typed["failover-timeout"]; !is {
+		c.failoverTimeout = 0 // which grows with -down-after
 	}
 	return nil
 }

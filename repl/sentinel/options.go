@@ -28,7 +28,7 @@ const (
 
 // Options configure a sentinel. The zero value of each field means the default, but for
 // Monitor, which must name an address. They are checked by [New], which returns a
-// [*repl.OptionError] for the first that is invalid, or [ErrScript], and copied.
+// [*repl.OptionError] or a [*ScriptError] for the first that is invalid, and copied.
 type Options struct {
 	// ID names the sentinel among its peers. The default is the one that Store holds, or a
 	// random one, which is kept there.

@@ -10,10 +10,20 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-// ErrScript is returned by [New] for a script that is not there or cannot be executed; the
-// error says which, and is fs.ErrNotExist or fs.ErrPermission, too. Found out when a master
-// is down, it would be too late.
+// ErrScript is returned by [New], as a [*ScriptError], for a script that is not there or cannot be
+// executed. Found out when a master is down, it would be too late.
 var ErrScript = errors.New("sentinel: script cannot be run")
+
+// A ScriptError says which script cannot be run, and why.
+type ScriptError struct {
+	Field string // of Scripts
+	Err   error  // fs.ErrNotExist, fs.ErrPermission, or another reason, and the path
+}
+
+func (e *ScriptError) Error() string { return fmt.Sprintf("%v: %s: %v", ErrScript, e.Field, e.Err) }
+
+// Unwrap returns [ErrScript] and Err.
+func (e *ScriptError) Unwrap() []error { return []error{ErrScript, e.Err} }
 
 // Scripts are programs that a sentinel runs when something happens, each in a process of its
 // own, with the environment and the folder of this one. A program that is written in Go has
@@ -90,7 +100,7 @@ func (s *Scripts) normalize() error {
 			_, err = exec.LookPath(path)
 		}
 		if err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrScript, script.field, err)
+			return &ScriptError{Field: script.field, Err: err}
 		}
 		*script.path = path
 	}

@@ -37,7 +37,7 @@ type Sentinel struct {
 // that of its last life if it was longer, it grants no lease and gives no vote, as it cannot
 // know what it has promised before.
 //
-// Errors are a [*repl.OptionError]; [ErrScript]; [ErrState], as a [*StateError], for a state in
+// Errors are a [*repl.OptionError]; a [*ScriptError]; [ErrState], as a [*StateError], for a state in
 // Options.Store that is damaged or another's; and what the store returns.
 func New(opts *Options) (*Sentinel, error) {
 	o, err := opts.normalize()
