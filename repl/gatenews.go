@@ -13,7 +13,7 @@ type GateChange struct {
 	Err      error            // what a write gets; nil if it is let in
 	Was      error            // what it got before; nil if it was let in
 	Near     int              // how many replicas are within Options.MaxLag
-	Refused  time.Duration    // when Err is nil: for how long writes were refused
+	Refused  time.Duration    // when Err is nil: for how long a master has refused writes; as long as it was a replica if Was is an ErrReadOnly
 	Position backlog.Position // end of the log
 }
 
@@ -74,10 +74,10 @@ func (g *gateNews) tell(err error) {
 	case err == nil:
 		c.Refused = time.Since(g.since)
 		n.opts.Logger.Info("writes are let in", "near", c.Near, "position", c.Position, "refused", c.Refused)
-	case g.told == nil:
-		g.since = time.Now()
-		fallthrough
 	default:
+		if g.told == nil || errors.Is(g.told, ErrReadOnly) && !errors.Is(err, ErrReadOnly) {
+			g.since = time.Now() // what is refused as a replica nobody misses
+		}
 		n.opts.Logger.Info("writes are refused", "err", err, "near", c.Near, "position", c.Position)
 	}
 	g.told = err

@@ -154,3 +154,33 @@ func TestGateOfARole(t *testing.T) {
 		}
 	})
 }
+
+// TestGateOfAPromoted: a replica that is promoted without the replicas that its writes need has refused
+// them, when those come, for as long as it is a master, and not from its start on.
+func TestGateOfAPromoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, d := repl.NewMemory(), new(doorman)
+		a := newMember(t, net, "a", "")
+		b := newMember(t, net, "b", "a", func(o *repl.Options) { o.MinReplicas, o.Events.Gate = 1, d.hear })
+		level(t, a, b)
+		time.Sleep(time.Hour)
+		d.takes()
+		a.node.Close()
+		r, err := b.node.Replica()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Promote(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if c := d.one(t, "promoted"); !errors.Is(c.Err, repl.ErrNotEnoughReplicas) || !errors.Is(c.Was, repl.ErrReadOnly) {
+			t.Errorf("promoted: %+v", c)
+		}
+		time.Sleep(time.Minute)
+		level(t, b, newMember(t, net, "c", "b"))
+		time.Sleep(5 * time.Second)
+		if c := d.one(t, "with a replica"); c.Err != nil || c.Refused < time.Minute || c.Refused > time.Minute+5*time.Second {
+			t.Errorf("with a replica: %+v", c)
+		}
+	})
+}

@@ -80,7 +80,7 @@ func (n *narrator) gate(c repl.GateChange) {
 	case errors.Is(c.Err, repl.ErrNotEnoughReplicas), errors.Is(c.Err, repl.ErrNoLease):
 		n.log.Warn("writes are refused", "err", c.Err, "near", c.Near, "at", c.Position)
 	case c.Err == nil && (errors.Is(c.Was, repl.ErrNotEnoughReplicas) || errors.Is(c.Was, repl.ErrNoLease)):
-		n.log.Info("writes are let in again", "near", c.Near, "at", c.Position, "refused", c.Refused)
+		n.log.Info("writes are let in", "near", c.Near, "at", c.Position, "refused", c.Refused)
 	}
 }
 

@@ -288,18 +288,3 @@ func (n *node) close() {
 		}
 	}
 }
-
-// drain lets the replicas of a master have what was written last, those too that are
-// being copied to. They get as long as -drain says, for one of them may hang.
-func (n *node) drain() {
-	m, err := n.repl.Master()
-	if err != nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), n.patience)
-	defer cancel()
-	replicas := len(m.Status().Followers)
-	if reached, err := m.Wait(ctx, n.store.Position(), replicas); err != nil {
-		n.log.Warn("closing before every replica has everything", "replicas", replicas, "level", reached, "err", err)
-	}
-}

@@ -203,6 +203,28 @@ func TestSignalDoesNotHang(t *testing.T) {
 	}
 }
 
+// TestNobodyIsWaitedFor: a master does not say that its replicas lack something if there are none, nor
+// wait for those that are level, or have gone, because no sentinel lets it write.
+func TestNobodyIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	flags := []string{"-fenced", "-drain", (2 * patience).String()} // for longer than its end is waited for
+	alone := start(t, "alone", flags...)
+	alone.refusesForLease("k")
+	a := start(t, "a", flags...)
+	b := start(t, "b", "-follow", a.repl)
+	c := start(t, "c", "-follow", a.repl)
+	b.shows("master_link_status:up")
+	c.shows("master_link_status:up")
+	a.refusesForLease("k")
+	c.kill()
+	for _, p := range []*process{alone, a} {
+		p.terminate()
+		if strings.Contains(p.log.String(), "before every replica has everything") {
+			t.Errorf("what %s has said: %s", p.name, &p.log)
+		}
+	}
+}
+
 // TestNoOutageAtTheEnd: a node that closes its own links does not report them as down.
 func TestNoOutageAtTheEnd(t *testing.T) {
 	t.Parallel()
