@@ -3,8 +3,15 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/emberkv/ember/repl"
 )
 
 // TestDiskStory: a master and a replica on disk are killed, each with the other alive, and
@@ -55,4 +62,66 @@ func TestDiskStory(t *testing.T) {
 	}
 	c := start(t, "c")
 	c.do(http.StatusConflict, "POST", "/save", "", "")
+}
+
+// TestAllComeBack: nodes and their sentinel that are killed at once, and started again as they were
+// at first, are who they were: nobody is looked for who is gone, and the same node is the master.
+func TestAllComeBack(t *testing.T) {
+	t.Parallel()
+	dir, at, second := t.TempDir(), fixedAddr(t), fixedAddr(t)
+	all := func() (a, b, s *process) {
+		a = start(t, "a", "-repl", at, "-dir", filepath.Join(dir, "a"))
+		b = start(t, "b", "-repl", second, "-follow", at, "-dir", filepath.Join(dir, "b"))
+		s = watchover(t, "s", "-monitor", at, "-quorum", "1", "-down-after", "10s", "-dir", filepath.Join(dir, "s"))
+		return a, b, s
+	}
+	known := func(s *process, ids ...repl.NodeID) {
+		t.Helper()
+		eventually(t, func() error {
+			var st struct {
+				Master struct{ ID repl.NodeID }
+				Nodes  []struct {
+					ID     repl.NodeID
+					Linked bool
+				}
+			}
+			s.decode(s.do(http.StatusOK, "GET", "/sentinel", "", "").body, &st)
+			for _, n := range st.Nodes {
+				if !n.Linked || !slices.Contains(ids, n.ID) {
+					return fmt.Errorf("it knows %+v, want %v", st.Nodes, ids)
+				}
+			}
+			if len(st.Nodes) != len(ids) || st.Master.ID != ids[0] {
+				return fmt.Errorf("it knows %+v, want %v, of which the first is the master", st, ids)
+			}
+			return nil
+		})
+	}
+	a, b, s := all()
+	b.gets("k", "v", a.put("k", "v"))
+	idA, idB := a.status().ID, b.status().ID
+	if idA == idB {
+		t.Errorf("both are %v", idA)
+	}
+	known(s, idA, idB)
+	for range 2 {
+		s.kill()
+		b.kill()
+		a.kill()
+		a, b, s = all()
+		if newA, newB := a.status().ID, b.status().ID; newA != idA || newB != idB {
+			t.Errorf("the nodes were %v and %v, and are %v and %v", idA, idB, newA, newB)
+		}
+		known(s, idA, idB)
+		b.gets("k", "v", a.takes("k", "v"))
+	}
+	a.terminate()
+	file := filepath.Join(dir, "a", "node", "id")
+	if err := os.WriteFile(file, []byte("a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := runs(t, "-http", "127.0.0.1:0", "-repl", "127.0.0.1:0", "-dir", filepath.Join(dir, "a"))
+	if code != 1 || !strings.Contains(stderr, "-dir: "+file) {
+		t.Errorf("with a damaged id: exit status %d, %q", code, stderr)
+	}
 }

@@ -39,11 +39,12 @@
 // or its data are older. With -writable it takes writes of its own: only it shows them, and
 // they end with the next full copy, or become everybody's when it is promoted.
 //
-// With -dir a node keeps its store in a folder: started again it goes on where it was, and a
-// replica takes what it has missed, even after kill -9; -fsync is what appendfsync is, POST
-// /save what SAVE is. Without, it keeps nothing: started again it is empty, and takes a
-// full copy if it follows. One that was the master is started with -follow, once another is
-// promoted; where there are sentinels they see to that.
+// With -dir a node keeps its store in a folder, and its id: started again it is who it was,
+// goes on where it was, and a replica takes what it has missed, even after kill -9. A copy
+// of the folder makes another node only without its folder "node", which has the id. -fsync
+// is what appendfsync is, POST /save what SAVE is. Without -dir it keeps nothing: started
+// again it is empty, and takes a full copy if it follows. One that was the master is
+// started with -follow, once another is promoted; where there are sentinels they see to that.
 //
 // -help lists all flags. Port 0 is one that the system chooses. When all listeners
 // stand, their addresses are on standard output, one a line, for scripts; what happens to
@@ -115,8 +116,9 @@
 //
 // # Reading order
 //
-// flags.go, sentinelflags.go, arguments.go, secrets.go; node.go is how a service embeds Ember, events.go what it says
-// of its links; server.go, keys.go, bodies.go and group.go are the API, answer.go is what an error
+// flags.go, sentinelflags.go, arguments.go, secrets.go; node.go is how a service embeds
+// Ember, nodeid.go who it is, drain.go how it ends, events.go what it says of its links;
+// server.go, keys.go, bodies.go and group.go are the API, answer.go is what an error
 // becomes; sentinel.go is a sentinel and its part of the API.
 package main
 

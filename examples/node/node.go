@@ -99,7 +99,14 @@ func (n *node) openMember(ctx context.Context, c config, secrets []repl.Secret) 
 	if n.store, err = n.openStore(c); err != nil {
 		return err
 	}
+	var id repl.NodeID // which is random in the end, for a store that is as well
+	if c.dir != "" {
+		if id, err = keptID(c.dir); err != nil { // the store has locked the folder
+			return fmt.Errorf("-dir: %w", err)
+		}
+	}
 	n.repl, err = join(n.store, c.follow, &repl.Options{
+		ID:          id,
 		Name:        c.name,
 		Group:       c.group,
 		Announce:    n.replListener.Addr().String(), // known before Serve is called
