@@ -75,7 +75,8 @@
 //
 // A process with a sentinel has, beside that or alone:
 //
-//	GET    /master                        JSON: addr (its -repl), name and epoch of the master; 503 before one was found
+//	GET    /master                        JSON: addr (its -repl), name and epoch of the master, and a warning if it may be down,
+//	                                      or could not be replaced; 503 while none is known, and why
 //	GET    /sentinel                      JSON: sentinel.Status
 //	POST   /failover[?timeout=1m]         204, when another node is the master, though the present one may be well
 //	POST   /reset                         204: it forgets who is there, and finds out anew

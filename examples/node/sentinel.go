@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/repl"
@@ -111,20 +113,40 @@ func (g *guard) routes() map[string]methods {
 
 // A master says who takes the writes.
 type master struct {
-	Addr  string        `json:"addr"` // its -repl
-	Name  string        `json:"name"`
-	Epoch backlog.Epoch `json:"epoch"` // which grows with each change of the master
+	Addr    string        `json:"addr"` // its -repl
+	Name    string        `json:"name"`
+	Epoch   backlog.Epoch `json:"epoch"`             // which grows with each change of the master
+	Warning string        `json:"warning,omitempty"` // why it may take none, or have no successor, as far as this sentinel can tell
 }
 
 func (g *guard) master(r *http.Request) (answer, error) {
 	if _, err := parameters(r); err != nil {
 		return answer{}, err
 	}
-	reign := g.sentinel.Master()
-	if reign.IsZero() {
-		return answer{}, refuse(http.StatusServiceUnavailable, "no master was found yet")
+	st := g.sentinel.Status()
+	if st.Master.IsZero() {
+		return answer{}, refuse(http.StatusServiceUnavailable, "no master is known: %s", st.Missing)
 	}
-	return asJSON(master{reign.Addr, reign.Name, reign.Epoch})
+	_, quorum := g.sentinel.CheckQuorum()
+	return asJSON(master{st.Master.Addr, st.Master.Name, st.Master.Epoch, doubts(&st, quorum)})
+}
+
+// doubts returns what speaks against writing to the master that a sentinel knows, and against its being
+// replaced if it falls; quorum is what CheckQuorum has returned.
+func doubts(st *sentinel.Status, quorum error) string {
+	var all []string
+	for _, n := range st.Nodes {
+		if n.ID == st.Master.ID && n.SDown {
+			all = append(all, fmt.Sprintf("this sentinel has not heard it for %v", n.Silent.Round(time.Millisecond)))
+		}
+	}
+	if st.ODown {
+		all = append(all, fmt.Sprintf("as many sentinels as the quorum, %d, find it down", st.Quorum))
+	}
+	if quorum != nil {
+		all = append(all, strings.TrimPrefix(quorum.Error(), "sentinel: "))
+	}
+	return strings.Join(all, "; ")
 }
 
 func (g *guard) status(r *http.Request) (answer, error) {

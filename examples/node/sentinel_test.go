@@ -143,14 +143,14 @@ func TestSentinelsComeBack(t *testing.T) {
 		s.decode(r.body, &before)
 		return nil
 	})
-	if before.Addr != a.repl || before.Name != "a" || before.Epoch.IsZero() {
+	if before.Warning = ""; before.Addr != a.repl || before.Name != "a" || before.Epoch.IsZero() {
 		t.Errorf("the master is %+v", before)
 	}
 	s.terminate()
 	a.kill()
 	s = watchover(t, "s again", flags...)
 	s.decode(s.do(http.StatusOK, "GET", "/master", "", "").body, &after)
-	if after != before {
+	if after.Warning = ""; after != before { // a was heard then, and may be down by now
 		t.Errorf("the master was %+v, and is %+v", before, after)
 	}
 	second := append([]string{"-http", "127.0.0.1:0", "-sentinel", "127.0.0.1:0"}, flags...)
@@ -220,6 +220,58 @@ func names(t *testing.T, p *process, name string) {
 	})
 }
 
+// explains waits until a sentinel says why it knows no master.
+func (p *process) explains(why string) {
+	p.t.Helper()
+	eventually(p.t, func() error {
+		for _, ask := range []string{"GET /master", "POST /failover"} {
+			method, path, _ := strings.Cut(ask, " ")
+			if r, err := p.try(method, path, "", ""); err != nil || r.status != http.StatusServiceUnavailable || !strings.Contains(r.body, why) {
+				return fmt.Errorf("%s: %s: %+v, %v, want %s", p.name, ask, r, err, why)
+			}
+		}
+		return nil
+	})
+}
+
+// TestSentinelExplains: one that knows no master says whom it has not found, and one that does what
+// is wrong with that.
+func TestSentinelExplains(t *testing.T) {
+	t.Parallel()
+	at := fixedAddr(t)
+	flags := []string{"-monitor", at, "-quorum", "2", "-down-after", "500ms"}
+	s := watchover(t, "s", flags...)
+	other := watchover(t, "other", flags...)
+	s.explains(at + ": ")
+	s.explains("connection refused")
+	warns := func(words ...string) {
+		t.Helper()
+		eventually(t, func() error {
+			r, err := s.try("GET", "/master", "", "")
+			if err != nil || r.status != http.StatusOK {
+				return fmt.Errorf("%+v, %v", r, err)
+			}
+			var m master
+			s.decode(r.body, &m)
+			for _, word := range words {
+				if !strings.Contains(m.Warning, word) {
+					return fmt.Errorf("it warns %q, want %s", m.Warning, words)
+				}
+			}
+			if len(words) == 0 && m.Warning != "" {
+				return fmt.Errorf("it warns %q", m.Warning)
+			}
+			return nil
+		})
+	}
+	a := start(t, "a", "-repl", at)
+	warns()
+	a.kill()
+	warns("not heard it for", "quorum, 2, find it down")
+	other.kill()
+	warns("not heard it for", "NOQUORUM: 1 of 2 sentinels")
+}
+
 // TestSentinelSecret: a sentinel needs the group's secret, and gets a new one as nodes do.
 func TestSentinelSecret(t *testing.T) {
 	t.Parallel()
@@ -231,7 +283,7 @@ func TestSentinelSecret(t *testing.T) {
 	s := watchover(t, "s", append(flags, "-secret", ring.path)...)
 	stranger := watchover(t, "stranger", flags...)
 	names(t, s, "a")
-	stranger.do(http.StatusServiceUnavailable, "GET", "/master", "", "")
+	stranger.explains("or a secret")
 
 	ring.write(after, before)
 	s.signal(syscall.SIGHUP)

@@ -132,7 +132,7 @@
 // # Reading order
 //
 //   - what a program has: options.go, script.go, errors.go, sentinel.go; event.go,
-//     eventkind.go, status.go
+//     eventkind.go, status.go, missing.go
 //   - where all is decided: desk.go; what is known: reign.go, view.go
 //   - who is reached: switchboard.go, line.go; nodes are asked, and granted leases: poll.go;
 //     what they tell: discover.go; what peers do: exchange.go; what follows: down.go, correct.go

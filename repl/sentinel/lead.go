@@ -1,6 +1,7 @@
 package sentinel
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/emberkv/ember/repl"
@@ -50,7 +51,7 @@ func (d *desk) obey(t todo, now time.Time) {
 func (d *desk) demand(now time.Time, done func(error)) {
 	switch {
 	case d.view.reign.IsZero():
-		done(ErrNoMaster)
+		done(fmt.Errorf("%w: %s", ErrNoMaster, d.missing()))
 		return
 	case d.fail.leads() || d.handsOver():
 		done(ErrInProgress)
@@ -73,7 +74,7 @@ func (d *desk) demand(now time.Time, done func(error)) {
 func (d *desk) handOver(to repl.NodeID, limit time.Duration, done func(error)) {
 	switch {
 	case d.view.reign.IsZero():
-		done(ErrNoMaster)
+		done(fmt.Errorf("%w: %s", ErrNoMaster, d.missing()))
 		return
 	case d.fail.leads() || d.handsOver():
 		done(ErrInProgress)

@@ -22,7 +22,7 @@ type line struct {
 
 	id       repl.NodeID // of who answers, or has answered last
 	sentinel bool        // it is one
-	failed   string      // why it could not be dialled last, as far as that was told
+	failed   string      // why it was lost, or could not be dialled, last
 
 	nextAt  time.Time  // when the next poll or exchange is due
 	asked   []question // that are not answered, oldest first

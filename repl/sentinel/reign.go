@@ -47,7 +47,7 @@ func (v *view) adopt(n *node) {
 	case !r.Lineage.Knows(v.reign.History):
 	case c > 0 && (n.id == v.reign.ID || !r.Initial):
 		v.crown(next)
-	case c == 0 && n.id == v.reign.ID && v.reign.History != next.History:
+	case c == 0 && n.id == v.reign.ID && (v.reign.History != next.History || v.reign.Name != next.Name):
 		v.reign.History, v.reign.Name = next.History, next.Name
 		v.version++
 	}

@@ -24,9 +24,10 @@ type Status struct {
 	VotedIn  uint64      `json:"voted_in"` // the newest epoch in which it has voted; 0 for none
 	VotedFor repl.NodeID `json:"voted_for"`
 
-	Master   Reign  `json:"master"`   // the zero one before the first was found
-	ODown    bool   `json:"odown"`    // it is objectively down
-	Failover string `json:"failover"` // the phase of the one that this sentinel leads: none, select-slave, step-down, catch-up, promote or reconf-slaves
+	Master   Reign  `json:"master"`            // the zero one before the first was found
+	Missing  string `json:"missing,omitempty"` // why no master was found yet; empty when one is known
+	ODown    bool   `json:"odown"`             // it is objectively down
+	Failover string `json:"failover"`          // the phase of the one that this sentinel leads: none, select-slave, step-down, catch-up, promote or reconf-slaves
 
 	Granted   repl.NodeID   `json:"granted"`       // whom it has granted a lease last, and that
 	GrantEnds time.Duration `json:"grant_ends_ns"` // until when that binds; 0 if it does not
@@ -92,7 +93,7 @@ func (d *desk) status(now time.Time) Status {
 		Time: now.UTC().Round(0), ID: v.self, Name: d.opts.Name, Group: d.opts.Group, Announce: v.addr,
 		Quorum: d.opts.Quorum, Majority: v.majority(), DownAfter: d.opts.DownAfter,
 		Epoch: d.voter.ballot.epoch, VotedIn: d.voter.ballot.votedIn, VotedFor: d.voter.ballot.votedFor,
-		Master: v.reign, ODown: !v.downSince.IsZero(), Failover: d.fail.phase.String(),
+		Master: v.reign, Missing: d.missing(), ODown: !v.downSince.IsZero(), Failover: d.fail.phase.String(),
 		Granted: d.promise.to, GrantEnds: d.promise.remaining(now),
 		Nodes: make([]NodeStatus, 0, len(v.nodes)), Sentinels: make([]PeerStatus, 0, len(v.peers)),
 	}
@@ -153,7 +154,9 @@ func (d *desk) publish() {
 
 // end publishes what there is to know at the end.
 func (d *desk) end() {
-	d.view.tell(EventUnmonitor, d.view.reign.instance(), "")
+	if !d.view.reign.IsZero() {
+		d.view.tell(EventUnmonitor, d.view.reign.instance(), "")
+	}
 	d.publish()
 	st := d.status(time.Now())
 	st.Scripts = d.s.scripts.status()

@@ -64,9 +64,12 @@ func (d *desk) lineDown(l *line, ctl *repl.Control, err error, now time.Time) {
 	if d.lines[l.addr] != l {
 		return
 	}
-	if id, hint := d.hints[l.addr]; hint && id == (repl.NodeID{}) && err != nil && err.Error() != l.failed && d.ctx.Err() == nil {
-		// It may never do, as with a wrong secret, and there is no event for somebody unknown.
+	told := l.failed
+	if err != nil && d.ctx.Err() == nil {
 		l.failed = err.Error()
+	}
+	if id, hint := d.hints[l.addr]; hint && id == (repl.NodeID{}) && l.failed != told {
+		// It may never do, as with a wrong secret, and there is no event for somebody unknown.
 		d.log.Warn("nobody to watch at this address", "addr", l.addr, "err", err)
 	} else {
 		d.log.Debug("line down", "addr", l.addr, "err", err)
