@@ -378,7 +378,7 @@ func (s *HandoverStep) UnmarshalText(text []byte) error { return unword(handover
 type HandoverError struct {
 	To   string // name of the replica
 	Step HandoverStep
-	Err  error // ErrDeclined, ErrLinkLost, ErrInDoubt, a *FencedError, the context's, or why the link ended
+	Err  error // ErrDeclined, a *LeaseError, ErrLinkLost, ErrInDoubt, a *FencedError, the context's, or why the link ended
 }
 
 func (e *HandoverError) Error() string {

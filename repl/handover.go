@@ -60,6 +60,16 @@ func (n *Node) handover(ctx context.Context, from *tenure, replica string) (*ten
 	return next, err
 }
 
+// leased returns a [*LeaseError] for a master that writes by a lease, and does not hold it. What others
+// have may be handed on by nobody: sentinels may be promoting another node, in an epoch that leaves room for
+// that of one handover by the master whom they have leased to, and no more.
+func (n *Node) leased() error {
+	if n.gate.lease == nil {
+		return nil
+	}
+	return n.gate.lease.lapsed()
+}
+
 // follower returns the feed of the follower that can take the writing over and is called
 // so: by its id, or by its name if no other has that.
 func (n *Node) follower(name string) (*feed, error) {
@@ -87,7 +97,11 @@ func (n *Node) follower(name string) (*feed, error) {
 
 // run is the handover up to the point at which its outcome is known.
 func (h *handover) run(ctx context.Context) (*tenure, error) {
-	if err := h.near(ctx); err != nil {
+	err := h.n.leased()
+	if err == nil {
+		err = h.near(ctx)
+	}
+	if err != nil {
 		return nil, h.failed(StepNear, err)
 	}
 	h.step.Store(uint32(StepPrepare))
@@ -95,6 +109,9 @@ func (h *handover) run(ctx context.Context) (*tenure, error) {
 	defer h.resume()
 	o := h.newOrder(ctx)
 	ready, err := h.prepare(ctx, o)
+	if err == nil {
+		err = h.n.leased()
+	}
 	if err != nil {
 		return nil, h.failed(StepPrepare, err)
 	}

@@ -248,6 +248,53 @@ func TestHandoverBesideTheSentinels(t *testing.T) {
 	})
 }
 
+// TestHandoverNeedsTheLease: a master whose lease has run out, before the handover or while the replica is asked,
+// has nothing to hand on: the sentinels may have another promoted by then.
+func TestHandoverNeedsTheLease(t *testing.T) {
+	for name, c := range map[string]struct {
+		delay, lease, pause time.Duration
+		step                repl.HandoverStep
+	}{
+		"before": {0, second1, 2 * time.Second, repl.StepNear},
+		"while":  {400 * time.Millisecond, 2 * time.Second, 0, repl.StepPrepare},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				net := repltest.NewNetwork(1)
+				defer net.Close()
+				a := newMember(t, net.Host("a"), "a", "", supervised)
+				b := newMember(t, net.Host("b"), "b", "a", supervised)
+				level(t, a, b)
+				sentinel := control(t, net.Host("s"), "a", 1)
+				net.Link("a", "b").SetDelay(c.delay, 0)
+				time.Sleep(5 * time.Second) // for heartbeats that were sent without
+				renew(t, sentinel, c.lease, 1)
+				time.Sleep(max(c.pause, c.lease-c.delay))
+				m, err := a.node.Master()
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				_, err = m.Handover(ctx, "b")
+				var failed *repl.HandoverError
+				if !errors.As(err, &failed) || failed.Step != c.step || !errors.Is(err, repl.ErrNoLease) {
+					t.Errorf("%v", err)
+				}
+				err = sentinel.Order(t.Context(), &repl.Order{Kind: repl.OrderHandover, To: b.node.ID()})
+				if !errors.Is(err, repl.ErrNoLease) {
+					t.Errorf("a sentinel is told %v", err)
+				}
+				renew(t, sentinel, time.Minute, 1)
+				taken(t, a)
+				if _, err := m.Handover(ctx, "b"); err != nil {
+					t.Errorf("with a lease: %v", err)
+				}
+			})
+		})
+	}
+}
+
 // TestMachineOfALapsedMaster: a program that makes a new node for the machine of an old one whose lease
 // has run out goes on in the same history.
 func TestMachineOfALapsedMaster(t *testing.T) {

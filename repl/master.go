@@ -113,7 +113,8 @@ func (m *Master) Demote(upstream string, allow ...Allow) (*Replica, error) {
 //
 // The context must have a deadline. When the handover fails, for whatever reason, this node
 // goes on as before, and every writer with it; the error is [ErrNoDeadline], [ErrNoFollower],
-// [ErrRoleChanged], [ErrClosed], or a [*HandoverError] with the step and the reason. There is one
+// [ErrRoleChanged], [ErrClosed], or a [*HandoverError] with the step and the reason. A reason that passes
+// is the [ErrNoLease] of a master that writes by a lease, see Options.Supervised, and has not got it yet. There is one
 // exception: if the link breaks just while the last order is on its way, or the replica
 // is not heard of after that, and it does not come back as a replica in time, it may be
 // the master. Then this node stays closed for writes and follows the replica's address, as if

@@ -137,6 +137,7 @@ var failures = [...]error{
 	14: ErrNoDeadline,
 	15: ErrLimit,
 	16: backlog.ErrReset,
+	17: ErrNoLease,
 }
 
 // maxFailureText bounds the text of a failure.

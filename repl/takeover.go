@@ -70,13 +70,15 @@ func (n *Node) takeOver(s *session, p *promise) (promoted bool, err error) {
 	}
 	defer func() { <-n.changing }()
 	from := n.tenure()
-	if from.up != s.up || s.up.target() != s.to || from.valid() != nil || n.isLeaving() || n.log.Position() != p.end || time.Since(p.since) >= p.valid {
+	// No other than the one right above the master's: sentinels count on that.
+	counter := n.log.Lineage().Epoch.Counter + 1
+	if n.mayBegin(counter) != nil || from.up != s.up || s.up.target() != s.to || from.valid() != nil || n.isLeaving() || n.log.Position() != p.end || time.Since(p.since) >= p.valid {
 		return false, nil
 	}
 	if p.armed {
 		n.lease.arm() // though no sentinel may ever have come through to this node
 	}
-	n.beginEpoch(0)
+	n.beginEpoch(counter)
 	next := n.newTenure(RoleMaster, nil)
 	n.begin(next)
 	n.pathChanged()
