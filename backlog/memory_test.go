@@ -10,16 +10,8 @@ import (
 	"weak"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/heap"
 )
-
-// heap returns the bytes of live objects.
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
 
 // A chunks follows a log and remembers its chunks without holding them.
 type chunks struct {
@@ -138,7 +130,7 @@ func TestMemoryStaysNearWindow(t *testing.T) {
 		{65, 63_000, 17_000},
 	} {
 		t.Run(fmt.Sprint(sizes), func(t *testing.T) {
-			before := heap()
+			before := heap.Live()
 			l := backlog.NewLog(&backlog.Options{MaxBytes: window})
 			records := make([][]byte, len(sizes))
 			largest := 0
@@ -151,7 +143,7 @@ func TestMemoryStaysNearWindow(t *testing.T) {
 			}
 			// A quarter may be wasted, a chunk is just being filled.
 			bound := int64(window + window/4 + window/16 + largest + 64<<10)
-			if n := heap() - before; n > bound {
+			if n := heap.Live() - before; n > bound {
 				t.Errorf("window of %d takes %d bytes of heap, want at most %d", window, n, bound)
 			}
 			if w := l.Window(); w.End-w.First > window || w.End-w.First < window-window/16-2*int64(largest) {
@@ -163,13 +155,13 @@ func TestMemoryStaysNearWindow(t *testing.T) {
 
 func TestIdleLogCostsLittle(t *testing.T) {
 	const logs = 100
-	before := heap()
+	before := heap.Live()
 	held := make([]*backlog.Log, logs)
 	for i := range held {
 		held[i] = backlog.NewLog(nil)
 		mustAppend(t, held[i], framed(100, 0))
 	}
-	if n := (heap() - before) / logs; n > 5<<10 {
+	if n := (heap.Live() - before) / logs; n > 5<<10 {
 		t.Errorf("a log with one record costs %d bytes", n)
 	}
 	runtime.KeepAlive(held)

@@ -3,23 +3,14 @@ package kv_test
 import (
 	"context"
 	"errors"
-	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/emberkv/ember/internal/heap"
 	"github.com/emberkv/ember/kv"
 	"github.com/emberkv/ember/rdb"
 )
-
-// allocated returns how many bytes f allocates, whether or not they are kept.
-func allocated(f func()) int64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return int64(after.TotalAlloc - before.TotalAlloc)
-}
 
 // smallest returns n bytes of the smallest records there are.
 func smallest(n int) []byte {
@@ -38,7 +29,7 @@ func TestSmallRecordsAreNotMultiplied(t *testing.T) {
 		s := kv.New(nil)
 		defer s.Close()
 		records := smallest(sent)
-		got := allocated(func() {
+		got := heap.Allocated(func() {
 			if err := s.Apply(s.Position(), records); err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +58,7 @@ func TestSmallRecordsAreNotMultiplied(t *testing.T) {
 			}
 			at += int64(len(records))
 		}
-		got := allocated(func() {
+		got := heap.Allocated(func() {
 			if err := loader.Block(&rdb.Block{Last: true}); err != nil {
 				t.Fatal(err)
 			}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emberkv/ember/internal/heap"
 	"github.com/emberkv/ember/kv"
 )
 
@@ -132,18 +133,13 @@ func TestBoundIsTheHeap(t *testing.T) {
 	const bound = 16 << 20
 	for _, policy := range evicting {
 		t.Run(policy.String(), func(t *testing.T) {
-			var before, after runtime.MemStats
 			r, value := rand.New(rand.NewPCG(1, 2)), make([]byte, 100_000)
-			runtime.GC()
-			runtime.GC()
-			runtime.ReadMemStats(&before)
+			before := heap.Live()
 			s := open(t, &kv.Options{MaxBytes: bound, Eviction: policy})
 			for i := range 150_000 {
 				must(t, randomLoad(s, r, 300_000, value))
 				if i%50_000 == 49_999 {
-					runtime.GC()
-					runtime.ReadMemStats(&after)
-					if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > bound+bound/50 {
+					if grown := heap.Live() - before; grown > bound+bound/50 {
 						t.Errorf("the heap has grown by %d, %.1f %% of the bound: %+v", grown, 100*float64(grown)/bound, s.Stats())
 					}
 				}

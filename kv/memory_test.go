@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emberkv/ember/internal/heap"
 	"github.com/emberkv/ember/kv"
 )
 
@@ -173,15 +174,11 @@ func TestEmptyStoreIsSmall(t *testing.T) {
 	}
 	const n = 100
 	stores := make([]*kv.Store, n)
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
+	before := heap.Live()
 	for i := range stores {
 		stores[i] = kv.New(nil)
 	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	each := int64(after.HeapAlloc-before.HeapAlloc) / n
+	each := (heap.Live() - before) / n
 	t.Logf("%d bytes", each)
 	if each > 64<<10 {
 		t.Errorf("an empty store takes %d bytes", each)

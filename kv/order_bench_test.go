@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/btree"
 
+	"github.com/emberkv/ember/internal/heap"
 	"github.com/emberkv/ember/kv"
 )
 
@@ -177,10 +178,10 @@ func BenchmarkFill(b *testing.B) {
 				}
 				b.SetBytes(116 * int64(*benchKeys))
 				b.ReportAllocs()
-				var heap, gc float64
+				var kept, gc float64
 				for b.Loop() {
 					b.StopTimer()
-					before := heapBytes()
+					before := heap.Live()
 					s := kv.New(&kv.Options{Ordered: mode == "ordered", LogBytes: -1})
 					k := newKeyMaker()
 					b.StartTimer()
@@ -190,7 +191,7 @@ func BenchmarkFill(b *testing.B) {
 						}
 					}
 					b.StopTimer()
-					heap = float64(heapBytes()-before) / float64(*benchKeys)
+					kept = float64(heap.Live()-before) / float64(*benchKeys)
 					start := time.Now()
 					runtime.GC()
 					gc = float64(time.Since(start).Microseconds()) / 1000
@@ -200,16 +201,9 @@ func BenchmarkFill(b *testing.B) {
 					b.StartTimer()
 				}
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(*benchKeys), "ns/key")
-				b.ReportMetric(heap, "heap-B/key")
+				b.ReportMetric(kept, "heap-B/key")
 				b.ReportMetric(gc, "ms/GC")
 			})
 		}
 	}
-}
-
-func heapBytes() uint64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }

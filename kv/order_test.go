@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/emberkv/ember/internal/heap"
 	"github.com/emberkv/ember/kv"
 	"github.com/emberkv/ember/rdb"
 )
@@ -247,13 +247,7 @@ func TestRangeBodyHoldsNoMemory(t *testing.T) {
 	if raceEnabled {
 		t.Skip("sizes differ")
 	}
-	heap := func() int64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
-	empty := heap()
+	empty := heap.Live()
 	s := open(t, &kv.Options{Ordered: true, LogBytes: -1})
 	value := make([]byte, 1000)
 	for i := range 20_000 {
@@ -264,9 +258,9 @@ func TestRangeBodyHoldsNoMemory(t *testing.T) {
 		if n++; n < 100 {
 			continue
 		}
-		full := heap() - empty
+		full := heap.Live() - empty
 		must(t, s.Clear())
-		if left := heap() - empty; left > full/8 {
+		if left := heap.Live() - empty; left > full/8 {
 			t.Errorf("%d of %d bytes are left after Clear in a loop", left, full)
 		}
 	}

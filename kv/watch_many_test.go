@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/heap"
 	"github.com/emberkv/ember/kv"
 )
 
@@ -133,7 +134,7 @@ func TestWatchStuck(t *testing.T) {
 		}
 	}
 	round()
-	before := heapAlloc()
+	before := heap.Live()
 	const stuck = 100
 	for i := range stuck {
 		watch(t, s, "", backlog.Position{}).event() // in the middle of the contents
@@ -151,20 +152,13 @@ func TestWatchStuck(t *testing.T) {
 	wantNoViews(t, s)
 	// The contents are half a MB: a copy of them for each round would be 13, for each
 	// watcher that is stuck 50.
-	if after := heapAlloc(); after > before+4<<20 {
+	if after := heap.Live(); after > before+4<<20 {
 		t.Errorf("%d KB with %d watchers that are stuck, %d KB before", after>>10, 2*stuck, before>>10)
 	}
 	w := watch(t, s, "new", s.Position())
 	w.want("synced *")
 	set(t, s, "new", "1")
 	w.want("put new=1 *")
-}
-
-func heapAlloc() uint64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }
 
 // Watchers that come together, and while others are at the contents, share snapshots,

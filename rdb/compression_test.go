@@ -18,6 +18,7 @@ import (
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/emberkv/ember/internal/heap"
 	"github.com/emberkv/ember/rdb"
 )
 
@@ -168,7 +169,7 @@ func TestPackedBlocksThatLie(t *testing.T) {
 			body[0] |= c.flags
 			stream := append(slices.Clip(front), part(2, append(body, c.data...))...)
 			var err error
-			n := allocated(func() { _, err = read(bytes.NewReader(stream)) })
+			n := heap.Allocated(func() { _, err = read(bytes.NewReader(stream)) })
 			wantReadError(t, err, c.want)
 			if n > c.limit+2*int64(len(c.data)) {
 				t.Errorf("%d bytes allocated, limit %d", n, c.limit)

@@ -5,11 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"runtime"
 	"slices"
 	"testing"
 	"testing/iotest"
 
+	"github.com/emberkv/ember/internal/heap"
 	"github.com/emberkv/ember/rdb"
 )
 
@@ -116,15 +116,6 @@ func TestZeroedPages(t *testing.T) {
 	}
 }
 
-// allocated returns how many bytes f allocates.
-func allocated(f func()) int64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return int64(after.TotalAlloc - before.TotalAlloc)
-}
-
 // claim returns the front of a part that claims a length and has only body.
 func claim(kind byte, length uint32, body []byte) []byte {
 	b := binary.LittleEndian.AppendUint32([]byte{kind}, length)
@@ -160,7 +151,7 @@ func TestLengthsThatLie(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			stream := append(slices.Clip(c.front), claim(c.kind, c.length, make([]byte, c.arrives))...)
 			var err error
-			n := allocated(func() { _, err = read(bytes.NewReader(stream)) })
+			n := heap.Allocated(func() { _, err = read(bytes.NewReader(stream)) })
 			wantReadError(t, err, c.want)
 			if n > c.limit {
 				t.Errorf("%d bytes allocated, limit %d", n, c.limit)

@@ -3,12 +3,12 @@ package repl_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/heap"
 	"github.com/emberkv/ember/repl"
 	"github.com/emberkv/ember/repl/repltest"
 )
@@ -94,7 +94,7 @@ func TestBuffersOfALargeCopyAreNotKept(t *testing.T) {
 		}
 		a.log = backlog.NewLog(nil)
 		m := master(t, a, net, "a", nil)
-		before := heap()
+		before := heap.Live()
 		b := newLedger(nil)
 		r := replica(t, b, net, "a", nil)
 		synced(t, m, a, r)
@@ -104,17 +104,8 @@ func TestBuffersOfALargeCopyAreNotKept(t *testing.T) {
 		clear(b.entries)
 		b.mu.Unlock()
 		synctest.Wait()
-		if grown := heap() - before; grown > 1<<20 {
+		if grown := heap.Live() - before; grown > 1<<20 {
 			t.Errorf("%d MiB more after the copy", grown>>20)
 		}
 	})
-}
-
-// heap returns how many bytes are reachable.
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"testing"
 
+	"github.com/emberkv/ember/internal/heap"
 	"github.com/emberkv/ember/internal/pipe"
 )
 
@@ -100,7 +101,7 @@ func TestStrangerCostsLittle(t *testing.T) {
 		raw = append(raw, forgery(k, 0, uint32(k.limit()), 0, make([]byte, k.limit()))...)
 		var l *link
 		var err error
-		grown := leastAllocated(func() {
+		grown := heap.LeastAllocated(func() {
 			l = newLink(&tape{from: bytes.NewReader(raw)}, 0, anyKind)
 			if err = l.r.readMagic(); err == nil {
 				_, _, err = l.r.next()

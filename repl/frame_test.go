@@ -8,11 +8,12 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/emberkv/ember/internal/heap"
 )
 
 func TestFramesRoundTrip(t *testing.T) {
@@ -175,35 +176,16 @@ func TestLengthsThatLie(t *testing.T) {
 			}
 			raw := forgery(k, 0, c.length, 0, []byte("abc"))
 			var err error
-			grown := leastAllocated(func() { _, _, err = player(bytes.NewReader(raw)).next() })
+			grown := heap.LeastAllocated(func() { _, _, err = player(bytes.NewReader(raw)).next() })
 			if !errors.Is(err, c.want) {
 				t.Errorf("%v of %d bytes: %v, want %v", k, c.length, err, c.want)
 			}
 			// The reader's own buffer of 64 KiB, a body's, and small change.
-			if most := uint64(64<<10 + 2*maxFrameBody + 16<<10); grown > most {
+			if most := int64(64<<10 + 2*maxFrameBody + 16<<10); grown > most {
 				t.Errorf("%v of %d bytes: %d bytes allocated, want at most %d", k, c.length, grown, most)
 			}
 		}
 	}
-}
-
-// allocated returns how many bytes the process allocates while f runs.
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
-
-// leastAllocated returns how many bytes f allocates: the least of ten runs, since
-// what else the process does meanwhile is in each of them.
-func leastAllocated(f func()) uint64 {
-	least := allocated(f)
-	for range 9 {
-		least = min(least, allocated(f))
-	}
-	return least
 }
 
 // TestStrangerHoldsLittle sends what is fine on a link before the handshake is

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/heap"
 	"github.com/emberkv/ember/repl"
 	"github.com/emberkv/ember/repl/repltest"
 )
@@ -369,7 +370,7 @@ func TestHerdCostsLittle(t *testing.T) {
 		m := master(t, a, net.Host("a"), "a", &o)
 		synctest.Wait()
 		var reading sync.WaitGroup
-		before := heap()
+		before := heap.Live()
 		for i := range members {
 			who := someone(9)
 			who.id = repl.NodeID{1, byte(i), byte(i >> 8)}
@@ -389,7 +390,7 @@ func TestHerdCostsLittle(t *testing.T) {
 		grown, done := int64(0), false
 		for !done {
 			time.Sleep(time.Second)
-			grown = max(grown, heap()-before)
+			grown = max(grown, heap.Live()-before)
 			done = true
 			for _, f := range m.Status().Followers {
 				done = done && f.State == repl.FollowerStreaming

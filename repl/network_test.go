@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/heap"
 	"github.com/emberkv/ember/repl"
 	"github.com/emberkv/ember/repl/repltest"
 )
@@ -187,7 +188,7 @@ func TestSlowReader(t *testing.T) {
 		net.Link("a", "slow").SetWindow(4 << 10)
 		replica(t, slow, net.Host("slow"), "a", &repl.Options{Name: "slow"})
 		time.Sleep(5 * time.Second)
-		before := heap()
+		before := heap.Live()
 		begun := time.Now()
 		value := strings.Repeat("x", 1000)
 		for i := range 5000 {
@@ -200,7 +201,7 @@ func TestSlowReader(t *testing.T) {
 		if took := time.Since(begun); took != 500*time.Millisecond {
 			t.Errorf("the writer took %v, want the 500ms that it slept", took)
 		}
-		if grown := heap() - before; grown > 2<<20 {
+		if grown := heap.Live() - before; grown > 2<<20 {
 			t.Errorf("%d KiB more beside a slow reader", grown>>10)
 		}
 		time.Sleep(10 * time.Second)

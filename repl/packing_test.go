@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/heap"
 	"github.com/emberkv/ember/internal/pack"
 	"github.com/emberkv/ember/rdb"
 )
@@ -193,11 +194,11 @@ func TestPackedFramesThatLie(t *testing.T) {
 		var err error
 		r := unpacker(bytes.NewReader(raw), c.a)
 		r.dec.Unpack(make([]byte, 100), c.a, []byte{1}) // makes the coder
-		grown := allocated(func() { _, _, err = r.next() })
+		grown := heap.Allocated(func() { _, _, err = r.next() })
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
-		if most := uint64(3*maxFrameBody + 512<<10); grown > most {
+		if most := int64(3*maxFrameBody + 512<<10); grown > most {
 			t.Errorf("%s: %d bytes allocated, want at most %d", c.name, grown, most)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/heap"
 	"github.com/emberkv/ember/kv"
 	"github.com/emberkv/ember/repl"
 )
@@ -93,7 +94,7 @@ func TestRepairsTakeTurns(t *testing.T) {
 		t.Cleanup(func() { m.Close() })
 		serve(t, m, net, "a")
 		who.heard = who.lineage.Epoch
-		before, began := heap(), time.Now()
+		before, began := heap.Live(), time.Now()
 		var all sync.WaitGroup
 		for i := range members {
 			who.id = repl.NodeID{1, byte(i), byte(i >> 8)}
@@ -111,7 +112,7 @@ func TestRepairsTakeTurns(t *testing.T) {
 				t.Errorf("%d followers are at place %d", places[p], p)
 			}
 		}
-		grown := heap() - before
+		grown := heap.Live() - before
 		most, level := 0, make(chan struct{})
 		go func() { all.Wait(); close(level) }()
 		for waits := true; waits; {

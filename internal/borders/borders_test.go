@@ -17,6 +17,7 @@ const module = "github.com/emberkv/ember"
 var allowed = map[string][]string{
 	"":                   {},
 	"internal/hash":      {},
+	"internal/heap":      {},
 	"internal/hugepage":  {},
 	"internal/keytree":   {},
 	"internal/pack":      {},
