@@ -11,6 +11,7 @@ import (
 // A campaign is a candidacy. The zero campaign is none.
 type campaign struct {
 	stage   stage
+	aim     aim
 	reign   backlog.Epoch // whose end it is about
 	begins  time.Time     // when it waits
 	ends    time.Time     // when it is lost, and
@@ -26,6 +27,21 @@ const (
 	waiting
 	campaigning
 )
+
+// An aim is what a candidate wants the votes for. An epoch in which a sentinel orders a promotion is one
+// that a majority has given it, whatever for: or two of them might take the same, each on its side of
+// a partition, and the master of a minority, which takes no writes, might end the reign of the one that does.
+type aim uint8
+
+const (
+	toReplace aim = iota // a master that is down
+	toOust               // one that need not be: see Sentinel.Failover
+	toRaise              // nobody: the master is to go on in an epoch above one that was heard of
+)
+
+// anyway reports whether votes are wanted though promises to the master bind. It is no danger, then: one
+// that is to be ousted steps down before another is promoted, or that one gets no lease before the promises are over.
+func (a aim) anyway() bool { return a != toReplace }
 
 // An answer is what is known of one peer's vote.
 type answer struct {
@@ -54,13 +70,23 @@ func (v voter) next() time.Time {
 // master of s.reign is objectively down. It may be called again at any time; a candidacy that
 // there is goes on.
 func (v voter) stand(s scene) voter {
-	if v.campaign.stage != idle || s.leading || v.ballot.epoch >= backlog.MaxCounter {
+	if v.campaign.stage != idle || s.leading || v.nextEpoch(s) > backlog.MaxCounter {
 		return v
 	}
 	begins := later(s.now.Add(s.promised), later(v.rest, v.loyal)).Add(v.random(v.pace.delay))
 	v.campaign = campaign{stage: waiting, reign: s.reign, begins: begins}
 	return v
 }
+
+// demand makes v a candidate though the master of s.reign need not be down, in the place of whatever
+// else it stood for. It waits only if whom it has voted for may be about to promote.
+func (v voter) demand(a aim, s scene) voter {
+	v.campaign = campaign{stage: waiting, aim: a, reign: s.reign, begins: later(s.now, v.loyal)}
+	return v
+}
+
+// nextEpoch returns the epoch of the campaign that v begins next.
+func (v voter) nextEpoch(s scene) uint64 { return max(v.ballot.epoch+1, lowest(s.reign)) }
 
 // withdraw ends a candidacy for which there is no reason any more, and forgets how many
 // were in vain.
@@ -87,34 +113,34 @@ func (v voter) tick(s scene) (voter, outcome) {
 	case s.leading || c.reign != s.reign:
 		v.campaign = campaign{}
 		return v, outcome{}
-	case c.stage == waiting && s.promised > 0:
+	case c.stage == waiting && s.promised > 0 && !c.aim.anyway():
 		c.begins = s.now.Add(s.promised + v.random(v.pace.delay))
 		return v, outcome{}
 	case c.stage == waiting:
 		return v.begin(s)
 	case !s.now.Before(c.ends):
-		lost := v.ballot.votedIn
+		out := outcome{lost: v.ballot.votedIn, aim: c.aim}
 		v.campaign = campaign{}
 		v.tries++
-		return v, outcome{lost: lost}
+		return v, out
 	}
 	return v.askAgain(s)
 }
 
 // begin begins the campaign that v waited for: in a new epoch, with a vote for itself.
 func (v voter) begin(s scene) (voter, outcome) {
-	if v.ballot.epoch >= backlog.MaxCounter {
+	next := v.nextEpoch(s)
+	if next > backlog.MaxCounter {
 		v.campaign = campaign{}
 		return v, outcome{}
 	}
-	v.ballot.epoch++
-	v.ballot.votedIn, v.ballot.votedFor = v.ballot.epoch, v.self
-	v.campaign = campaign{stage: campaigning, reign: s.reign, ends: s.now.Add(v.timeout())}
+	v.ballot = ballot{epoch: next, votedIn: next, votedFor: v.self}
+	v.campaign = campaign{stage: campaigning, aim: v.campaign.aim, reign: s.reign, ends: s.now.Add(v.timeout())}
 	v, out := v.askAgain(s)
-	out.save = true
+	out.save, out.aim = true, v.campaign.aim
 	if v.wins(s) {
-		v, out.elected = v.elected()
-		out.to = nil
+		v.campaign = campaign{}
+		out.elected, out.to = next, nil
 	}
 	return v, out
 }
@@ -122,7 +148,7 @@ func (v voter) begin(s scene) (voter, outcome) {
 // askAgain asks all peers whose answer is not final.
 func (v voter) askAgain(s scene) (voter, outcome) {
 	c := &v.campaign
-	out := outcome{ask: ask{Epoch: v.ballot.votedIn, Reign: s.reign}}
+	out := outcome{ask: ask{Epoch: v.ballot.votedIn, Reign: s.reign, Anyway: c.aim.anyway()}}
 	for _, id := range s.peers {
 		a, _ := c.answer(id)
 		if a.verdict == unanswered || a.verdict == notYet && !s.now.Before(a.again) {
@@ -149,6 +175,9 @@ func (v voter) answered(from repl.NodeID, r reply, s scene) (voter, outcome) {
 	if r.Verdict == lowerEpoch && r.Epoch > r.To {
 		// It was hopeless, and says nothing against the next, for which there is no need to
 		// wait.
+		if a := v.campaign.aim; a != toReplace {
+			return v.demand(a, s), outcome{}
+		}
 		v.campaign = campaign{}
 		return v.stand(s), outcome{}
 	}
@@ -170,8 +199,11 @@ func (v voter) answered(from repl.NodeID, r reply, s scene) (voter, outcome) {
 	if !v.wins(s) {
 		return v, outcome{}
 	}
-	v, epoch := v.elected()
-	return v, outcome{elected: epoch}
+	// How many were in vain is forgotten when the master is heard: what this one is good for is not
+	// known yet.
+	out := outcome{elected: v.ballot.votedIn, aim: c.aim}
+	v.campaign = campaign{}
+	return v, out
 }
 
 // answer returns what is known of a peer's vote, and where it is in c.answers, or -1.
@@ -188,17 +220,10 @@ func (c *campaign) answer(from repl.NodeID) (answer, int) {
 func (v voter) wins(s scene) bool {
 	votes, known := 1, 1+len(s.peers)
 	for _, a := range v.campaign.answers {
-		if a.verdict == granted {
+		if a.verdict == granted && slices.Contains(s.peers, a.from) { // others were removed since
 			votes++
 			known = max(known, a.known)
 		}
 	}
 	return votes >= max(s.quorum, known/2+1)
-}
-
-// elected ends v's campaign. How many were in vain is forgotten when the master is heard: what
-// this one is good for is not known yet.
-func (v voter) elected() (voter, uint64) {
-	v.campaign = campaign{}
-	return v, v.ballot.votedIn
 }

@@ -106,7 +106,9 @@ func (d *desk) correct(now time.Time) {
 		n.fixes++
 		d.wake(n.fixAt)
 		if v.outranks(n) {
-			d.raise(m, now)
+			// The master stays the master, but in an epoch that a majority has voted for.
+			d.voter = d.voter.demand(toRaise, d.scene(now))
+			d.wake(now)
 		} else {
 			d.fix(n)
 		}
@@ -138,18 +140,6 @@ func (v *view) rank() (rank int) {
 		}
 	}
 	return rank
-}
-
-// raise has the master begin an epoch above all that were heard of, where it stands. It stays
-// the master, so no other sentinel has to agree.
-func (d *desk) raise(m *node, now time.Time) {
-	before := d.voter
-	if d.voter = before.claim(); !d.save(now) {
-		d.voter = before
-		return
-	}
-	d.view.hear(d.voter.ballot.epoch)
-	d.order(m.id, &repl.Order{Kind: repl.OrderPromote, Epoch: d.voter.ballot.epoch}, func(error, time.Time) {})
 }
 
 // fix tells n to follow the master.

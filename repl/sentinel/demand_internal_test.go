@@ -19,7 +19,7 @@ func demanded(t *testing.T, replicas ...string) *play {
 	}
 	p.take(p.f.demand(p.now, p.v, 7))
 	p.hear()
-	p.script("+try-failover m", "+failover-state-select-slave m", "+selected-slave a", "+failover-state-step-down m")
+	p.script("+elected-leader m", "+failover-state-select-slave m", "+selected-slave a", "+failover-state-step-down m")
 	p.under("m follow")
 	return p
 }
@@ -91,25 +91,71 @@ func TestMasterHasSteppedDownWhenItSaysSo(t *testing.T) {
 }
 
 // When the chosen one is gone there may be no master any more, so it is not given up: another is
-// promoted, at last the old one itself.
+// promoted, at last the old one itself. But each in an epoch of its own, as the one before it may be the
+// master of that in which it was told to.
 func TestDemandedFailoverFindsSomebody(t *testing.T) {
 	p := demanded(t, "a", "b")
 	p.do("m")
 	p.pass(100 * time.Millisecond)
 	p.under("a promote")
-	p.fall("a")
-	p.answer("a", repl.ErrTimeout)
-	p.hear()
-	p.under("b promote")
-	p.fall("b")
-	p.answer("b", repl.ErrTimeout)
-	p.hear()
-	p.under("m promote")
+	for _, c := range []struct {
+		fallen, next string
+		epoch        uint64
+	}{{"a", "b", 8}, {"b", "m", 9}} {
+		p.fall(c.fallen)
+		p.answer(c.fallen, repl.ErrTimeout)
+		p.hear()
+		p.under()
+		if !p.out.again || p.out.done || p.f.leads() {
+			t.Fatalf("%s is gone: %+v, in phase %v", c.fallen, p.out, p.f.phase)
+		}
+		p.out, p.epoch = todo{}, c.epoch
+		p.take(p.f.demand(p.now, p.v, p.epoch))
+		p.hear()
+		p.under(c.next + " promote")
+	}
 	p.do("m")
-	if p.v.reign.ID != idOf("m") || p.v.reign.Epoch.Counter != 7 {
+	if p.v.reign.ID != idOf("m") || p.v.reign.Epoch.Counter != 9 {
 		t.Errorf("reign %+v", p.v.reign)
 	}
 	p.end(nil, false)
+}
+
+// Who refuses to be promoted has not been, and another may be in the same epoch; but not if he was told
+// twice, as the first time he may have been, nor if he ended meanwhile.
+func TestOneIsPromotedInAnEpoch(t *testing.T) {
+	for what, play := range map[string]struct {
+		answers []error
+		another bool
+	}{
+		"refuses":             {[]error{refused}, true},
+		"was told before":     {[]error{repl.ErrTimeout, refused}, false},
+		"ends when it has":    {[]error{&repl.RefusedError{Err: repl.ErrPeerClosed}}, false},
+		"is gone, as is told": {nil, false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := rehearse(t, "a", "b")
+			p.take(p.f.begin(p.now, p.v, 7))
+			p.hear()
+			for _, err := range play.answers {
+				p.under("a promote")
+				p.answer("a", err)
+				p.pass(lookAgain)
+				p.pass(lookAgain)
+			}
+			if play.answers == nil {
+				p.fall("a")
+			}
+			if play.another {
+				p.under("b promote")
+				return
+			}
+			if len(play.answers) > 0 {
+				p.under()
+			}
+			p.end(ErrTimeout, true)
+		})
+	}
 }
 
 func TestDemandedFailoverWithoutAReplica(t *testing.T) {

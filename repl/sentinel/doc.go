@@ -57,7 +57,8 @@
 // of what enough replicas had, see there. The old master tells its program of the rest when
 // it comes back, see OnLostTail of package kv. In [Sentinel.Failover] the old master, if it
 // is there, steps down before another is promoted, which gets all that it has; in
-// [Sentinel.Handover] no writer is refused.
+// [Sentinel.Handover] no writer is refused. Both take a majority of the sentinels, like any
+// failover: for the votes, and for the lease without which a master does not hand over.
 //
 // Up to the promotion a failover changes nothing, and is given up for any reason: the master is
 // back, nobody is fit, the chosen one dies. The next begins after a random time, which doubles.
@@ -116,8 +117,9 @@
 //   - There is at most one line to an address, and one that is up to a node or peer.
 //   - No lease is granted to a master of an epoch below that of the last vote, however long
 //     ago that was.
-//   - An epoch in which this sentinel orders a promotion is one in which it has voted for
-//     itself.
+//   - An epoch in which this sentinel orders a promotion is one in which a majority has
+//     voted for it, and the order goes to one node. No master that was leased to begins
+//     that epoch by handing over.
 //
 // # Concurrency
 //

@@ -152,6 +152,10 @@ func (g *driftGuard) turn() {
 		g.lead(now)
 		return
 	}
+	if g.voter.campaign.aim == toOust {
+		g.step(g.voter.tick(g.scene()))
+		return
+	}
 	agree := 0
 	for _, at := range g.downs {
 		if now.Sub(at) <= 2*driftDownAfter {
@@ -193,7 +197,7 @@ func (g *driftGuard) step(v voter, out outcome) {
 	if out.elected > 0 {
 		g.w.only(g.w.leaders, out.elected, g.name, "leader")
 		g.leading, g.ledAt = out.elected, g.at(g.w)
-		if !g.down() { // it is back
+		if out.aim == toReplace && !g.down() { // it is back
 			n, epoch := g.master, g.leading
 			g.w.send(g.name, n.name, func() { n.promote(epoch) })
 			return
@@ -208,13 +212,10 @@ func (g *driftGuard) asked(from repl.NodeID, a ask) reply {
 	return r
 }
 
-// demand begins a failover that nobody has voted for.
+// demand asks for votes for a failover that nobody else wants.
 func (g *driftGuard) demand() {
 	if g.leading == 0 {
-		g.voter = g.voter.claim()
-		g.saved = g.voter.ballot
-		g.leading, g.ledAt = g.voter.ballot.votedIn, g.at(g.w)
-		g.order()
+		g.voter = g.voter.demand(toOust, g.scene())
 	}
 }
 

@@ -24,24 +24,42 @@ func (d *desk) disowned() bool {
 		!d.voter.mayGrant(reign.Counter) && !d.view.led() && !d.fail.busy()
 }
 
-// elect has the voter stand, and do what is due, while the master is objectively down, or nobody's.
+// elect has the voter stand, and do what is due, while the master is objectively down, or nobody's, or
+// votes are wanted for something else.
 func (d *desk) elect(now time.Time) {
 	if d.voter.ballot.epoch < d.view.epoch {
 		d.voter = d.voter.heard(d.view.epoch)
 		d.view.tell(EventNewEpoch, Instance{}, fmt.Sprint(d.view.epoch))
 	}
 	s := d.scene(now)
-	if d.view.downSince.IsZero() && !d.disowned() {
-		d.voter = d.voter.withdraw()
-		return
+	if d.voter.campaign.aim == toReplace {
+		if d.view.downSince.IsZero() && !d.disowned() {
+			d.voter = d.voter.withdraw()
+			return
+		}
+		d.voter = d.voter.stand(s)
 	}
-	d.voter = d.voter.stand(s)
-	if next := d.voter.next(); !next.IsZero() && now.Before(d.saveAt) {
-		d.wake(d.saveAt) // there is no vote without the store
-		return
+	next := d.voter.next()
+	unsaved := !next.IsZero() && now.Before(d.saveAt) // there is no vote without the store
+	if !unsaved {
+		unsaved = !d.take(d.voter.tick, s)
 	}
-	d.take(d.voter.tick, s)
+	if unsaved {
+		d.wake(d.saveAt)
+		d.dismiss(errNotSaved)
+	}
 	d.wake(d.voter.next())
+}
+
+// dismiss ends a candidacy that was demanded, and says why to who has demanded it.
+func (d *desk) dismiss(why error) {
+	switch d.voter.campaign.aim {
+	case toReplace:
+		return
+	case toOust:
+		d.answer(why)
+	}
+	d.voter.campaign = campaign{}
 }
 
 // take does what the voter wants done that it would become by a step. It returns false if the
@@ -55,27 +73,51 @@ func (d *desk) take(step func(scene) (voter, outcome), s scene) bool {
 	}
 	d.view.hear(next.ballot.epoch)
 	if next.ballot.votedIn != before.ballot.votedIn {
-		d.tellVote(next.ballot)
+		d.tellVote(next.ballot, out.aim)
 	}
 	for _, id := range out.to {
 		d.askVote(id, out.ask, s.now)
 	}
-	if out.lost != 0 {
+	switch {
+	case out.elected != 0:
+		d.elected(out, s.now)
+		return true
+	case out.lost != 0 && out.aim != toRaise:
 		d.view.tellIn(EventAbortNotElected, d.view.reign.instance(), out.lost, "")
 	}
-	if out.elected != 0 {
-		d.obey(d.fail.begin(s.now, d.view, out.elected), s.now)
+	if before.campaign.aim == toOust && next.campaign.aim != toOust {
+		d.answer(unelected(out))
 	}
 	return true
 }
 
+// unelected returns why a candidacy that was demanded has ended without an election.
+func unelected(out outcome) error {
+	if out.lost != 0 {
+		return ErrNotElected
+	}
+	return ErrSuperseded // by another master, or who is about to promote one has this sentinel's vote
+}
+
+// elected does what the votes were wanted for.
+func (d *desk) elected(out outcome, now time.Time) {
+	switch out.aim {
+	case toReplace:
+		d.obey(d.fail.begin(now, d.view, out.elected), now)
+	case toOust:
+		d.obey(d.fail.demand(now, d.view, out.elected), now)
+	case toRaise:
+		d.order(d.view.reign.ID, &repl.Order{Kind: repl.OrderPromote, Epoch: out.elected}, func(error, time.Time) {})
+	}
+}
+
 // tellVote tells of a vote that was given.
-func (d *desk) tellVote(b ballot) {
+func (d *desk) tellVote(b ballot, a aim) {
 	whom := Instance{Type: InstanceSentinel, ID: b.votedFor, Name: d.opts.Name, Addr: d.view.addr}
 	if p := d.view.peers[b.votedFor]; p != nil {
 		whom = p.instance()
 	}
-	if b.votedFor == d.view.self {
+	if b.votedFor == d.view.self && a != toRaise {
 		d.view.tellIn(EventTryFailover, d.view.reign.instance(), b.votedIn, "")
 	}
 	d.view.tellIn(EventVoteForLeader, whom, b.votedIn, fmt.Sprintf("%s %d", b.votedFor, b.votedIn))

@@ -28,6 +28,10 @@ var (
 	// ErrSuperseded means that somebody else has promoted a node meanwhile.
 	ErrSuperseded = errors.New("sentinel: another master was promoted")
 
+	// ErrNotElected means that too few sentinels gave their vote in time. Nothing has happened. Try
+	// again when more of them can be reached, see [Sentinel.CheckQuorum].
+	ErrNotElected = errors.New("sentinel: not elected")
+
 	// ErrAborted means that the group was reset, or the sentinel closed, meanwhile.
 	ErrAborted = errors.New("sentinel: failover was given up")
 )

@@ -1,8 +1,10 @@
 package sentinel
 
 import (
+	"fmt"
 	"time"
 
+	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/repl"
 )
 
@@ -76,6 +78,7 @@ type todo struct {
 	look   bool     // ask all nodes for reports, now
 	orders []errand // their results go to result
 	retire bool     // it came to nothing: the voter is to rest before the next
+	again  bool     // the chosen one may have been promoted: another can be in a new epoch only, which is to be voted for
 	done   bool     // who has demanded it is to be told err: it has promoted a node, or comes to nothing
 	err    error
 }
@@ -102,12 +105,25 @@ func (f *failover) begin(now time.Time, v *view, epoch uint64) todo {
 	return f.run(now, v)
 }
 
-// demand leads a failover that the program wants, whether or not the master is down. The
-// epoch must be one in which this sentinel has voted for itself.
+// demand leads a failover that the program wants, whether or not the master is down, as the leader
+// that was elected in epoch.
 func (f *failover) demand(now time.Time, v *view, epoch uint64) todo {
-	f.start(now, v, epoch, EventTryFailover)
-	f.demanded, f.not = true, []repl.NodeID{f.old.ID}
+	f.start(now, v, epoch, EventElectedLeader)
+	f.demanded = true
+	if f.writes(v) { // one that has stepped down already may be the only one that is left
+		f.not = []repl.NodeID{f.old.ID}
+	}
 	return f.run(now, v)
+}
+
+// hopeless returns an [ErrNoGoodSlave] if there is nobody who could be promoted in the place of the
+// master, by what is known of them.
+func (f *failover) hopeless(now time.Time, v *view) error {
+	c := contest{now: now, epoch: backlog.MaxCounter, not: []repl.NodeID{v.reign.ID}, view: v}
+	if best, refused := c.choose(); best == nil {
+		return fmt.Errorf("%w: %s", ErrNoGoodSlave, refused)
+	}
+	return nil
 }
 
 func (f *failover) start(now time.Time, v *view, epoch uint64, kind EventKind) {

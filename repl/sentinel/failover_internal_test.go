@@ -22,13 +22,14 @@ type play struct {
 	orders []errand // that have no result yet
 	log    []string // events since the last script
 	out    todo     // what was asked for since, without orders
+	epoch  uint64   // in which all happens
 }
 
 // rehearse returns a play in which the master m is down and the replicas stand at 500.
 func rehearse(t *testing.T, replicas ...string) *play {
 	v := stand(500, replicas...)
 	v.opts.ParallelSyncs = 1
-	return &play{T: t, now: start, v: v, f: newFailover(v.opts)}
+	return &play{T: t, now: start, v: v, f: newFailover(v.opts), epoch: 7}
 }
 
 func (p *play) node(name string) *node { return p.v.nodes[idOf(name)] }
@@ -37,11 +38,11 @@ func (p *play) take(out todo) {
 	p.Helper()
 	p.orders = append(p.orders, out.orders...)
 	p.out.look = p.out.look || out.look
-	p.out.retire, p.out.done = p.out.retire || out.retire, p.out.done || out.done
+	p.out.retire, p.out.done, p.out.again = p.out.retire || out.retire, p.out.done || out.done, p.out.again || out.again
 	p.out.err = errors.Join(p.out.err, out.err)
 	for _, e := range p.v.told {
 		line := e.Kind.String() + " " + e.About.Name
-		if e.Epoch != 7 && e.Kind != EventSwitchMaster {
+		if e.Epoch != p.epoch && e.Kind != EventSwitchMaster {
 			p.Errorf("%s in epoch %d", line, e.Epoch)
 		}
 		p.log = append(p.log, line)
@@ -94,7 +95,7 @@ func (p *play) do(name string) {
 	p.Helper()
 	o := p.answer(name, nil)
 	r := *p.node(name).report
-	if o.Epoch != 7 {
+	if o.Epoch != p.epoch {
 		p.Errorf("%s has an order of epoch %d", name, o.Epoch)
 	}
 	switch o.Kind {

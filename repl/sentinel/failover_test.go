@@ -291,7 +291,7 @@ func TestDemandedFailover(t *testing.T) {
 	})
 }
 
-// It needs nobody's consent, and does not need the master; but the new one writes no sooner than the
+// It needs votes, but not that anybody finds the master down, and does not need that; but the new one writes no sooner than the
 // old one may no more.
 func TestDemandedFailoverWithoutTheMaster(t *testing.T) {
 	inTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{}, func(t *testing.T, w *town) {

@@ -39,35 +39,40 @@ func (d *desk) obey(t todo, now time.Time) {
 	if t.retire {
 		d.voter = d.voter.retire(d.scene(now))
 	}
+	if t.again {
+		d.voter = d.voter.demand(toOust, d.scene(now))
+		d.wake(now)
+	}
 	if t.done {
-		for _, tell := range d.waiting {
-			d.answers = append(d.answers, func() { tell(t.err) })
-		}
-		d.waiting = nil
+		d.answer(t.err)
 	}
 }
 
-// demand begins a failover that the program wants. done is called with how it has ended.
+// answer tells those who have demanded a failover how it has ended.
+func (d *desk) answer(err error) {
+	for _, tell := range d.waiting {
+		d.answers = append(d.answers, func() { tell(err) })
+	}
+	d.waiting = nil
+}
+
+// demand begins a failover that the program wants: it asks for the votes of a majority, whatever they
+// have promised the master. done is called with how it has ended.
 func (d *desk) demand(now time.Time, done func(error)) {
 	switch {
 	case d.view.reign.IsZero():
 		done(fmt.Errorf("%w: %s", ErrNoMaster, d.missing()))
 		return
-	case d.fail.leads() || d.handsOver():
+	case d.fail.leads() || d.handsOver() || d.voter.campaign.aim == toOust:
 		done(ErrInProgress)
 		return
 	}
-	// It is an election without voters: the epoch is this sentinel's, and no vote of its own goes
-	// to another in it.
-	before := d.voter
-	if d.voter = before.claim(); !d.save(now) {
-		d.voter = before
-		done(errNotSaved)
+	if err := d.fail.hopeless(now, d.view); err != nil {
+		done(err) // before the master loses its lease by the votes
 		return
 	}
-	d.view.hear(d.voter.ballot.epoch)
 	d.waiting = append(d.waiting, done)
-	d.obey(d.fail.demand(now, d.view, d.voter.ballot.votedIn), now)
+	d.voter = d.voter.demand(toOust, d.scene(now))
 }
 
 // handOver tells the master to hand over.
@@ -103,6 +108,7 @@ func (d *desk) handsOver() bool {
 // reset forgets everybody but the master.
 func (d *desk) reset(now time.Time) {
 	d.obey(d.fail.cancel(), now)
+	d.dismiss(ErrAborted)
 	d.voter = d.voter.withdraw()
 	d.view.tell(EventResetMaster, d.view.reign.instance(), "")
 	d.view.clear()

@@ -62,19 +62,20 @@ func parseState(body []byte) (*state, error) {
 
 // An ask asks for a vote: the sender wants to replace the master of Reign, in Epoch.
 type ask struct {
-	Epoch uint64
-	Reign backlog.Epoch
+	Epoch  uint64
+	Reign  backlog.Epoch
+	Anyway bool // a promise to that master is no reason to wait, see aim
 }
 
 func (a ask) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(append(b, askVote), a.Epoch)
 	b, _ = a.Reign.AppendBinary(b)
-	return b
+	return append(b, bit(a.Anyway))
 }
 
 func parseAsk(body []byte) (ask, error) {
 	c := newCutter("ask", body, askVote)
-	a := ask{Epoch: c.counter(), Reign: c.epoch()}
+	a := ask{Epoch: c.counter(), Reign: c.epoch(), Anyway: c.flag()}
 	c.check(a.Epoch > 0, "epoch 0")
 	return a, c.end()
 }

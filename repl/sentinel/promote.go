@@ -144,11 +144,12 @@ func (f *failover) promote(now time.Time, v *view) {
 		return
 	case f.stays:
 		f.give(now, &f.task, n, repl.Order{Kind: repl.OrderPromote})
-	case f.task.refused() && len(f.not) < len(v.nodes):
-		f.another(now) // nothing has happened
-	case f.gone(n):
-		if f.demanded {
-			f.another(now) // there may be no master at all, now
+	case f.task.idle(), f.demanded && f.task.number == 0 && f.gone(n):
+		f.another(now)
+	case f.gone(n) || f.task.refused():
+		// It may have been promoted, so nobody else must be in this epoch.
+		if f.demanded { // and there may be no master at all, now
+			f.phase, f.out.again = phaseNone, true
 			return
 		}
 		f.abort(v, EventAbortSlaveTimeout, n, f.task.problem(ErrTimeout))

@@ -3,7 +3,7 @@
 package sentinel
 
 // The race detector makes each state ten times as slow.
-var explorations = []exploration{{letters: 12, timers: 1, restarts: 1}}
+var explorations = []exploration{{letters: 12, timers: 1, restarts: 1}, {letters: 7, timers: 1, demands: 1, handovers: 1}}
 
 const (
 	driftSeeds = 5

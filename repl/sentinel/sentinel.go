@@ -156,8 +156,9 @@ func (s *Sentinel) CheckQuorum() (usable int, err error) {
 	return usable, err
 }
 
-// Failover has another node made the master, although the present one may be there. It asks no
-// other sentinel; that two never write at once is seen to by the leases. The old master is told to step
+// Failover has another node made the master, although the present one may be there. No other
+// sentinel has to find that down, but a majority has to vote for it, as the epoch must be nobody else's; that
+// two never write at once is seen to by the leases. The old master is told to step
 // down first, if it can be reached, so that mostly nothing is lost: if it cannot be, what it goes on to write by
 // a lease of other sentinels is, whatever MinHeard is. [Sentinel.Handover] loses nothing for certain.
 //

@@ -14,6 +14,7 @@ import (
 // that is over.
 type task struct {
 	number uint64 // of the newest errand; 0 while there was none
+	given  int    // how many errands there were
 	under  bool   // it is under way
 	done   bool
 	doneAt time.Time
@@ -36,6 +37,12 @@ func (t *task) refused() bool {
 	return errors.As(t.err, &r) && !errors.Is(r, repl.ErrBusy) && !errors.Is(r, context.DeadlineExceeded)
 }
 
+// idle reports whether the order was refused, and has changed nothing: it was given once only, for a
+// reason that is known, and the node did not end while it was carried out.
+func (t *task) idle() bool {
+	return t.given == 1 && t.refused() && !errors.Is(t.err, repl.ErrPeerClosed) && !errors.Is(t.err, repl.ErrFailed)
+}
+
 // due reports whether the order is to be given to n, for the first time or again: a node that was
 // busy is left alone for a while, and one whose link was lost has to have said something.
 func (t *task) due(now time.Time, n *node, pause time.Duration) bool {
@@ -55,6 +62,7 @@ func (f *failover) give(now time.Time, t *task, n *node, o repl.Order) bool {
 	}
 	f.numbers++
 	t.number, t.under = f.numbers, true
+	t.given++
 	o.Epoch = f.epoch
 	f.out.orders = append(f.out.orders, errand{number: t.number, to: n.id, order: &o})
 	return true

@@ -33,6 +33,7 @@ type outcome struct {
 	to      []repl.NodeID // nil: nobody
 	elected uint64        // the epoch in which this sentinel leads now, or 0
 	lost    uint64        // the epoch in which it was not elected in time, or 0
+	aim     aim           // of the campaign that has begun, is won, or is lost
 }
 
 // A voter is one sentinel's part in elections. It is a value: a step leaves it as it is and
@@ -71,13 +72,11 @@ func (v voter) heard(epoch uint64) voter {
 	return v
 }
 
-// claim takes the next epoch for a failover without an election. It must be saved, as a vote.
-func (v voter) claim() voter {
-	v.ballot.epoch++
-	v.ballot.votedIn, v.ballot.votedFor = v.ballot.epoch, v.self
-	v.campaign = campaign{}
-	return v
-}
+// lowest returns the lowest epoch in which anybody may be elected to end, or renew, the reign. The
+// one right above it is left to the master, which may be handing over just now, in an epoch that nobody
+// votes about: so that it is not the same as one that is voted about, and below it. Of others that
+// a node begins by itself this cannot be said: nobody knows how many times one was promoted by hand.
+func lowest(reign backlog.Epoch) uint64 { return reign.Counter + 2 }
 
 // mayGrant reports whether a master that began to write in epoch may be granted a lease. It
 // may not after a vote for one above it, for ever: whoever was voted for may have an order
@@ -102,8 +101,10 @@ func (v voter) asked(from repl.NodeID, a ask, s scene) (voter, reply, outcome) {
 		}
 	case a.Reign.Compare(s.reign) < 0:
 		r.Verdict = oldReign
+	case a.Epoch < lowest(a.Reign):
+		r.Verdict = lowerEpoch
 	default:
-		if r.Wait = v.patience(from, s); r.Wait > 0 {
+		if r.Wait = v.patience(from, a, s); r.Wait > 0 {
 			r.Verdict = notYet
 			v.wanted = later(v.wanted, s.now.Add(r.Wait+2*v.pace.base))
 			if v.campaign.stage == waiting { // it is to have its chance
@@ -121,8 +122,11 @@ func (v voter) asked(from repl.NodeID, a ask, s scene) (voter, reply, outcome) {
 
 // patience returns for how long v gives nobody a vote, but perhaps the one whom it gave the
 // last.
-func (v voter) patience(from repl.NodeID, s scene) time.Duration {
+func (v voter) patience(from repl.NodeID, a ask, s scene) time.Duration {
 	wait := s.promised
+	if a.Anyway {
+		wait = 0
+	}
 	if v.ballot.votedFor != from {
 		wait = max(wait, v.loyal.Sub(s.now))
 	}

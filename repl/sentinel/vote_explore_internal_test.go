@@ -52,16 +52,16 @@ func explore(w *world, visit func(*world)) (int, error) {
 }
 
 // An exploration is how many steps of each kind there may be.
-type exploration struct{ letters, timers, restarts int }
+type exploration struct{ letters, timers, restarts, demands, handovers int }
 
 func TestNoOrderOfEventsElectsTwo(t *testing.T) {
 	runs := explorations
 	if *deepVotes {
-		runs = []exploration{{12, 2, 1}}
+		runs = []exploration{{letters: 12, timers: 2, restarts: 1}, {letters: 11, timers: 1, restarts: 1, demands: 2, handovers: 2}}
 	}
 	for _, r := range runs {
 		visited := 0
-		n, err := explore(newWorld(r.letters, r.timers, r.restarts), func(w *world) {
+		n, err := explore(newWorld(r), func(w *world) {
 			if visited++; visited%101 != 0 {
 				return
 			}

@@ -191,7 +191,7 @@ func TestRestsDouble(t *testing.T) {
 
 func TestOneVoteAnEpoch(t *testing.T) {
 	h := newHustings(t, 3)
-	if r := h.give(1, 2); r.Verdict != granted || r.Known != 3 || r.Epoch != 2 {
+	if r := h.give(1, 3); r.Verdict != granted || r.Known != 3 || r.Epoch != 3 {
 		t.Fatalf("the first gets %+v", r)
 	}
 	for _, c := range []struct {
@@ -199,23 +199,23 @@ func TestOneVoteAnEpoch(t *testing.T) {
 		epoch uint64
 		want  verdict
 	}{
-		{2, 2, taken},      // somebody else
-		{1, 2, granted},    // the same again
-		{1, 1, lowerEpoch}, // an epoch that is over
-		{2, 3, notYet},     // the next, while the first may be about to promote
-		{1, 3, granted},    // which the first may ask for
-		{1, 2, lowerEpoch}, // and not come back
+		{2, 3, taken},      // somebody else
+		{1, 3, granted},    // the same again
+		{1, 2, lowerEpoch}, // an epoch that is over
+		{2, 4, notYet},     // the next, while the first may be about to promote
+		{1, 4, granted},    // which the first may ask for
+		{1, 3, lowerEpoch}, // and not come back
 	} {
 		if r := h.give(c.from, c.epoch); r.Verdict != c.want || r.To != c.epoch {
 			t.Errorf("sentinel %d asks in epoch %d: %v, want %v", c.from, c.epoch, r.Verdict, c.want)
 		}
 	}
 	h.now = h.loyal
-	if r := h.give(2, 4); r.Verdict != granted {
+	if r := h.give(2, 5); r.Verdict != granted {
 		t.Errorf("later: %v", r.Verdict)
 	}
 	h.reign = exploredReign(9)
-	if r, _, _ := h.asked(sentinelID(1), ask{Epoch: 20, Reign: exploredReign(8)}, h.scene); r.ballot.votedIn != 4 {
+	if r, _, _ := h.asked(sentinelID(1), ask{Epoch: 20, Reign: exploredReign(8)}, h.scene); r.ballot.votedIn != 5 {
 		t.Error("a vote to replace a master that was replaced already")
 	}
 }
@@ -224,7 +224,7 @@ func TestOneVoteAnEpoch(t *testing.T) {
 func TestPromisesComeBeforeVotes(t *testing.T) {
 	h := newHustings(t, 3)
 	h.promised = 300 * time.Millisecond
-	if r := h.give(1, 2); r.Verdict != notYet || r.Wait != h.promised || r.Epoch != 1 || h.ballot.epoch != 1 {
+	if r := h.give(1, 3); r.Verdict != notYet || r.Wait != h.promised || r.Epoch != 1 || h.ballot.epoch != 1 {
 		t.Errorf("%+v, epoch %d", r, h.ballot.epoch)
 	}
 	h.voter = h.stand(h.scene)
@@ -235,7 +235,7 @@ func TestPromisesComeBeforeVotes(t *testing.T) {
 		t.Errorf("stands though a promise binds: %+v", out)
 	}
 	h.promised = 0
-	if out := h.tickAt(h.next()); !out.save || h.ballot.votedIn != 2 {
+	if out := h.tickAt(h.next()); !out.save || h.ballot.votedIn != 3 {
 		t.Errorf("does not stand: %+v", out)
 	}
 }
@@ -246,8 +246,8 @@ func TestVotesComeBeforeGrants(t *testing.T) {
 	if !h.mayGrant(1) {
 		t.Error("no grant before any vote")
 	}
-	h.give(1, 2)
-	for epoch, may := range map[uint64]bool{1: false, 2: true, 3: true} {
+	h.give(1, 3)
+	for epoch, may := range map[uint64]bool{1: false, 2: false, 3: true, 4: true} {
 		if got := h.mayGrant(epoch); got != may {
 			t.Errorf("after the vote a master of epoch %d gets a grant: %v", epoch, got)
 		}
@@ -275,11 +275,11 @@ func TestLowEpochsAreMadeUpFor(t *testing.T) {
 func TestUnsavedVotesWereNotGiven(t *testing.T) {
 	h := newHustings(t, 3)
 	before := h.voter
-	next, r, out := h.asked(sentinelID(1), ask{Epoch: 2, Reign: h.reign}, h.scene)
-	if r.Verdict != granted || !out.save || before.ballot.votedIn != 0 || next.ballot.votedIn != 2 {
+	next, r, out := h.asked(sentinelID(1), ask{Epoch: 3, Reign: h.reign}, h.scene)
+	if r.Verdict != granted || !out.save || before.ballot.votedIn != 0 || next.ballot.votedIn != 3 {
 		t.Fatalf("%+v, %+v: before %+v, after %+v", r, out, before.ballot, next.ballot)
 	}
-	if r := h.give(2, 2); r.Verdict != granted { // from the voter as it was before
+	if r := h.give(2, 3); r.Verdict != granted { // from the voter as it was before
 		t.Errorf("%v", r.Verdict)
 	}
 }
@@ -319,5 +319,77 @@ func TestPromisesByTheClock(t *testing.T) {
 	}
 	if _, ok := newPromise(time.Second, when(-time.Hour)).grant(repl.NodeID{}, when(0)); ok {
 		t.Error("a grant to nobody")
+	}
+}
+
+// A failover on demand takes votes like any other, but at once, and from those who have promised something
+// to the master.
+func TestDemandsTakeVotes(t *testing.T) {
+	h := newHustings(t, 3)
+	h.promised = time.Second
+	h.voter = h.voter.demand(toOust, h.scene)
+	out := h.tickAt(h.now)
+	if !out.save || out.aim != toOust || !out.ask.Anyway || len(out.to) != 2 || out.elected != 0 {
+		t.Fatalf("begins with %+v", out)
+	}
+	epoch := out.ask.Epoch
+	if out := h.hear(1, granted, 3, 0); out.elected != epoch || out.aim != toOust {
+		t.Errorf("not elected by a majority: %+v", out)
+	}
+
+	other := newHustings(t, 3)
+	other.promised = time.Second
+	for anyway, want := range map[bool]verdict{false: notYet, true: granted} {
+		if _, r, _ := other.asked(sentinelID(1), ask{Epoch: 3, Reign: other.reign, Anyway: anyway}, other.scene); r.Verdict != want {
+			t.Errorf("anyway %v: %v, want %v", anyway, r.Verdict, want)
+		}
+	}
+	other.give(2, 3)
+	other.promised = 0
+	other.give(2, 3)
+	if _, r, _ := other.asked(sentinelID(1), ask{Epoch: 4, Reign: other.reign, Anyway: true}, other.scene); r.Verdict != notYet {
+		t.Errorf("while another may be about to promote: %v", r.Verdict)
+	}
+
+	// It is not tried again: who has demanded it decides.
+	h.voter = h.voter.demand(toOust, h.scene)
+	h.tickAt(h.now)
+	var lost outcome
+	for lost.lost == 0 {
+		lost = h.tickAt(h.next())
+	}
+	if lost.aim != toOust || h.campaign.stage != idle {
+		t.Errorf("lost: %+v, in stage %v", lost, h.campaign.stage)
+	}
+	h.voter = h.voter.demand(toOust, h.scene) // but a low epoch is made up for
+	h.tickAt(h.now)
+	h.voter, _ = h.answered(sentinelID(1), reply{To: h.ballot.votedIn, Epoch: 40, Verdict: lowerEpoch, Known: 3}, h.scene)
+	if out := h.tickAt(h.next()); out.ask.Epoch != 41 || out.aim != toOust {
+		t.Errorf("asks %+v, for %v", out.ask, out.aim)
+	}
+}
+
+// The epoch above that of the master is the one that it may begin by handing over: nobody is elected in it.
+func TestHandoverHasAnEpoch(t *testing.T) {
+	h := newHustings(t, 3)
+	if r := h.give(1, 2); r.Verdict != lowerEpoch || h.ballot.votedIn != 0 {
+		t.Errorf("%+v, %+v", r, h.ballot)
+	}
+	if out := h.begin(); out.ask.Epoch != 3 {
+		t.Errorf("asks in epoch %d", out.ask.Epoch)
+	}
+}
+
+// A vote counts as long as who gave it is one of the sentinels.
+func TestVotesOfTheRemoved(t *testing.T) {
+	h := newHustings(t, 5)
+	epoch := h.begin().ask.Epoch
+	h.hear(1, granted, 5, 0)
+	h.peers = h.peers[1:] // s1 is removed: there are four, of which three make a majority
+	if out := h.hear(2, granted, 4, 0); out.elected != 0 {
+		t.Error("elected by a vote of one who is no sentinel any more")
+	}
+	if out := h.hear(3, granted, 4, 0); out.elected != epoch {
+		t.Error("not elected by a majority")
 	}
 }

@@ -11,7 +11,8 @@ import (
 
 // The exploration of elections: three sentinels, which all find the master down, and two
 // nodes, of which a leader has one promoted. Every order is tried of messages that arrive
-// and of timers that fire, with one restart, from what was saved. A message need not
+// and of timers that fire, with one restart, from what was saved; of failovers on demand, and of
+// masters that hand over while they hold a lease. A message need not
 // arrive: so every loss is among the orders.
 //
 // Clocks are not part of it. Each timer may fire at any time, before or after all others, and whatever
@@ -43,7 +44,7 @@ type world struct {
 	elected  [exploredEpochs]uint8 // 1 + the sentinel
 	promoted [exploredEpochs]uint8 // 1 + the node
 
-	letters, timers, restarts int // how many more there may be
+	letters, timers, restarts, demands, handovers int // how many more there may be
 }
 
 // A booth is what a sentinel would keep, of its own clock.
@@ -69,6 +70,7 @@ type letter struct {
 	from, to uint8
 	epoch    uint64
 	reign    uint64
+	anyway   bool
 	reply    reply
 }
 
@@ -76,7 +78,7 @@ func compareLetters(a, b letter) int { return slices.Compare(a.numbers(), b.numb
 
 func (l letter) numbers() []uint64 {
 	return []uint64{
-		uint64(l.kind), uint64(l.from), uint64(l.to), l.epoch, l.reign,
+		uint64(l.kind), uint64(l.from), uint64(l.to), l.epoch, l.reign, uint64(bit(l.anyway)),
 		l.reply.To, l.reply.Epoch, uint64(l.reply.Verdict), uint64(l.reply.Known), uint64(l.reply.Wait),
 	}
 }
@@ -94,8 +96,8 @@ func when(d time.Duration) time.Time { return time.Unix(1_000_000, 0).Add(d) }
 
 // newWorld returns a world in which a master has just been found down, and sentinel 0 is the
 // first to begin a campaign: which of them it is makes no difference.
-func newWorld(letters, timers, restarts int) *world {
-	w := &world{letters: letters, timers: timers + 1, restarts: restarts}
+func newWorld(r exploration) *world {
+	w := &world{letters: r.letters, timers: r.timers + 1, restarts: r.restarts, demands: r.demands, handovers: r.handovers}
 	for i := range w.at {
 		d := &w.at[i]
 		d.voter = newVoter(sentinelID(uint8(i)), ballot{epoch: 1}, exploredDownAfter, 0)
@@ -165,10 +167,13 @@ func (w *world) step(i uint8, v voter, out outcome) error {
 		return fmt.Errorf("sentinel %d has voted as in %+v and saved %+v", i, v.ballot, d.saved)
 	}
 	for _, to := range out.to {
-		w.mail(letter{kind: letterAsk, from: i, to: sentinelOf(to), epoch: out.ask.Epoch, reign: out.ask.Reign.Counter})
+		w.mail(letter{kind: letterAsk, from: i, to: sentinelOf(to), epoch: out.ask.Epoch, reign: out.ask.Reign.Counter, anyway: out.ask.Anyway})
 	}
 	if e := out.elected; e > 0 {
 		d.leading, d.ordered = e, false
+		if w.promoted[e] != 0 {
+			return fmt.Errorf("a leader in epoch %d, in which there is a master", e)
+		}
 		if err := note(&w.elected[e], i, "leaders in epoch", e); err != nil {
 			return err
 		}
@@ -224,7 +229,7 @@ func (w *world) deliver(n int, at time.Duration) error {
 }
 
 func (w *world) arriveAsk(l letter, at time.Duration) error {
-	v, r, out := w.at[l.to].voter.asked(sentinelID(l.from), ask{Epoch: l.epoch, Reign: exploredReign(l.reign)}, w.scene(l.to, at))
+	v, r, out := w.at[l.to].voter.asked(sentinelID(l.from), ask{Epoch: l.epoch, Reign: exploredReign(l.reign), Anyway: l.anyway}, w.scene(l.to, at))
 	if err := w.step(l.to, v, out); err != nil {
 		return err
 	}
@@ -264,6 +269,46 @@ func (w *world) order(i uint8) {
 	d := &w.at[i]
 	d.ordered = true
 	w.mail(letter{kind: letterOrder, from: i, to: i % exploredNodes, epoch: d.leading})
+}
+
+// demand has somebody want a failover of sentinel i.
+func (w *world) demand(i uint8) {
+	w.demands--
+	w.at[i].voter = w.at[i].voter.demand(toOust, w.scene(i, atOnce))
+	w.settle(i)
+}
+
+// leased reports whether the master of reign e may hold a lease of a majority.
+func (w *world) leased(e uint64) bool {
+	granting := 0
+	for i := range w.at {
+		if d := &w.at[i]; d.reign == e && d.leading == 0 && d.voter.mayGrant(e) {
+			granting++
+		}
+	}
+	return granting > exploredSentinels/2
+}
+
+// handOver has the master of reign e hand over to the other node, which begins the next epoch.
+func (w *world) handOver(e uint64) error {
+	w.handovers--
+	master := uint8(0) // of the first
+	if e > 1 {
+		master = w.promoted[e] - 1
+	}
+	other := 1 - master
+	if w.heard[master] > e || w.heard[other] > e {
+		return nil // it has stepped down, or refuses
+	}
+	e++
+	if w.elected[e] != 0 {
+		return fmt.Errorf("a master in epoch %d, in which there is a leader", e)
+	}
+	w.heard[other] = e
+	for i := range uint8(exploredSentinels) {
+		w.mail(letter{kind: letterNews, from: other, to: i, epoch: e})
+	}
+	return note(&w.promoted[e], other, "masters in epoch", e)
 }
 
 // idle reports whether nothing would come of a letter's arrival, now or later. Those are
@@ -317,6 +362,12 @@ func (w *world) next(yield func(n *world, arrival bool, err error)) {
 		if w.restarts > 0 {
 			try(false, func(n *world) error { n.restart(i); return nil })
 		}
+		if w.demands > 0 && d.leading == 0 && d.voter.campaign.aim != toOust {
+			try(false, func(n *world) error { n.demand(i); return nil })
+		}
+		if w.handovers > 0 && w.leased(d.reign) {
+			try(false, func(n *world) error { return n.handOver(d.reign) })
+		}
 		if d.leading > 0 && !d.ordered {
 			try(false, func(n *world) error { n.order(i); return nil })
 		}
@@ -334,7 +385,7 @@ func (w *world) key(b []byte) []byte {
 		d := &w.at[i]
 		v, c := &d.voter, &d.voter.campaign
 		num(v.ballot.epoch, v.ballot.votedIn, uint64(v.ballot.votedFor[15]), d.saved.epoch, d.saved.votedIn, uint64(d.saved.votedFor[15]))
-		num(d.reign, d.leading, uint64(bit(d.ordered)), uint64(c.stage), c.reign.Counter, uint64(len(c.answers)))
+		num(d.reign, d.leading, uint64(bit(d.ordered)), uint64(c.stage), uint64(c.aim), c.reign.Counter, uint64(len(c.answers)))
 		for _, a := range c.answers {
 			num(uint64(a.from[15]), uint64(a.verdict))
 		}
@@ -344,5 +395,5 @@ func (w *world) key(b []byte) []byte {
 	}
 	b = append(append(b, w.elected[:]...), w.promoted[:]...)
 	num(w.heard[:]...)
-	return append(b, byte(w.timers), byte(w.restarts))
+	return append(b, byte(w.timers), byte(w.restarts), byte(w.demands), byte(w.handovers))
 }
