@@ -69,7 +69,7 @@ func (f *feed) paused() <-chan time.Time {
 	if c.held == nil {
 		return nil
 	}
-	left := time.Duration(c.due.Load()) - f.n.acks.now()
+	left := max(time.Duration(c.due.Load())-f.n.acks.now(), soonest)
 	if c.timer == nil {
 		c.timer = time.NewTimer(left)
 	} else {

@@ -134,9 +134,14 @@ func (d *desk) start(f func(ctx context.Context)) {
 	}()
 }
 
+// soonest is what timers are set to that are due already. In a bubble of testing/synctest one that
+// is set to nothing runs on the goroutine that sets it, and when two goroutines do so at one moment
+// the race detector of Go 1.25 and 1.26 ends the process.
+const soonest = time.Nanosecond
+
 // run is the desk's goroutine.
 func (d *desk) run() {
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(soonest)
 	defer timer.Stop()
 	defer d.end()
 	defer d.wg.Wait()
@@ -152,7 +157,7 @@ func (d *desk) run() {
 		if d.turn(time.Now()); d.wakeAt.IsZero() {
 			timer.Stop()
 		} else {
-			timer.Reset(max(time.Until(d.wakeAt), 0))
+			timer.Reset(max(time.Until(d.wakeAt), soonest))
 		}
 	}
 }

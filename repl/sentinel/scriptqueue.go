@@ -101,7 +101,7 @@ func (q *scriptQueue) poke() {
 
 // run starts what is due until the queue is closed.
 func (q *scriptQueue) run() {
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(soonest)
 	defer timer.Stop()
 	for q.ctx.Err() == nil {
 		if pause, waits := q.startDue(time.Now()); waits {
