@@ -71,6 +71,7 @@ type loader struct {
 	shards []loadShard
 
 	queues  []chan *rdb.Block // one for each worker; nil before the first block
+	spare   chan []byte       // takes the memory of blocks that were inserted; nil unless somebody reuses it
 	workers sync.WaitGroup
 	pending sync.WaitGroup // blocks that are queued or being inserted
 	aside   atomic.Int64   // bytes kept in all shards
@@ -112,6 +113,9 @@ func (l *loader) Block(b *rdb.Block) error {
 		return l.fail(fmt.Errorf("%w: shard %d stands at %d, the log began at %d", ErrBlock, b.Shard, b.At, l.begin))
 	}
 	sh, ls := &l.table.shards[b.Shard], &l.shards[b.Shard]
+	if l.queues == nil {
+		l.start()
+	}
 	sh.mu.Lock()
 	err := ls.receive(b)
 	if err == nil && b.First {
@@ -121,12 +125,22 @@ func (l *loader) Block(b *rdb.Block) error {
 	if err != nil {
 		return l.fail(err)
 	}
-	if l.queues == nil {
-		l.start()
+	if b.First {
+		l.assign(ls)
 	}
 	l.pending.Add(1)
-	l.queues[b.Shard%len(l.queues)] <- b
+	l.queues[ls.worker] <- b
 	return nil
+}
+
+// assign gives a shard that begins to the worker that has the least to do: those that come
+// together are not always of different numbers modulo the workers'.
+func (l *loader) assign(ls *loadShard) {
+	for i, queue := range l.queues {
+		if i == 0 || len(queue) < len(l.queues[ls.worker]) {
+			ls.worker = i
+		}
+	}
 }
 
 // start starts the workers.
@@ -141,6 +155,10 @@ func (l *loader) start() {
 					if err := l.insert(b); err != nil {
 						l.fail(err)
 					}
+				}
+				select {
+				case l.spare <- b.Data:
+				default:
 				}
 				l.pending.Done()
 			}

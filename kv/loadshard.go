@@ -3,6 +3,7 @@ package kv
 import (
 	"fmt"
 	"runtime"
+	"sync/atomic"
 
 	"github.com/emberkv/ember/internal/hash"
 	"github.com/emberkv/ember/rdb"
@@ -15,8 +16,12 @@ const (
 	presizeShare = 16
 
 	// insertAtOnce is how many entries are inserted under one hold of a shard's
-	// lock, before the processor is offered to others; see giveWayAfter.
-	insertAtOnce = 256
+	// lock.
+	insertAtOnce = 32
+
+	// giveWayEntries is after how many the processor is offered to others; see
+	// giveWayAfter.
+	giveWayEntries = 8 * insertAtOnce
 )
 
 // The phases of a shard that is being loaded.
@@ -36,11 +41,12 @@ const (
 // A loadShard is how far a shard has come. The lock of the shard in the new table
 // guards it.
 type loadShard struct {
-	phase int
-	at    int64  // the offset for which the blocks stand
-	last  bool   // the last block was received, though perhaps not yet inserted
-	left  int    // entries that are still to be received
-	aside []byte // records to be applied after the last block
+	worker int // that inserts its blocks
+	phase  int
+	at     int64  // the offset for which the blocks stand
+	last   bool   // the last block was received, though perhaps not yet inserted
+	left   int    // entries that are still to be received
+	aside  []byte // records to be applied after the last block
 }
 
 // receive notes a block in the order in which they came, and returns ErrBlock for
@@ -64,13 +70,18 @@ func (ls *loadShard) receive(b *rdb.Block) error {
 // last one.
 func (l *loader) insert(b *rdb.Block) error {
 	sh, data, n := &l.table.shards[b.Shard], b.Data, 0
+	var some [insertAtOnce]incoming
 	for len(data) > 0 {
-		rest, m, err := l.insertSome(sh, b.Shard, data)
+		m, err := l.decode(&some, &data, b.Shard)
+		if err == nil {
+			err = sh.insertNew(some[:m], b.Shard)
+		}
 		if err != nil {
 			return err
 		}
-		data, n = rest, n+m
-		runtime.Gosched()
+		if n += m; n%giveWayEntries == 0 {
+			runtime.Gosched()
+		}
 	}
 	if n != b.Count {
 		return fmt.Errorf("%w: %d entries in a block of shard %d that says %d", ErrBlock, n, b.Shard, b.Count)
@@ -94,33 +105,57 @@ func (l *loader) insert(b *rdb.Block) error {
 	return err
 }
 
-// insertSome inserts some entries from the front of data and returns the rest, and
-// how many they were.
-func (l *loader) insertSome(sh *shard, number int, data []byte) (rest []byte, n int, err error) {
+// An incoming is an entry of a block that is to be inserted.
+type incoming struct {
+	rdb.Entry
+	record []byte // as it is encoded
+	hash   uint64
+}
+
+// decode takes entries of a shard from the front of data, as many as there is room for, and
+// returns how many.
+func (l *loader) decode(to *[insertAtOnce]incoming, data *[]byte, shard int) (n int, err error) {
+	rest := *data
+	for ; n < len(to) && len(rest) > 0; n++ {
+		in, size := &to[n], 0
+		if in.Entry, size, err = rdb.CutEntry(rest); err != nil {
+			return 0, fmt.Errorf("%w: %w", ErrBlock, err)
+		}
+		in.hash = hash.Bytes(l.table.seed, in.Key)
+		if number := l.table.number(in.hash); number != shard {
+			return 0, fmt.Errorf("%w: key of shard %d in shard %d", ErrBlock, number, shard)
+		}
+		in.record, rest = rest[:size], rest[size:]
+	}
+	*data = rest
+	return n, nil
+}
+
+// insertNew inserts entries of which the shard has none.
+func (sh *shard) insertNew(entries []incoming, number int) error {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for ; n < insertAtOnce && len(data) > 0; n++ {
-		e, size, err := rdb.CutEntry(data)
-		if err != nil {
-			return nil, 0, err
-		}
-		h := hash.Bytes(l.table.seed, e.Key)
-		at := sh.locate(h, text(e.Key))
-		switch {
-		case l.table.number(h) != number:
-			return nil, 0, fmt.Errorf("%w: key of shard %d in shard %d", ErrBlock, l.table.number(h), number)
-		case at.ok():
-			return nil, 0, fmt.Errorf("%w: key twice in shard %d", ErrBlock, number)
-		}
-		r, err := sh.prepare(h, &at, size, nil)
-		if err != nil {
-			return nil, 0, err
-		}
-		copy(r.bytes, data[:size])
-		sh.publish(h, &at, r, e.Deadline, e.Sum())
-		data = data[size:]
+	// Their groups lie anywhere in half a megabyte. Asked for one after the other, before
+	// anything else is done, they come together.
+	dir := sh.dir.Load()
+	for i := range entries {
+		first, home := dir.home(entries[i].hash)
+		atomic.LoadUint64(&at(first, home)[0])
 	}
-	return data, n, nil
+	for i := range entries {
+		in := &entries[i]
+		at := sh.locate(in.hash, text(in.Key))
+		if at.ok() {
+			return fmt.Errorf("%w: key twice in shard %d", ErrBlock, number)
+		}
+		r, err := sh.prepare(in.hash, &at, len(in.record), nil)
+		if err != nil {
+			return err
+		}
+		copy(r.bytes, in.record)
+		sh.publish(in.hash, &at, r, in.Deadline, in.Sum())
+	}
+	return nil
 }
 
 // takeShard gives an operation to shard i, by the rule of its phase.

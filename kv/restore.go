@@ -6,6 +6,10 @@ import (
 	"github.com/emberkv/ember/rdb"
 )
 
+// spareBlocks bounds the memory of blocks that is kept to be read into again. More are hardly
+// on their way from those who insert to the one who reads.
+const spareBlocks = 4
+
 // Restore replaces the store's contents by those of a snapshot, as
 // [Snapshot.WriteTo] wrote it. It happens at once, after the whole of it was read and
 // verified; on any error the contents stay. Until then the store goes on, and what is
@@ -16,7 +20,7 @@ import (
 // full copy. Positions of the old history up to its end stay valid for [Store.Wait].
 //
 // Restore blocks as r does. It returns r's errors and those of [rdb.Reader], the
-// loader's ([ErrBlock]), [ErrClosed], and the error of the log's gate on a store that
+// loader's ([ErrBlock], [ErrDigest]), [ErrClosed], and the error of the log's gate on a store that
 // takes no writes.
 func (s *Store) Restore(r io.Reader) error {
 	// Asked now, to spare the work, and again at the end.
@@ -52,8 +56,14 @@ func (s *Store) loadAll(r io.Reader) (_ *loader, h rdb.Header, err error) {
 			l.Abort()
 		}
 	}()
+	l.spare = make(chan []byte, spareBlocks)
 	for {
-		b, err := in.Next()
+		select {
+		case data := <-l.spare:
+			in.Reuse(data)
+		default:
+		}
+		b, err := in.NextUnread() // those who insert the entries read them
 		if err == io.EOF {
 			break
 		}

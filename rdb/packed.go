@@ -72,14 +72,18 @@ func unpackedLength(packed []byte) (int, error) {
 	return total, nil
 }
 
-// unpack returns the data of a block in fresh memory. It takes at most trustBytes
+// unpack returns the data of a block, in room if that is large enough, or else in fresh
+// memory. It takes at most trustBytes
 // for what has yet to be unpacked, and then as much again as was.
-func unpack(dec *pack.Decoder, a pack.Algorithm, packed []byte) ([]byte, error) {
+func unpack(room []byte, dec *pack.Decoder, a pack.Algorithm, packed []byte) ([]byte, error) {
 	total, err := unpackedLength(packed)
 	if err != nil {
 		return nil, err
 	}
-	data := make([]byte, 0, min(total, trustBytes))
+	data := room[:0]
+	if cap(data) < total {
+		data = make([]byte, 0, min(total, trustBytes))
+	}
 	for rest := packed; len(rest) > 0; {
 		size, length := int(binary.LittleEndian.Uint32(rest)), int(binary.LittleEndian.Uint32(rest[4:]))
 		chunk := rest[chunkHeadBytes:][:length]

@@ -16,6 +16,11 @@ const (
 	// It covers a block of the usual size, so that those are read into place
 	// at once. Beyond it, memory at most doubles with what has arrived.
 	trustBytes = 2 * DefaultBlockBytes
+
+	// The allocator rounds what is larger than largeBytes up to a multiple of pageBytes. To
+	// have the rest, too, costs nothing, and fits what is a little larger the next time.
+	largeBytes = 32 << 10
+	pageBytes  = 8 << 10
 )
 
 // A source is the bytes of a stream, counted. Its errors are a *ReadError.
@@ -54,7 +59,8 @@ func (s *source) read(b []byte) error {
 func (s *source) readData(n int, room []byte) ([]byte, error) {
 	b := room[:min(n, cap(room))]
 	if len(b) < n {
-		b = make([]byte, min(n, trustBytes))
+		first := min(n, trustBytes)
+		b = make([]byte, first, roundUp(first))
 	}
 	if err := s.read(b); err != nil {
 		return nil, err
@@ -69,6 +75,14 @@ func (s *source) readData(n int, room []byte) ([]byte, error) {
 		}
 	}
 	return b, nil
+}
+
+// roundUp returns how many bytes there are to be had for n.
+func roundUp(n int) int {
+	if n <= largeBytes {
+		return n
+	}
+	return (n + pageBytes - 1) &^ (pageBytes - 1)
 }
 
 // end returns an error unless the source has nothing more.
