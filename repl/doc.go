@@ -164,8 +164,8 @@
 //
 // # Reading order
 //
-//   - what is replicated, and what a program says: machine.go, options.go, optioncheck.go,
-//     errors.go
+//   - what is replicated, and what a program says: machine.go, options.go, optioncheck.go;
+//     what it is told when that fails: errors.go, writeerror.go, handovererror.go, linkerror.go
 //   - the seat and its role: node.go, tenure.go, gate.go (who may write), gatenews.go (who
 //     hears of it), epoch.go (whose turn it is), master.go, replica.go (the handles)
 //   - from one role to the other: handover.go, order.go, takeover.go, announce.go

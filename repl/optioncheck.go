@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/emberkv/ember/rdb"
@@ -86,6 +87,25 @@ func (o *Options) check() error {
 		{"MaxLag", o.MaxLag, o.MaxLag >= 2*o.Heartbeat, "at least twice Heartbeat"},
 	})
 }
+
+// An OptionError names the field of Options, or the argument of a constructor, that is
+// invalid, and its value.
+type OptionError struct {
+	Field string
+	Value any
+	Want  string
+}
+
+func (e *OptionError) Error() string {
+	value := e.Value
+	if s, ok := value.(string); ok {
+		value = strconv.Quote(s)
+	}
+	return fmt.Sprintf("%v: %s is %v, want %s", ErrOption, e.Field, value, e.Want)
+}
+
+// Unwrap returns ErrOption.
+func (e *OptionError) Unwrap() error { return ErrOption }
 
 // An optionCheck says what one option is, and what it has to be.
 type optionCheck struct {

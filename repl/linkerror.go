@@ -1,0 +1,104 @@
+package repl
+
+import (
+	"fmt"
+	"strings"
+)
+
+// What a VersionError is about.
+const (
+	whatProtocol = "protocol"
+	whatRecord   = "record"
+)
+
+// A VersionError says which versions the two ends speak.
+type VersionError struct {
+	What              string // "protocol" or "record"
+	Theirs, TheirsMax int
+	Ours, OursMax     int
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%v: %s %d to %d there, %d to %d here", ErrVersion, e.What, e.Theirs, e.TheirsMax, e.Ours, e.OursMax)
+}
+
+// Unwrap returns ErrVersion.
+func (e *VersionError) Unwrap() error { return ErrVersion }
+
+// An AuthReason says why a link ended before, or without, a proof.
+type AuthReason uint8
+
+const (
+	// AuthNoProof means that the peer proves nothing, and this node asks for a proof. The
+	// peer has no Options.Secrets.
+	AuthNoProof AuthReason = iota
+	// AuthNoSecret means that the peer asks for a proof, and this node has no Options.Secrets.
+	AuthNoSecret
+	// AuthWrongSecret means that the peer's proof is of none of this node's secrets, or that
+	// somebody on the way has changed what was said.
+	AuthWrongSecret
+	// AuthRefused means that the upstream has closed the connection when it had this node's
+	// proof. Its log says why: most likely it knows none of this node's secrets.
+	AuthRefused
+	// AuthForged means that a frame of a sealed link was damaged or forged on the way.
+	AuthForged
+)
+
+var authReasons = [...]string{
+	"the peer has no secret, and needs one here",
+	"the peer asks for a secret, and this node has none",
+	"the peer's proof is of none of this node's secrets",
+	"the peer has accepted no secret of this node",
+	"a frame was damaged or forged on the way",
+}
+
+// String returns the reason in words.
+func (r AuthReason) String() string { return word(authReasons[:], r) }
+
+// An AuthError says why a peer was not, or has not, let in. The peer is told nothing.
+type AuthError struct {
+	Reason AuthReason
+}
+
+func (e *AuthError) Error() string { return fmt.Sprintf("%v: %v", ErrAuth, e.Reason) }
+
+// Unwrap returns ErrAuth.
+func (e *AuthError) Unwrap() error { return ErrAuth }
+
+// A LinkError says where on a link something went wrong.
+type LinkError struct {
+	Op   string // "dial", "handshake"; of a follower "follow", "load", "apply"; of an upstream "serve", "copy", "dump"
+	Peer string // address, and name if known
+	Err  error
+}
+
+func (e *LinkError) Error() string {
+	return fmt.Sprintf("repl: %s %s: %s", e.Op, e.Peer, strings.TrimPrefix(e.Err.Error(), "repl: "))
+}
+
+// Unwrap returns the cause.
+func (e *LinkError) Unwrap() error { return e.Err }
+
+// A RefusedError is an upstream's or a follower's refusal, with what it says
+// beside the reason.
+type RefusedError struct {
+	Err  error  // of this package, such as [ErrBusy]
+	Text string // in the peer's words, for whom "here" is there; on one line, may be empty
+}
+
+func (e *RefusedError) Error() string {
+	text := "refused by the peer: " + strings.TrimPrefix(e.Err.Error(), "repl: ")
+	if _, said := e.Err.(*VersionError); e.Text == "" || said {
+		return text
+	}
+	return text + ", in its words: " + strings.TrimPrefix(e.Text, "repl: ")
+}
+
+// Unwrap returns the reason.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// A wipeError is [ErrEmptyMaster], and [ErrForeign] to those who do not tell them apart.
+type wipeError struct{}
+
+func (wipeError) Error() string   { return ErrEmptyMaster.Error() }
+func (wipeError) Unwrap() []error { return []error{ErrEmptyMaster, ErrForeign} }

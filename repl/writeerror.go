@@ -1,0 +1,71 @@
+package repl
+
+import (
+	"fmt"
+
+	"github.com/emberkv/ember/backlog"
+)
+
+// A ReadOnlyError is what a write on a replica gets.
+type ReadOnlyError struct {
+	Master string // address that the replica follows, where in a chain there is another replica
+}
+
+func (e *ReadOnlyError) Error() string {
+	return fmt.Sprintf("%v; this node follows %s", ErrReadOnly, e.Master)
+}
+
+// Unwrap returns ErrReadOnly.
+func (e *ReadOnlyError) Unwrap() error { return ErrReadOnly }
+
+// A FencedError is what a write gets on a node that was the master until it heard of a
+// higher epoch, and that follows nobody yet. Unless somebody has told it the contrary,
+// another node takes the writes. It is an [ErrReadOnly], too.
+type FencedError struct {
+	Epoch backlog.Epoch // that it has heard of
+	By    string        // name of the node that has told it
+}
+
+func (e *FencedError) Error() string {
+	return fmt.Sprintf("%v: %s, told by %s; this node follows nobody", ErrFenced, e.Epoch, e.By)
+}
+
+// Unwrap returns ErrFenced and ErrReadOnly.
+func (e *FencedError) Unwrap() []error { return []error{ErrFenced, ErrReadOnly} }
+
+// A LeaseError is what a write gets on a master that does not hold its lease. See
+// [Supervision].
+type LeaseError struct {
+	Granted int  // of how many sentinels grants are in force, when they were looked at last
+	Need    int  // how many it takes; 0 if none has ever said so
+	RunOut  bool // the lease was held, in this tenure, and has run out
+}
+
+func (e *LeaseError) Error() string {
+	switch {
+	case e.Need == 0:
+		return fmt.Sprintf("%v: none has said anything yet", ErrNoLease)
+	case e.RunOut && e.Granted >= e.Need: // those were counted before it ran out
+		return fmt.Sprintf("%v: the lease has run out; it takes %d sentinels", ErrNoLease, e.Need)
+	case e.RunOut:
+		return fmt.Sprintf("%v: the lease has run out; of the %d sentinels that it takes there are %d", ErrNoLease, e.Need, e.Granted)
+	}
+	return fmt.Sprintf("%v: %d have, and it takes %d", ErrNoLease, e.Granted, e.Need)
+}
+
+// Unwrap returns ErrNoLease.
+func (e *LeaseError) Unwrap() error { return ErrNoLease }
+
+// A NotAckedError is what a write gets when fewer than Options.Ack replicas
+// came within Options.MaxUnacked bytes of it in Options.AckTimeout.
+// The write stands and goes on being replicated.
+type NotAckedError struct {
+	Position backlog.Position // after the write
+}
+
+func (e *NotAckedError) Error() string {
+	return fmt.Sprintf("%v to %s; the write stands", ErrNotAcked, e.Position)
+}
+
+// Unwrap returns ErrNotAcked.
+func (e *NotAckedError) Unwrap() error { return ErrNotAcked }
