@@ -219,6 +219,7 @@ func (d *desk) turn(now time.Time) {
 	d.lead(now)
 	d.correct(now)
 	d.wake(d.view.forget(now))
+	d.wake(d.view.forgetPeers(now))
 	d.keep(now)
 	d.relink(now)
 	d.tellPeers(now)
@@ -262,7 +263,9 @@ func (d *desk) save(now time.Time) bool {
 		}
 	}
 	for _, id := range d.view.others() {
-		m.peers = append(m.peers, contact{id, d.view.peers[id].addr})
+		if p := d.view.peers[id]; p.met && p.addr != "" {
+			m.peers = append(m.peers, contact{id, p.addr})
+		}
 	}
 	version := d.view.version
 	if err := d.opts.Store.Save(m.append(nil)); err != nil {

@@ -131,7 +131,7 @@ func (v *view) move(n *node, addr string) {
 }
 
 // forget forgets nodes that could not be reached for long, and returns when it wants to look
-// again. The master is not forgotten, nor are peers: a majority is one of all there are.
+// again. The master is not forgotten.
 func (v *view) forget(now time.Time) (next time.Time) {
 	for _, n := range v.inOrder() {
 		if n.id == v.reign.ID || !n.down() {
@@ -168,6 +168,9 @@ func (v *view) recall(m *memory, now time.Time) {
 	}
 	for _, c := range m.peers {
 		v.foundPeer(c.ID, "", c.Addr, now)
+		if p := v.peers[c.ID]; p != nil {
+			p.met = true
+		}
 	}
 	if r := m.reign; !r.IsZero() {
 		v.found(r.ID, r.Name, r.Addr, now)

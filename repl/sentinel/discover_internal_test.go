@@ -1,6 +1,7 @@
 package sentinel
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -220,5 +221,61 @@ func TestManyNamesOfOne(t *testing.T) {
 	}
 	if p := v.meet(repl.NodeID{50}, "s", "127.0.0.1:9", now); p.addr != "127.0.0.1:9" {
 		t.Errorf("the sentinel was met at 127.0.0.1:9, and is said to be at %s", p.addr)
+	}
+}
+
+// A sentinel that was never reached counts for as long as others tell of it, and ForgetAfter more; one
+// that has answered counts for ever, and is remembered.
+func TestForgetStrangers(t *testing.T) {
+	now := time.Now()
+	v := watched(now, reportOf(1, repl.RoleMaster, epochOf(1, 1), 1))
+	v.foundPeer(repl.NodeID{50}, "", "s", now)
+	v.meet(repl.NodeID{50}, "s", "s", now)
+	for i := range 5 {
+		v.foundPeer(repl.NodeID{60, byte(i)}, "", fmt.Sprint("nowhere", i), now)
+	}
+	if v.sentinels() != 7 {
+		t.Fatalf("%d sentinels", v.sentinels())
+	}
+	now = now.Add(30 * time.Minute)
+	v.foundPeer(repl.NodeID{60}, "", "nowhere0", now)
+	v.judge(now)
+	if next := v.forgetPeers(now); v.sentinels() != 7 || !next.Equal(now.Add(30*time.Minute)) {
+		t.Errorf("%d sentinels after half an hour; the next look is %v after", v.sentinels(), next.Sub(now))
+	}
+	now = now.Add(30 * time.Minute)
+	if next := v.forgetPeers(now); v.sentinels() != 3 || !next.Equal(now.Add(30*time.Minute)) {
+		t.Errorf("%d sentinels after an hour, want those of whom was told; the next look is %v after", v.sentinels(), next.Sub(now))
+	}
+	now = now.Add(1000 * time.Hour)
+	if next := v.forgetPeers(now); v.sentinels() != 2 || v.peers[repl.NodeID{50}] == nil || !next.IsZero() {
+		t.Errorf("%d sentinels in the end, want those who have answered", v.sentinels())
+	}
+}
+
+// Another sentinel at the address of one replaces it, but not if that has only moved.
+func TestMeetAnother(t *testing.T) {
+	for _, moves := range []bool{false, true} {
+		now := time.Now()
+		v := watched(now, reportOf(1, repl.RoleMaster, epochOf(1, 1), 1))
+		one, other := repl.NodeID{50}, repl.NodeID{51}
+		v.meet(one, "one", "s", now).silentSince = now // it does not answer there any more
+		v.meet(other, "other", "s", now)
+		if v.sentinels() != 3 || v.peers[other].addr != "s" || v.peers[one].addr != "" || v.saw(EventSentinelInvalidAddr) != 1 {
+			t.Fatalf("another was met: %d sentinels, %+v, %+v", v.sentinels(), v.peers[one], v.peers[other])
+		}
+		v.foundPeer(one, "", "s", now) // from one who does not know yet
+		if moves {
+			v.foundPeer(one, "", "elsewhere", now)
+		}
+		v.judge(now.Add(v.opts.DownAfter - 1))
+		if v.forgetPeers(now.Add(v.opts.DownAfter - 1)); v.sentinels() != 3 {
+			t.Errorf("it was forgotten before it could be found elsewhere")
+		}
+		v.judge(now.Add(v.opts.DownAfter))
+		v.forgetPeers(now.Add(v.opts.DownAfter))
+		if p := v.peers[one]; moves != (p != nil) || moves && p.addr != "elsewhere" {
+			t.Errorf("moved %v: %+v", moves, p)
+		}
 	}
 }

@@ -153,9 +153,12 @@ func (v *view) foundPeer(id repl.NodeID, name, addr string, now time.Time) {
 		}
 	}
 	p := v.peers[id]
+	if p != nil {
+		p.toldAt = now
+	}
 	switch {
 	case p == nil && len(v.peers) < MaxPeers:
-		p = &peer{id: id, name: name, addr: addr, silentSince: now}
+		p = &peer{id: id, name: name, addr: addr, silentSince: now, toldAt: now}
 		v.peers[id] = p
 		v.version++
 		v.tell(EventNewSentinel, p.instance(), "")
@@ -167,13 +170,14 @@ func (v *view) foundPeer(id repl.NodeID, name, addr string, now time.Time) {
 	}
 }
 
-// meet takes in that the sentinel id answers at addr: another that was there is no
-// more, as it was started anew with another id.
+// meet takes in that the sentinel id answers at addr: another that was there is not, any
+// more. Mostly it was started anew with another id; but it may have moved, and counts until
+// it is down, and was found nowhere else: see forgetPeers.
 func (v *view) meet(id repl.NodeID, name, addr string, now time.Time) *peer {
 	for _, other := range v.peers {
 		if other.addr == addr && other.id != id {
 			v.tell(EventSentinelInvalidAddr, other.instance(), "")
-			delete(v.peers, other.id)
+			other.addr = ""
 			v.version++
 		}
 	}
@@ -184,6 +188,30 @@ func (v *view) meet(id repl.NodeID, name, addr string, now time.Time) *peer {
 	p := v.peers[id]
 	if p != nil {
 		p.name = name
+		if !p.met {
+			p.met = true
+			v.version++ // for those are remembered
+		}
 	}
 	return p
+}
+
+// forgetPeers forgets two kinds of sentinels, and returns when it wants to look again: those
+// who are down and at whose address another is; and those who have never answered and of
+// whom nobody has told for ForgetAfter, or whoever invents ids on a board would raise the
+// majority for ever. Others stay, as a majority is one of all there are.
+func (v *view) forgetPeers(now time.Time) (next time.Time) {
+	for id, p := range v.peers {
+		replaced := p.addr == "" && !p.downSince.IsZero()
+		if !replaced && (p.met || p.linked) {
+			continue
+		}
+		if at := p.toldAt.Add(v.opts.ForgetAfter); !replaced && at.After(now) {
+			next = earlier(next, at)
+			continue
+		}
+		delete(v.peers, id)
+		v.version++
+	}
+	return next
 }

@@ -73,7 +73,8 @@ type Options struct {
 	// a master.
 	MinHeard int
 
-	// ForgetAfter is when a node is forgotten that cannot be reached. The default is 24 h.
+	// ForgetAfter is when a node is forgotten that cannot be reached, and a sentinel that
+	// never could be and of which nobody tells any more. The default is 24 h.
 	ForgetAfter time.Duration
 
 	// Announce is the address at which peers and clients may reach the listener of this

@@ -120,11 +120,19 @@ func (s *Sentinel) Master() Reign {
 	return s.mu.reign
 }
 
-// Reset forgets all nodes but the master, and all other sentinels, gives up a failover that
-// is under way, and finds anew who is there. It is for when sentinels or nodes were removed for
-// good: a removed sentinel counts for the majority until it is forgotten by all. Until a
-// sentinel has found its peers again it votes with fewer of them in mind: reset one after the
-// other. It returns [ErrClosed].
+// Reset forgets all nodes but the master, and all other sentinels, and finds anew who is
+// there: from Options.Monitor, the master and its followers, and from what sentinels post
+// there, which takes some round trips. What it has voted, and promised to the master, stays;
+// a failover or an election of its own that is under way is given up, with [ErrAborted]; and
+// for DownAfter it stands for no other, as it does not know how many a majority is.
+//
+// It is for when sentinels or nodes were removed for good. A sentinel that has answered
+// once, and does not any more, counts for the majority: here until Reset, or until another
+// is found at its address; and in an election as long as the candidate, or one who votes for
+// it, counts it. So close it, wait for a minute, for which nodes go on showing what it has
+// posted, and reset the others, one after the other, each when the one before has found the
+// rest again, as [Sentinel.Status] says. One that was told of, but has never answered, is
+// forgotten when nobody has told of it for Options.ForgetAfter. It returns [ErrClosed].
 func (s *Sentinel) Reset() error {
 	if !s.desk.ask(s.desk.reset) {
 		return ErrClosed

@@ -63,13 +63,15 @@ func (n *node) down() bool { return !n.downSince.IsZero() }
 type peer struct {
 	id          repl.NodeID
 	name        string
-	addr        string
+	addr        string    // empty while another is there
 	said        hearsay   // as of a node
 	state       *state    // the newest that it has told, nil before the first
 	gotAt       time.Time // when that came
 	silentSince time.Time // as a node's
 	linked      bool
 	downSince   time.Time // since when it does not answer; zero while it does
+	met         bool      // it has answered, now or in an earlier life of this sentinel
+	toldAt      time.Time // when it was last told of, or has called
 }
 
 func newView(self repl.NodeID, o *Options) *view {
