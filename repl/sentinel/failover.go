@@ -57,20 +57,14 @@ type failover struct {
 
 	epoch    uint64
 	demanded bool
-	old      Reign         // which it is to end, or in phaseReconf the new one
-	chosen   repl.NodeID   // who is promoted
-	source   repl.NodeID   // of whom it is to get more, in phaseCatchUp
-	not      []repl.NodeID // who are not to be chosen
+	old      Reign // which it is to end, or in phaseReconf the new one
 
-	task    task // of stepDown, catchUp and promote
-	numbers uint64
-	ousted  repl.NodeID // the old master, in phaseReconf, when old is the new one
-	waits   bool        // the chosen one has said that it has done as it was told
-	stays   bool        // the chosen one is the old master, which is back
-	lookAt  time.Time   // when to ask all nodes anew
-	turns   map[repl.NodeID]*turn
+	promotion // until there is a new master
+	following // in phaseReconf
 
-	out todo
+	lookAt  time.Time // when to ask all nodes anew
+	numbers uint64    // of errands
+	out     todo
 }
 
 // A todo is what a step of a failover asks the desk to do, in this order.

@@ -8,6 +8,16 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
+// A promotion is what a failover has decided on its way to a new master.
+type promotion struct {
+	chosen repl.NodeID   // who is promoted
+	source repl.NodeID   // of whom it is to get more, in phaseCatchUp
+	not    []repl.NodeID // who are not to be chosen
+	stays  bool          // the chosen one is the old master, which is back
+	task   task          // of stepDown, catchUp and promote
+	waits  bool          // the chosen one has said that it has done as it was told
+}
+
 // choose waits until all nodes that can be heard have been, and chooses one of them.
 func (f *failover) choose(now time.Time, v *view) {
 	if f.masterIsBack(v) {

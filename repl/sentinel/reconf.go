@@ -7,6 +7,12 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
+// A following is what a failover has to do when there is a new master: everybody's change to it.
+type following struct {
+	ousted repl.NodeID // the old master
+	turns  map[repl.NodeID]*turn
+}
+
 // A turn is one node's change to the new master.
 type turn struct {
 	task    task
@@ -34,8 +40,8 @@ func (f *failover) promoted(now time.Time, v *view) {
 	f.event(v, EventPromotedSlave, slave, "")
 	f.event(v, EventStateReconfSlaves, v.reign.instance(), "")
 	f.out.done = true
-	f.turns = make(map[repl.NodeID]*turn)
-	f.ousted, f.old = f.old.ID, v.reign // from now on that is what may be superseded
+	f.following = following{ousted: f.old.ID, turns: make(map[repl.NodeID]*turn)}
+	f.old = v.reign // from now on that is what may be superseded
 	f.enter(now, phaseReconf)
 }
 
