@@ -13,17 +13,17 @@ const betweenCuts = 1100 * time.Millisecond
 
 // catchUpBlip breaks the connection, as Redis' CLIENT KILL does, and writes 1000
 // keys. The replica may dial again at once.
-func catchUpBlip(ctx context.Context, b *bench, name string) error {
-	return catchUp(ctx, b, name, 1000, 0)
+func catchUpBlip(ctx context.Context, b *bench, s *series) error {
+	return catchUp(ctx, b, s, 1000, 0)
 }
 
 // catchUpSecond takes the link away for a second and 20,000 writes.
-func catchUpSecond(ctx context.Context, b *bench, name string) error {
-	return catchUp(ctx, b, name, 20_000, time.Second)
+func catchUpSecond(ctx context.Context, b *bench, s *series) error {
+	return catchUp(ctx, b, s, 20_000, time.Second)
 }
 
-func catchUp(ctx context.Context, b *bench, name string, missed int, away time.Duration) error {
-	g, err := b.startGroup(ctx, name, ownProcess, 0)
+func catchUp(ctx context.Context, b *bench, s *series, missed int, away time.Duration) error {
+	g, err := b.startGroup(ctx, s.line, ownProcess, 0)
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,6 @@ func catchUp(ctx context.Context, b *bench, name string, missed int, away time.D
 	if err := g.master.do(ctx, "Fill", args); err != nil {
 		return err
 	}
-	s := b.newSeries(name)
 	cuts := b.runs * b.pick(3, 1) // they are short, and each is different
 	for run := range cuts {
 		args.Seed = uint64(run) + 1
@@ -44,11 +43,13 @@ func catchUp(ctx context.Context, b *bench, name string, missed int, away time.D
 		if err := g.measureCatchUp(ctx, s, r, args, away); err != nil {
 			return err
 		}
-		if _, _, err := g.check(ctx, int64(run)+1); err != nil {
+		_, replicas, err := g.check(ctx, int64(run)+1)
+		if err != nil {
 			return err
 		}
+		s.add(rowResync, milliseconds, float64(replicas[0].Resync)/float64(time.Millisecond))
 	}
-	return b.table.print(s)
+	return nil
 }
 
 func (g *group) measureCatchUp(ctx context.Context, s *series, r *member, args LoadArgs, away time.Duration) error {

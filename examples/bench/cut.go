@@ -9,9 +9,9 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-// A cuttable is a TCP transport whose connections can be broken and refused.
+// A cuttable is a transport whose connections can be broken and refused.
 type cuttable struct {
-	repl.TCP
+	repl.Transport
 
 	mu struct {
 		sync.Mutex
@@ -27,7 +27,7 @@ func (c *cuttable) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	if c.isDown() {
 		return nil, errCut
 	}
-	conn, err := c.TCP.Dial(ctx, addr)
+	conn, err := c.Transport.Dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}

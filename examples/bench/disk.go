@@ -16,9 +16,8 @@ var diskWriters = [...]int{1, 8, 64}
 
 // diskWrites measures how many writes a second return under a policy of kv.Fsync, or, as
 // "memory", without a journal.
-func diskWrites(policy string) func(context.Context, *bench, string) error {
-	return func(ctx context.Context, b *bench, name string) error {
-		s := newSeries(name, false)
+func diskWrites(policy string) measurement {
+	return func(ctx context.Context, b *bench, s *series) error {
 		for range b.runs {
 			for _, writers := range diskWriters {
 				rate, err := b.measureDiskWrites(ctx, policy, writers)
@@ -28,7 +27,7 @@ func diskWrites(policy string) func(context.Context, *bench, string) error {
 				s.add(fmt.Sprintf("returned, %d writers", writers), perSecond, rate)
 			}
 		}
-		return b.table.print(s)
+		return nil
 	}
 }
 
@@ -93,8 +92,7 @@ func openDisk(policy string) (*kv.Store, func(), error) {
 
 // diskLoad measures how fast a store is saved, and how fast it is there again from the
 // snapshot and from the journal alone.
-func diskLoad(_ context.Context, b *bench, name string) error {
-	s := newSeries(name, false)
+func diskLoad(_ context.Context, b *bench, s *series) error {
 	for range b.runs {
 		for _, from := range []string{"journal", "snapshot"} {
 			if err := b.measureDiskLoad(s, from); err != nil {
@@ -102,7 +100,7 @@ func diskLoad(_ context.Context, b *bench, name string) error {
 			}
 		}
 	}
-	return b.table.print(s)
+	return nil
 }
 
 func (b *bench) measureDiskLoad(s *series, from string) error {

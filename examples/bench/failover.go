@@ -14,9 +14,8 @@ const failoverRest = 300 * time.Millisecond
 // failover measures how long a group is without a master: three nodes and three sentinels,
 // each in a process of its own, from kill -9 of the master to the first write that another node
 // takes. Every run has a new group.
-func failover(downAfter time.Duration) func(context.Context, *bench, string) error {
-	return func(ctx context.Context, b *bench, name string) error {
-		s := b.newSeries(name)
+func failover(downAfter time.Duration) measurement {
+	return func(ctx context.Context, b *bench, s *series) error {
 		for range b.runs * b.pick(3, 1) { // they are short, and each is different
 			took, err := measureFailover(ctx, downAfter)
 			if err != nil {
@@ -24,7 +23,7 @@ func failover(downAfter time.Duration) func(context.Context, *bench, string) err
 			}
 			s.add(rowFirstWrite, milliseconds, float64(took)/float64(time.Millisecond))
 		}
-		return b.table.print(s)
+		return nil
 	}
 }
 
@@ -36,7 +35,7 @@ func measureFailover(ctx context.Context, downAfter time.Duration) (time.Duratio
 		}
 	}()
 	start := func(name string) (*member, error) {
-		m, err := startMember(ctx, name, ownProcess)
+		m, err := startMember(ctx, name, ownProcess, wire{})
 		if err == nil {
 			members = append(members, m)
 		}

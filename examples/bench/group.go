@@ -15,6 +15,7 @@ type group struct {
 	bench    *bench
 	line     string
 	where    place
+	wire     wire
 	master   *member
 	addr     string
 	replicas []*member
@@ -23,11 +24,12 @@ type group struct {
 // startGroup starts a master that expects so many replicas. The caller must
 // call stop.
 func (b *bench) startGroup(ctx context.Context, line string, where place, expected int) (*group, error) {
-	m, err := startMember(ctx, "master", where)
+	w := newWire(where)
+	m, err := startMember(ctx, "master", where, w)
 	if err != nil {
 		return nil, err
 	}
-	g := &group{bench: b, line: line, where: where, master: m}
+	g := &group{bench: b, line: line, where: where, wire: w, master: m}
 	if err := m.call(ctx, "Serve", ServeArgs{Replicas: expected}, &g.addr); err != nil {
 		g.stop()
 		return nil, err
@@ -46,7 +48,7 @@ func (g *group) attach(ctx context.Context) (*member, error) {
 
 // newReplica starts the process of a replica, which does not follow yet.
 func (g *group) newReplica(ctx context.Context) (*member, error) {
-	r, err := startMember(ctx, fmt.Sprintf("replica-%d", len(g.replicas)+1), g.where)
+	r, err := startMember(ctx, fmt.Sprintf("replica-%d", len(g.replicas)+1), g.where, g.wire)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +120,7 @@ func (g *group) profile(ctx context.Context, run int) (stop func() error, err er
 		return func() error { return nil }, nil
 	}
 	members := append([]*member{g.master}, g.replicas...)
-	if g.where == sameProcess {
+	if g.where != ownProcess {
 		members = members[:1]
 	}
 	for _, m := range members {

@@ -7,9 +7,9 @@ const lagSpace = 100_000
 
 // lag measures how long one write takes until a replica has it, with both nodes
 // in the place given.
-func lag(where place) func(context.Context, *bench, string) error {
-	return func(ctx context.Context, b *bench, name string) error {
-		g, err := b.startGroup(ctx, name, where, 1)
+func lag(where place) measurement {
+	return func(ctx context.Context, b *bench, s *series) error {
+		g, err := b.startGroup(ctx, s.line, where, 1)
 		if err != nil {
 			return err
 		}
@@ -24,17 +24,14 @@ func lag(where place) func(context.Context, *bench, string) error {
 		if err := g.master.do(ctx, "Fill", args); err != nil {
 			return err
 		}
-		s := b.newSeries(name)
 		for run := range b.runs {
 			args.Seed = uint64(run) + 1
 			if err := g.measureLag(ctx, s, run, args); err != nil {
 				return err
 			}
 		}
-		if _, _, err := g.check(ctx, 0); err != nil {
-			return err
-		}
-		return b.table.print(s)
+		_, _, err = g.check(ctx, 0)
+		return err
 	}
 }
 

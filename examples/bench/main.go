@@ -1,7 +1,7 @@
 // Command bench measures replication as a program sees it that has the store
 // inside: no client, no command parser, both ends of every link on this machine.
 //
-//	go run ./examples/bench [-json] [-short] [-only NAME,...] [-n KEYS] [-value BYTES] [-runs N]
+//	go run ./examples/bench [-json] [-short] [-only NAME,...] [-n KEYS] [-value BYTES] [-runs N] [-peer redis-server]
 //
 // Every node is a process of its own, started from this same executable, unless
 // the line says otherwise; they talk TCP over loopback and share the machine's
@@ -14,8 +14,8 @@
 //   - writes/R: how many writes a second reach R replicas. Two goroutines set
 //     random keys of a million that exist; the clock stops when every replica
 //     has applied the last write. No write may run more than 16 MiB of log ahead
-//     of any replica. Then the greatest resident memory of the nodes, from the
-//     start of the process.
+//     of any replica. Then the processor time of all nodes for one write, and the
+//     greatest resident memory of the nodes, from the start of the process.
 //
 //   - sync/idle: how long a full copy of -n keys takes, from the replica's Run
 //     until it has applied what the master had when the copy was complete.
@@ -26,13 +26,17 @@
 //     that a stall is charged to every write that it delays. The loop sleeps for at
 //     least 100 microseconds at a time; that much of a latency is its own.
 //
-//   - lag/process, lag/processes: one write at a time, from the call of Set until
+//   - lag/memory, lag/process, lag/processes: one write at a time, from the call of Set until
 //     the replica's acknowledgement that it has applied it; both nodes in one
-//     process, or in two.
+//     process, by repl.Memory or by TCP, or in two.
+//
+//   - chain/memory, chain/process, chain/processes: one write at a time, from the call of Set
+//     until the last of three replicas that follow one another shows it.
 //
 //   - catchup/blip: the link breaks, 1000 writes are missed, the link is back at
-//     once; until the replica is level, counted from the break and from the link's
-//     return.
+//     once; until the replica is level, counted from the break. The writes are in that, and
+//     so are the calls by which the benchmark has them made. Then what the resync took by
+//     itself: from the end of the handshake until the replica had what it lacked then.
 //
 //   - catchup/second: the link is away for one second and 20,000 writes; until
 //     the replica is level, counted from the link's return.
@@ -48,20 +52,38 @@
 //   - disk/load: how long Save takes for -n keys, and Open afterwards; and Open from the journal
 //     alone. What was written last is still in the system's memory.
 //
+//   - cost/replicas, cost/keys, cost/value: the processor time of a write at the master and at a
+//     replica, with 1, 2 and 4 replicas; with 500,000 keys and ten times as many; with values of
+//     -value bytes and of ten times that.
+//
+//   - cost/writers: how far writers hold each other up. The time of a Set by one goroutine, and of
+//     the append to the log within it, which is all that they have in common; then 8 goroutines on
+//     as many processors, in as far as the machine has them, and the share of their time in which
+//     they wait for locks.
+//
 // But for failovers, a replica takes one full copy, when it first attaches; after each line its keys
 // are compared with the master's by digest. A further full copy, or a difference,
 // ends the command with status 1.
 //
+// # A peer
+//
+// With -peer the lines are measured in turns, a run of Ember and a run of the server, and
+// stand beside each other, with how many times better Ember's median is. Keys, values and
+// definitions are the same. What differs is said in README.md: the server's clients are on the far end
+// of a connection, Ember's writers in the master's process. A server that is not on PATH is left out,
+// and the command says so.
+//
 // # The column for Redis
 //
-// It holds what redis 7.0.15 did on a machine of the same kind (2 cores, Linux
+// Without -peer there is a column of figures from elsewhere. It
+// holds what redis 7.0.15 did on a machine of the same kind (2 cores, Linux
 // 6.18) on 2026-11-21, with these definitions, the best of its modes for each line.
 // It was not measured in this run, and another machine makes it meaningless; see
 // reference.go for what stands behind each figure.
 //
 // Sizes without -short: 5 million keys, 2 million writes a run, 20,000 writes of lag
-// a run, 3 runs; about seven minutes and 3 GB. With -short everything is small and the figures
-// mean little: it shows that the benchmark works.
+// a run, 5 runs; about a quarter of an hour and 3 GB, and with a peer twice as long. With -short everything
+// is small and the figures mean little: it shows that the benchmark works.
 package main
 
 import (
@@ -83,16 +105,25 @@ func main() {
 	b := &bench{}
 	only := flag.String("only", "", "run only these lines, `NAME,...`; writes stands for writes/0, writes/1 ...")
 	asJSON := flag.Bool("json", false, "print a JSON object for each line instead of a table")
-	flag.BoolVar(&b.short, "short", false, "small sizes, one run: see that it works, in under 20 s")
+	flag.BoolVar(&b.short, "short", false, "small sizes, one run: see that it works, in half a minute")
 	flag.IntVar(&b.keys, "n", 0, "`keys` of a full sync (5000000, or 100000 with -short)")
 	flag.IntVar(&b.valueBytes, "value", defaultValueBytes, "`bytes` of a value")
-	flag.IntVar(&b.runs, "runs", 0, "`runs` of each line (3, or 1 with -short)")
+	flag.IntVar(&b.runs, "runs", 0, "`runs` of each line (5, or 1 with -short)")
+	peerName := flag.String("peer", "", "measure this `server` in turns with each line: redis-server, or one that speaks as it does")
 	flag.StringVar(&b.profiles, "cpuprofile", "", "write a CPU profile of each node's measured part to this `folder`")
 	flag.Parse()
 
 	b.table = table{asJSON: *asJSON, out: os.Stdout}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if *peerName != "" {
+		var err error
+		if b.peer, err = findPeer(*peerName); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: measuring without a peer: %v\n", err)
+		} else {
+			b.table.peer = b.peer.name
+		}
+	}
 	if err := b.run(ctx, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -112,33 +143,46 @@ type bench struct {
 	valueBytes int
 	runs       int
 	profiles   string // folder, or empty
+	peer       *peer  // nil for none
 	table      table
 }
 
 // A line is a measurement that can be chosen by name. It may make several rows.
 type line struct {
 	name    string
-	measure func(ctx context.Context, b *bench, name string) error
+	measure measurement
+	peer    peerMeasurement // nil where the peer has nothing that could be compared
 }
 
+// A measurement adds what -runs runs of a line give to its series.
+type measurement func(ctx context.Context, b *bench, s *series) error
+
 var lines = []line{
-	{"writes/0", writes(0)},
-	{"writes/1", writes(1)},
-	{"writes/2", writes(2)},
-	{"writes/4", writes(4)},
-	{"sync/idle", syncIdle},
-	{"sync/loaded", syncLoaded},
-	{"lag/process", lag(sameProcess)},
-	{"lag/processes", lag(ownProcess)},
-	{"catchup/blip", catchUpBlip},
-	{"catchup/second", catchUpSecond},
-	{"failover/1s", failover(time.Second)},
-	{"failover/200ms", failover(200 * time.Millisecond)},
-	{"disk/memory", diskWrites("memory")},
-	{"disk/never", diskWrites("never")},
-	{"disk/everysec", diskWrites("everysec")},
-	{"disk/always", diskWrites("always")},
-	{"disk/load", diskLoad},
+	{"writes/0", writes(0), peerWrites(0)},
+	{"writes/1", writes(1), peerWrites(1)},
+	{"writes/2", writes(2), peerWrites(2)},
+	{"writes/4", writes(4), peerWrites(4)},
+	{"sync/idle", syncIdle, peerSyncIdle},
+	{"sync/loaded", syncLoaded, peerSyncLoaded},
+	{"lag/memory", lag(sameNetwork), nil},
+	{"lag/process", lag(sameProcess), nil},
+	{"lag/processes", lag(ownProcess), peerLag},
+	{"chain/memory", chain(sameNetwork), nil},
+	{"chain/process", chain(sameProcess), nil},
+	{"chain/processes", chain(ownProcess), peerChain},
+	{"catchup/blip", catchUpBlip, peerBlip},
+	{"catchup/second", catchUpSecond, peerSecond},
+	{"failover/1s", failover(time.Second), peerFailover(time.Second)},
+	{"failover/200ms", failover(200 * time.Millisecond), peerFailover(200 * time.Millisecond)},
+	{"disk/memory", diskWrites("memory"), peerDiskWrites("memory")},
+	{"disk/never", diskWrites("never"), peerDiskWrites("never")},
+	{"disk/everysec", diskWrites("everysec"), peerDiskWrites("everysec")},
+	{"disk/always", diskWrites("always"), peerDiskWrites("always")},
+	{"disk/load", diskLoad, peerDiskLoad},
+	{"cost/replicas", costOfReplicas, nil},
+	{"cost/keys", costOfKeys, nil},
+	{"cost/value", costOfValue, nil},
+	{"cost/writers", costOfWriters, nil},
 }
 
 // lineTimeout ends a line that hangs, so that an unattended run fails instead.
@@ -154,7 +198,7 @@ func (b *bench) run(ctx context.Context, only string) error {
 	}
 	for _, l := range chosen {
 		ctx, cancel := context.WithTimeout(ctx, lineTimeout)
-		err := l.measure(ctx, b, l.name)
+		err := b.measure(ctx, l)
 		cancel()
 		if err != nil {
 			return fmt.Errorf("%s: %w", l.name, err)
@@ -163,13 +207,36 @@ func (b *bench) run(ctx context.Context, only string) error {
 	return b.table.close()
 }
 
+// measure measures a line and prints it. With a peer, the two take turns, run by run,
+// so that both have the same neighbours on the machine.
+func (b *bench) measure(ctx context.Context, l line) error {
+	s := b.newSeries(l.name)
+	if b.peer == nil || l.peer == nil {
+		if err := l.measure(ctx, b, s); err != nil {
+			return err
+		}
+		return b.table.print(s, nil)
+	}
+	theirs, once := b.newSeries(l.name), *b
+	once.runs = 1
+	for range b.runs {
+		if err := l.measure(ctx, &once, s); err != nil {
+			return err
+		}
+		if err := l.peer(ctx, &once, theirs); err != nil {
+			return fmt.Errorf("%s: %w", b.peer.name, err)
+		}
+	}
+	return b.table.print(s, theirs)
+}
+
 // normalize fills in the defaults, which depend on -short.
 func (b *bench) normalize() error {
 	if b.keys == 0 {
 		b.keys = b.pick(defaultKeys, 100_000)
 	}
 	if b.runs == 0 {
-		b.runs = b.pick(3, 1)
+		b.runs = b.pick(5, 1)
 	}
 	if b.keys < 0 || b.runs < 0 || b.valueBytes < 0 {
 		return errors.New("-n, -runs and -value must not be negative")

@@ -14,8 +14,13 @@ type Memory struct {
 }
 
 // readMemory asks Linux about this process.
-func readMemory() Memory {
-	status, err := os.ReadFile("/proc/self/status")
+func readMemory() Memory { return memoryOf("self") }
+
+// processMemory asks Linux about another process.
+func processMemory(pid int) Memory { return memoryOf(strconv.Itoa(pid)) }
+
+func memoryOf(process string) Memory {
+	status, err := os.ReadFile("/proc/" + process + "/status")
 	if err != nil {
 		return Memory{}
 	}
@@ -36,6 +41,7 @@ func statusField(status, name string) int64 {
 
 // resetPeak lets Peak begin at what is resident now. Where it cannot, the peak
 // of the whole life of the process is reported, which is never less.
-func resetPeak() {
-	os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
-}
+func resetPeak() { os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }
+
+// resetPeakOf does that to another process.
+func resetPeakOf(pid int) { os.WriteFile("/proc/"+strconv.Itoa(pid)+"/clear_refs", []byte("5"), 0) }

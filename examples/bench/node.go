@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"runtime/pprof"
 	"sync/atomic"
@@ -27,6 +28,7 @@ type Node struct {
 	store   *kv.Store
 	master  *repl.Master
 	replica *repl.Replica
+	wire    wire
 	link    cuttable // of a replica
 	load    *openLoop
 	profile *os.File
@@ -35,7 +37,9 @@ type Node struct {
 	lost atomic.Pointer[string] // why a master's link to a follower last ended
 }
 
-func newNode() *Node { return &Node{store: kv.New(nil)} }
+func newNode(w wire) *Node {
+	return &Node{store: kv.New(nil), wire: w, link: cuttable{Transport: w}}
+}
 
 // None is for calls without arguments, or without a reply.
 type None struct{}
@@ -58,21 +62,29 @@ func (n *Node) Serve(a ServeArgs, addr *string) (err error) {
 	if n.master, err = repl.NewMaster(n.store, opts); err != nil {
 		return err
 	}
-	ln, err := repl.TCP{}.Listen("127.0.0.1:0")
+	return n.listen(n.master.Serve, addr)
+}
+
+// listen serves whoever comes, and replies with where.
+func (n *Node) listen(serve func(net.Listener) error, addr *string) error {
+	ln, err := n.wire.listenAnywhere()
 	if err != nil {
 		return err
 	}
 	*addr = ln.Addr().String()
-	go n.master.Serve(ln)
+	go serve(ln)
 	return nil
 }
+
+// Relay makes a replica serve replicas of its own and replies with its address.
+func (n *Node) Relay(_ None, addr *string) error { return n.listen(n.replica.Serve, addr) }
 
 // FollowArgs name whom a replica follows.
 type FollowArgs struct {
 	Name, Upstream string
 }
 
-// Follow makes the node a replica and returns when it has caught up.
+// Follow makes the node a replica, and returns when it has caught up.
 func (n *Node) Follow(a FollowArgs, _ *None) (err error) {
 	n.replica, err = repl.NewReplica(n.store, a.Upstream, &repl.Options{Name: a.Name, Transport: &n.link})
 	if err != nil {
@@ -125,6 +137,7 @@ type Report struct {
 	Memory   Memory
 	Fulls    int64 // full copies that a replica has begun to take
 	Partials int64
+	Resync   time.Duration // that the last partial resync took, from the handshake's end
 
 	LastError string // why a link last ended, as this node saw it
 }
@@ -142,7 +155,17 @@ func (n *Node) Report(_ None, r *Report) error {
 	if n.replica != nil {
 		up := n.replica.Status().Upstream
 		r.Fulls, r.Partials, r.LastError = up.Fulls, up.Partials, up.LastError
+		if up.LastPartial != nil {
+			r.Resync = up.LastPartial.Took
+		}
 	}
+	return nil
+}
+
+// Worked replies with what the node's process has worked, on all processors together; 0 if the
+// system does not say.
+func (n *Node) Worked(_ None, worked *time.Duration) error {
+	*worked = processorTime()
 	return nil
 }
 

@@ -87,8 +87,14 @@ func (o *openLoop) stop() error {
 func (o *openLoop) window(from, to time.Time) []time.Duration {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	n := len(o.mu.latencies)
-	lo := min(max(int(from.Sub(o.began)/o.interval), 0), n)
-	hi := min(max(int(to.Sub(o.began)/o.interval), lo), n)
-	return append([]time.Duration(nil), o.mu.latencies[lo:hi]...)
+	return dueIn(o.mu.latencies, o.interval, from.Sub(o.began), to.Sub(o.began))
+}
+
+// dueIn returns a copy of the latencies of the writes that were due between two moments, of
+// which the i-th was due i intervals after the start.
+func dueIn(latencies []time.Duration, interval, from, to time.Duration) []time.Duration {
+	n := len(latencies)
+	lo := min(max(int(from/interval), 0), n)
+	hi := min(max(int(to/interval), lo), n)
+	return append([]time.Duration(nil), latencies[lo:hi]...)
 }

@@ -37,7 +37,7 @@ func (s stdio) Read(b []byte) (int, error) {
 
 // serveNode is the main function of a node's process.
 func serveNode() {
-	serve(newNode(), stdio{os.Stdin, os.Stdout})
+	serve(newNode(newWire(ownProcess)), stdio{os.Stdin, os.Stdout})
 }
 
 // serve answers calls to n until conn ends.
@@ -47,14 +47,6 @@ func serve(n *Node, conn io.ReadWriteCloser) {
 	s.ServeCodec(jsonrpc.NewServerCodec(conn))
 }
 
-// A place says where a member runs.
-type place bool
-
-const (
-	ownProcess  place = false
-	sameProcess place = true
-)
-
 // A member is a node as the bench sees it, in whichever process it runs.
 type member struct {
 	name   string
@@ -63,10 +55,11 @@ type member struct {
 	broken int64 // times that a replica's link broke by itself, as far as told
 }
 
-// startMember starts a node. The caller must call stop.
-func startMember(ctx context.Context, name string, where place) (*member, error) {
-	if where == sameProcess {
-		n := newNode()
+// startMember starts a node, which talks over w if it is in this process, and over TCP
+// otherwise. The caller must call stop.
+func startMember(ctx context.Context, name string, where place, w wire) (*member, error) {
+	if where != ownProcess {
+		n := newNode(w)
 		near, far := net.Pipe()
 		go serve(n, far) // until stop closes the client
 		return &member{name: name, client: jsonrpc.NewClient(near), end: n.Close}, nil

@@ -16,17 +16,17 @@ const (
 )
 
 // syncIdle measures full copies of a master that takes no writes.
-func syncIdle(ctx context.Context, b *bench, name string) error {
-	return fullSync(ctx, b, name, false)
+func syncIdle(ctx context.Context, b *bench, s *series) error {
+	return fullSync(ctx, b, s, false)
 }
 
 // syncLoaded measures full copies of a master that takes writes meanwhile.
-func syncLoaded(ctx context.Context, b *bench, name string) error {
-	return fullSync(ctx, b, name, true)
+func syncLoaded(ctx context.Context, b *bench, s *series) error {
+	return fullSync(ctx, b, s, true)
 }
 
-func fullSync(ctx context.Context, b *bench, name string, loaded bool) error {
-	g, err := b.startGroup(ctx, name, ownProcess, 0)
+func fullSync(ctx context.Context, b *bench, s *series, loaded bool) error {
+	g, err := b.startGroup(ctx, s.line, ownProcess, 0)
 	if err != nil {
 		return err
 	}
@@ -35,14 +35,13 @@ func fullSync(ctx context.Context, b *bench, name string, loaded bool) error {
 	if err := g.master.do(ctx, "Fill", args); err != nil {
 		return err
 	}
-	s := b.newSeries(name)
 	for run := range b.runs {
 		args.Seed = uint64(run+1) << 32
 		if err := g.measureSync(ctx, s, run, args, loaded); err != nil {
 			return err
 		}
 	}
-	return b.table.print(s)
+	return nil
 }
 
 // measureSync lets a new replica take a full copy.

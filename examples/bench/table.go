@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // Measures that a line can have. Latencies add a percentile to theirs.
@@ -15,10 +16,13 @@ const (
 	rowBefore      = "write before"
 	rowDuring      = "write during"
 	rowAck         = "write to ack"
+	rowVisible     = "write to visible"
 	rowFromBreak   = "level, from the break"
 	rowFromReturn  = "level, from the return"
+	rowResync      = "of that, the resync"
 	rowFirstWrite  = "first write after"
 	rowResident    = "master resident before"
+	rowWork        = "work a write, all nodes"
 	rowMasterPeak  = "master peak resident"
 	rowReplicaPeak = "replica peak resident"
 )
@@ -29,6 +33,8 @@ const (
 	seconds      = "s"
 	milliseconds = "ms"
 	microseconds = "us"
+	nanoseconds  = "ns"
+	percent      = "%"
 	megabytes    = "MB"
 )
 
@@ -46,6 +52,26 @@ type row struct {
 	Reference     float64 `json:"reference,omitempty"`
 	ReferenceOf   string  `json:"reference_of,omitempty"`
 	ReferenceDate string  `json:"reference_date,omitempty"`
+
+	// What the peer did between these runs, if there was one.
+	Peer       string  `json:"peer,omitempty"`
+	PeerMedian float64 `json:"peer_median,omitempty"`
+	PeerMin    float64 `json:"peer_min,omitempty"`
+	PeerMax    float64 `json:"peer_max,omitempty"`
+	Ratio      float64 `json:"ratio,omitempty"` // how many times better than the peer's median
+}
+
+// beside sets what a peer did beside r.
+func (r *row) beside(name string, values []float64) {
+	r.Peer = name
+	r.PeerMedian, r.PeerMin, r.PeerMax = median(values), slices.Min(values), slices.Max(values)
+	better, worse := r.PeerMedian, r.Median
+	if r.Unit == perSecond {
+		better, worse = worse, better
+	}
+	if worse > 0 {
+		r.Ratio = better / worse
+	}
 }
 
 // A series collects the rows of one line, run by run, in the order in which
@@ -84,6 +110,13 @@ func (s *series) addMemory(measure string, bytes int64) {
 	}
 }
 
+// addWork adds what each of so many writes has cost, unless that is 0: not known on this system.
+func (s *series) addWork(measure string, worked time.Duration, writes int) {
+	if worked > 0 {
+		s.add(measure, microseconds, float64(worked)/float64(time.Microsecond)/float64(writes))
+	}
+}
+
 func (s *series) rows() []row {
 	rows := make([]row, 0, len(s.measures))
 	for _, m := range s.measures {
@@ -104,48 +137,73 @@ func (s *series) rows() []row {
 type table struct {
 	asJSON bool
 	out    io.Writer
+	peer   string // that is measured in the same run; empty for none, then there is the reference
 	begun  bool
 }
 
-const rowFormat = "%-15s %-24s %12s %-4s %-23s %12s\n"
+const (
+	rowFormat  = "%-15s %-29s %12s %-4s %-23s %12s\n"
+	peerFormat = "%-15s %-29s %12s %-4s %-23s %12s %-23s %8s\n"
+)
 
-func (t *table) print(s *series) error {
-	if !t.asJSON && !t.begun {
-		fmt.Fprintf(t.out, rowFormat, "", "", "ember", "", "", referenceName)
-		fmt.Fprintf(t.out, rowFormat, "", "", "median", "", "(least - greatest)", referenceDate)
-		t.begun = true
-	}
+// print prints the rows of s, beside those of peer with the same names, unless that is nil.
+func (t *table) print(s, peer *series) error {
 	for i, r := range s.rows() {
+		if peer != nil && len(peer.values[r.Measure]) > 0 {
+			r.beside(t.peer, peer.values[r.Measure])
+		}
 		if t.asJSON {
 			if err := json.NewEncoder(t.out).Encode(r); err != nil {
 				return err
 			}
 			continue
 		}
-		line, ref := r.Line, ""
+		t.begin()
 		if i > 0 {
-			line = ""
+			r.Line = ""
 		}
-		if r.ReferenceOf != "" {
-			ref = figure(r.Reference)
-		}
-		fmt.Fprintf(t.out, rowFormat, line, r.Measure, figure(r.Median), r.Unit, spread(r), ref)
+		t.printRow(r)
 	}
 	return nil
 }
 
+func (t *table) begin() {
+	switch {
+	case t.begun:
+	case t.peer != "":
+		fmt.Fprintf(t.out, peerFormat, "", "", "ember", "", "", t.peer, "", "times")
+		fmt.Fprintf(t.out, peerFormat, "", "", "median", "", "(least - greatest)", "median", "(least - greatest)", "better")
+	default:
+		fmt.Fprintf(t.out, rowFormat, "", "", "ember", "", "", referenceName)
+		fmt.Fprintf(t.out, rowFormat, "", "", "median", "", "(least - greatest)", referenceDate)
+	}
+	t.begun = true
+}
+
+func (t *table) printRow(r row) {
+	switch {
+	case r.Peer != "":
+		fmt.Fprintf(t.out, peerFormat, r.Line, r.Measure, figure(r.Median), r.Unit, spread(r.Min, r.Max),
+			figure(r.PeerMedian), spread(r.PeerMin, r.PeerMax), figure(r.Ratio))
+	case r.ReferenceOf != "" && t.peer == "":
+		fmt.Fprintf(t.out, rowFormat, r.Line, r.Measure, figure(r.Median), r.Unit, spread(r.Min, r.Max), figure(r.Reference))
+	default:
+		fmt.Fprintf(t.out, rowFormat, r.Line, r.Measure, figure(r.Median), r.Unit, spread(r.Min, r.Max), "")
+	}
+}
+
 func (t *table) close() error {
-	if t.begun {
+	if t.begun && t.peer == "" {
 		fmt.Fprintf(t.out, "\n%s was measured on %s on a machine of this kind (2 cores), not in this run.\n", referenceName, referenceDate)
 	}
 	return nil
 }
 
-func spread(r row) string {
-	if r.Runs < 2 {
+func spread(least, greatest float64) string {
+	if least == greatest {
 		return ""
 	}
-	return "(" + figure(r.Min) + " - " + figure(r.Max) + ")"
+	return "(" + figure(least) + " - " + figure(greatest) + ")"
 }
 
 // figure prints v with three digits or more, and thousands apart.

@@ -22,7 +22,7 @@ func sample(comparable bool) *series {
 func TestTableAsText(t *testing.T) {
 	var out bytes.Buffer
 	tab := table{out: &out}
-	if err := tab.print(sample(true)); err != nil {
+	if err := tab.print(sample(true), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := tab.close(); err != nil {
@@ -33,7 +33,7 @@ func TestTableAsText(t *testing.T) {
 	if got := strings.Fields(lines[2]); !slices.Equal(got, want) {
 		t.Errorf("first row is %q, want %q", got, want)
 	}
-	want = []string{"master", "peak", "resident", "58.0", "MB", "(58.0", "-", "58.0)"}
+	want = []string{"master", "peak", "resident", "58.0", "MB"}
 	if got := strings.Fields(lines[3]); !slices.Equal(got, want) {
 		t.Errorf("second row is %q, want %q", got, want)
 	}
@@ -48,7 +48,7 @@ func TestTableAsText(t *testing.T) {
 func TestTableAsJSON(t *testing.T) {
 	var out bytes.Buffer
 	tab := table{out: &out, asJSON: true}
-	if err := tab.print(sample(true)); err != nil {
+	if err := tab.print(sample(true), nil); err != nil {
 		t.Fatal(err)
 	}
 	dec := json.NewDecoder(&out)
@@ -63,6 +63,46 @@ func TestTableAsJSON(t *testing.T) {
 	}
 	if r != want {
 		t.Errorf("first object is %+v, want %+v", r, want)
+	}
+}
+
+func TestTableBesideAPeer(t *testing.T) {
+	ours, theirs := sample(true), newSeries("writes/1", true)
+	for _, rate := range []float64{500_000, 400_000, 450_000} {
+		theirs.add(rowRate, perSecond, rate)
+		theirs.add(rowMasterPeak, megabytes, 87)
+	}
+	var out bytes.Buffer
+	tab := table{out: &out, peer: "redis 1.2.3"}
+	if err := tab.print(ours, theirs); err != nil {
+		t.Fatal(err)
+	}
+	if err := tab.close(); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{
+		"ember redis 1.2.3 times",
+		"median (least - greatest) median (least - greatest) better",
+		"writes/1 applied by all 1,000,000 1/s (900,000 - 1,234,567) 450,000 (400,000 - 500,000) 2.22",
+		"master peak resident 58.0 MB 87.0 1.50",
+	} {
+		if got := strings.Join(strings.Fields(strings.Split(out.String(), "\n")[i]), " "); got != want {
+			t.Errorf("row %d is %q, want %q", i, got, want)
+		}
+	}
+	if strings.Contains(out.String(), referenceName) {
+		t.Error("a reference of another day is shown beside a peer of this one")
+	}
+}
+
+// A row that only one of the two has would never be set beside the other's.
+func TestPeersWhereThereIsSomethingToCompare(t *testing.T) {
+	for _, l := range lines {
+		kind, place, _ := strings.Cut(l.name, "/")
+		alone := kind == "cost" || place == "memory" && kind != "disk" || place == "process"
+		if alone != (l.peer == nil) {
+			t.Errorf("line %s has a peer: %v", l.name, l.peer != nil)
+		}
 	}
 }
 
@@ -94,7 +134,7 @@ func TestFigure(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	for only, want := range map[string]int{"": len(lines), "writes": 4, "writes/2,lag": 3, "sync/idle": 1} {
+	for only, want := range map[string]int{"": len(lines), "writes": 4, "writes/2,lag": 4, "sync/idle": 1} {
 		if got, err := choose(only); err != nil || len(got) != want {
 			t.Errorf("choose(%q) = %d lines, %v; want %d", only, len(got), err, want)
 		}

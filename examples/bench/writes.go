@@ -9,9 +9,9 @@ import (
 const writeSpace = 1_000_000
 
 // writes measures how fast writes reach so many replicas.
-func writes(replicas int) func(context.Context, *bench, string) error {
-	return func(ctx context.Context, b *bench, name string) error {
-		g, err := b.startGroup(ctx, name, ownProcess, replicas)
+func writes(replicas int) measurement {
+	return func(ctx context.Context, b *bench, s *series) error {
+		g, err := b.startGroup(ctx, s.line, ownProcess, replicas)
 		if err != nil {
 			return err
 		}
@@ -28,14 +28,13 @@ func writes(replicas int) func(context.Context, *bench, string) error {
 		if err := g.master.do(ctx, "Fill", args); err != nil {
 			return err
 		}
-		s := b.newSeries(name)
 		for run := range b.runs {
 			args.Seed = uint64(run) + 1
 			if err := g.measureWrites(ctx, s, run, args); err != nil {
 				return err
 			}
 		}
-		return b.table.print(s)
+		return nil
 	}
 }
 
@@ -44,8 +43,8 @@ func (g *group) measureWrites(ctx context.Context, s *series, run int, args Load
 	if err != nil {
 		return err
 	}
-	var took time.Duration
-	if err := g.master.call(ctx, "Write", args, &took); err != nil {
+	l, err := g.write(ctx, args)
+	if err != nil {
 		return err
 	}
 	if err := stop(); err != nil {
@@ -55,10 +54,46 @@ func (g *group) measureWrites(ctx context.Context, s *series, run int, args Load
 	if err != nil {
 		return err
 	}
-	s.add(rowRate, perSecond, float64(args.Writes)/took.Seconds())
+	s.add(rowRate, perSecond, float64(args.Writes)/l.took.Seconds())
+	s.addWork(rowWork, l.master+l.replicas, args.Writes)
 	s.addMemory(rowMasterPeak, master.Memory.Peak)
 	s.addMemory(rowReplicaPeak, greatestPeak(replicas))
 	return nil
+}
+
+// labour is what a load has cost: the time until all replicas had it, and what the nodes have
+// worked, on all processors together; that is 0 where it is not known.
+type labour struct {
+	took, master, replicas time.Duration
+}
+
+// write lets the master write, and the replicas apply.
+func (g *group) write(ctx context.Context, args LoadArgs) (l labour, err error) {
+	before, err := g.worked(ctx)
+	if err != nil {
+		return l, err
+	}
+	if err := g.master.call(ctx, "Write", args, &l.took); err != nil {
+		return l, err
+	}
+	after, err := g.worked(ctx)
+	l.master, l.replicas = after.master-before.master, after.replicas-before.replicas
+	return l, err
+}
+
+// worked returns what the nodes have worked since they were started.
+func (g *group) worked(ctx context.Context) (l labour, err error) {
+	if err := g.master.call(ctx, "Worked", None{}, &l.master); err != nil {
+		return l, err
+	}
+	for _, r := range g.replicas {
+		var worked time.Duration
+		if err := r.call(ctx, "Worked", None{}, &worked); err != nil {
+			return l, err
+		}
+		l.replicas += worked
+	}
+	return l, nil
 }
 
 func greatestPeak(reports []Report) (peak int64) {
