@@ -3,8 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"sync"
@@ -12,6 +15,19 @@ import (
 
 func itemKey(i int) string   { return fmt.Sprintf("item:%08d", i) }
 func itemValue(i int) []byte { return fmt.Appendf(nil, "the value of item %d", i) }
+
+// lastingAddr returns an address for a node that is to come back to it. Its port is below those
+// that systems hand out to whoever dials, so that nobody has taken it meanwhile.
+func lastingAddr() (string, error) {
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			ln.Close()
+			return addr, nil
+		}
+	}
+	return "", errors.New("no port is free")
+}
 
 // A process is a node in a process of its own.
 type process struct {

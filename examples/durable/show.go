@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"path/filepath"
 	"time"
 
@@ -28,13 +27,9 @@ type show struct {
 func (s *show) printf(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }
 
 func (s *show) start() (err error) {
-	// A port that is free now, for a master that comes back to it again and again.
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	if s.addr, err = lastingAddr(); err != nil {
 		return err
 	}
-	s.addr = ln.Addr().String()
-	ln.Close()
 	if err := s.startMaster(0); err != nil {
 		return err
 	}

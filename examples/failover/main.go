@@ -51,7 +51,7 @@ func start(args []string) int {
 	default:
 		downAfter := flag.Duration("down-after", time.Second, "for how long a node must not answer to be down")
 		flag.Parse()
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
 		err = tell(ctx, os.Stdout, *downAfter)
 	}

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 // answer. It fails by itself when a write is missing.
 func TestStory(t *testing.T) {
 	var out bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	if err := tell(ctx, &out, 500*time.Millisecond); err != nil {
 		t.Fatalf("%v, after\n%s", err, &out)

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -65,6 +67,19 @@ func (p *process) kill() {
 func (p *process) stop() error {
 	p.in.Close()
 	return p.cmd.Wait()
+}
+
+// lastingAddr returns an address for a node that is to come back to it. Its port is below those
+// that systems hand out to whoever dials, so that nobody has taken it meanwhile.
+func lastingAddr() (string, error) {
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			ln.Close()
+			return addr, nil
+		}
+	}
+	return "", errors.New("no port is free")
 }
 
 // report returns what the node says of itself.

@@ -9,8 +9,12 @@ import (
 	"time"
 )
 
-// patience is how long something that must happen is waited for.
-const patience = 30 * time.Second
+// patience is how long something that must happen is waited for, and maxPhases for how many
+// phases: on a busy machine little is asked in one, and the answers take their time.
+const (
+	patience  = 30 * time.Second
+	maxPhases = 10
+)
 
 // A show is what the program does, part after part.
 type show struct {
@@ -37,6 +41,7 @@ type counts struct {
 	refreshes int64 // those of them that nobody waited for
 	uncached  int64 // those of them that were not kept
 	unheard   int64 // times that the replica asked the master's node in vain
+	loading   int   // loads that are under way now
 }
 
 func (c *counts) add(r report) {
@@ -46,11 +51,12 @@ func (c *counts) add(r report) {
 	c.refreshes += r.Cache.Refreshes
 	c.uncached += r.Cache.Uncached
 	c.unheard += r.Cache.ForwardFailures
+	c.loading += r.Cache.Loading
 }
 
 // since returns what has been counted since an earlier moment.
 func (c counts) since(e counts) counts {
-	return counts{c.asked - e.asked, c.hits - e.hits, c.loads - e.loads, c.refreshes - e.refreshes, c.uncached - e.uncached, c.unheard - e.unheard}
+	return counts{c.asked - e.asked, c.hits - e.hits, c.loads - e.loads, c.refreshes - e.refreshes, c.uncached - e.uncached, c.unheard - e.unheard, c.loading}
 }
 
 func (c counts) hitRatio() float64 { return float64(c.hits) / float64(max(c.asked, 1)) }
@@ -59,7 +65,13 @@ func (s *show) say(format string, args ...any) { fmt.Fprintf(s.out, format+"\n",
 
 // start starts both nodes.
 func (s *show) start() (err error) {
-	if s.master, err = startProcess(s.ctx); err != nil {
+	var at [2]string // where the master is to come back to
+	for i := range at {
+		if at[i], err = lastingAddr(); err != nil {
+			return err
+		}
+	}
+	if s.master, err = startProcess(s.ctx, "-http", at[0], "-repl", at[1]); err != nil {
 		return err
 	}
 	s.replica, err = startProcess(s.ctx, "-follow", s.master.repl, "-ask", s.master.url)
@@ -86,6 +98,17 @@ func (s *show) totals() (c counts, err error) {
 		c.add(r)
 	}
 	return c, nil
+}
+
+// atRest returns what the nodes that run have counted when no load is under way.
+func (s *show) atRest() (c counts, err error) {
+	err = s.eventually(func() error {
+		if c, err = s.totals(); err == nil && c.loading > 0 {
+			err = fmt.Errorf("%d products are being loaded", c.loading)
+		}
+		return err
+	})
+	return c, err
 }
 
 // measure puts load on the nodes that run, for one phase, and says what came of it.
@@ -141,17 +164,21 @@ func (s *show) cold() error {
 	return err
 }
 
-func (s *show) warm() error {
-	r, err := s.measure("and now that it has filled", "/products/")
-	switch {
-	case err != nil:
-		return err
-	case r.hitRatio() < 0.5:
-		return fmt.Errorf("only %.2f of the requests were hits", r.hitRatio())
-	case r.p50 >= takes:
-		return fmt.Errorf("%v for a hit, and the source takes %v", r.p50, takes)
+func (s *show) warm() (wrong error) {
+	for range maxPhases {
+		r, err := s.measure("and now that it has filled", "/products/")
+		switch {
+		case err != nil:
+			return err
+		case r.hitRatio() < 0.5:
+			wrong = fmt.Errorf("only %.2f of the requests were hits", r.hitRatio())
+		case r.p50 >= takes:
+			wrong = fmt.Errorf("%v for a hit, and the source takes %v", r.p50, takes)
+		default:
+			return nil
+		}
 	}
-	return nil
+	return wrong
 }
 
 // away kills the master.
@@ -159,14 +186,25 @@ func (s *show) away() error {
 	s.master.kill()
 	addrs := *s.master
 	s.master = nil
-	r, err := s.measure("master killed: the replica by itself", "/products/")
+	before, err := s.atRest()
 	if err != nil {
 		return err
 	}
-	if r.uncached == 0 || r.uncached != r.loads {
-		return fmt.Errorf("without a master %d products were loaded, %d of them not kept; want some, and none kept", r.loads, r.uncached)
+	var c counts
+	for n := 0; n < maxPhases && c.loads == 0; n++ {
+		if _, err := s.measure("master killed: the replica by itself", "/products/"); err != nil {
+			return err
+		}
+		after, err := s.atRest()
+		if err != nil {
+			return err
+		}
+		c = after.since(before)
 	}
-	s.say("  None of these loads could be kept. The master's node was asked %d times in vain.", r.unheard)
+	if c.uncached == 0 || c.uncached != c.loads {
+		return fmt.Errorf("without a master %d products were loaded, %d of them not kept; want some, and none kept", c.loads, c.uncached)
+	}
+	s.say("  None of these loads could be kept. The master's node was asked %d times in vain.", c.unheard)
 	return s.restart(addrs)
 }
 

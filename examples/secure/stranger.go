@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/emberkv/ember/kv"
@@ -15,6 +17,22 @@ type stranger struct {
 	who       string
 	transport repl.Transport
 	secrets   []repl.Secret
+}
+
+// A once dials once, so that the master has one thing to say of a stranger. It is for the one
+// goroutine that dials for a replica.
+type once struct {
+	repl.Transport
+	dialled bool
+}
+
+func (o *once) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	if o.dialled {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	o.dialled = true
+	return o.Transport.Dial(ctx, addr)
 }
 
 // strangers lets those try who lack something. Each is told no more than that he was not let
@@ -63,7 +81,7 @@ func (s *show) try(g stranger) error {
 	defer store.Close()
 	ended := make(chan error, 1)
 	r, err := repl.NewReplica(store, s.master().addr, &repl.Options{
-		Name: "guest", Group: "accounts", Transport: g.transport, Security: repl.Security{Secrets: g.secrets},
+		Name: "guest", Group: "accounts", Transport: &once{Transport: g.transport}, Security: repl.Security{Secrets: g.secrets},
 		Events: repl.Events{
 			Connected:    func(repl.Peer) { offer(ended, errors.New("he was let in")) },
 			Disconnected: func(_ repl.Peer, err error) { offer(ended, err) },

@@ -90,7 +90,7 @@ func ExampleResolve() {
 	w := newWatched(network)
 	defer w.close()
 
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	master, err := sentinel.Resolve(ctx, []string{"s"}, "cache", &sentinel.ClientOptions{Transport: network})
 	if err != nil {
@@ -107,7 +107,7 @@ func ExampleSwitches() {
 	w := newWatched(network)
 	defer w.close()
 
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for master, err := range sentinel.Switches(ctx, []string{"s"}, "cache", &sentinel.ClientOptions{Transport: network}) {
 		if err != nil {
