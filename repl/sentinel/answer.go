@@ -38,10 +38,12 @@ func (s *Sentinel) answer(ctx context.Context, from repl.Peer, body []byte) (ans
 	return nil, errUnknown(body)
 }
 
-// who waits until there is a master above the one that the client knows.
+// who waits until there is a master above the one that the client knows, or that is elsewhere than where
+// the client has heard: it may have moved since it was told.
 func (s *Sentinel) who(ctx context.Context, w who) Reign {
 	reign, changed := s.published()
-	if reign.Epoch.Compare(w.Known) > 0 || w.Wait <= 0 {
+	moved := w.At != "" && reign.Epoch == w.Known && reign.Addr != w.At
+	if reign.Epoch.Compare(w.Known) > 0 || moved || w.Wait <= 0 {
 		return reign
 	}
 	patience := time.NewTimer(w.Wait)

@@ -74,7 +74,7 @@ func (o *oracle) handle(ctx context.Context, _ repl.Peer, body []byte) ([]byte, 
 			o.asked++
 		}
 		o.mu.Unlock()
-		if r.Epoch != w.Known {
+		if r.Epoch != w.Known || w.At != "" && r.Addr != w.At {
 			return appendMaster(nil, r), nil
 		}
 		select {
@@ -305,6 +305,111 @@ func TestSwitches(t *testing.T) {
 		expect(5, reignOf(4, "d"), 3)
 		if _, _, _, err := w.seen(); !errors.Is(err, context.Canceled) {
 			t.Errorf("it has ended with %v", err)
+		}
+	})
+}
+
+// TestSwitchesMoved: the master's address changes while a link is away, or just when a question was
+// answered. That is told once, when the next answer can have come, and nothing is told that is not new.
+func TestSwitchesMoved(t *testing.T) {
+	bubble(t, func(t *testing.T, network *repl.Memory, opts *ClientOptions) {
+		at := func(addr string) Reign { return reignOf(3, addr) }
+		s := newOracle(t, network, "s", at("c"))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		w := watch(ctx, []string{"s"}, opts)
+		expect := func(n int, last Reign, within time.Duration) {
+			t.Helper()
+			time.Sleep(within)
+			if gotN, got, _, _ := w.seen(); gotN != n || got != last {
+				t.Errorf("%d switches, the last to %+v; want %d and %+v", gotN, got, n, last)
+			}
+		}
+		expect(1, at("c"), time.Second)
+		// Twice within the pause between two questions.
+		s.tell(at("d"))
+		time.Sleep(minAskAgain / 5)
+		s.tell(at("e"))
+		expect(3, at("e"), 2*minAskAgain)
+		// While there is no link.
+		s.stop()
+		s.tell(at("f"))
+		time.Sleep(time.Second)
+		s.start()
+		expect(4, at("f"), 2*maxResubscribe)
+		// A link that was away, and nothing else.
+		s.stop()
+		time.Sleep(time.Second)
+		s.start()
+		expect(4, at("f"), 2*maxResubscribe)
+	})
+}
+
+// TestSwitchesDisagreed: sentinels hear of a master's new address one after the other. What one of them
+// repeats does not bring the old one back, and what one tells who comes late counts if it is all there is.
+func TestSwitchesDisagreed(t *testing.T) {
+	bubble(t, func(t *testing.T, network *repl.Memory, opts *ClientOptions) {
+		old, now := reignOf(3, "old"), reignOf(3, "now")
+		first, second := newOracle(t, network, "first", old), newOracle(t, network, "second", old)
+		late := newOracle(t, network, "late", now)
+		late.stop()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		w := watch(ctx, []string{"first", "second", "late"}, opts)
+		expect := func(when string, n int, last Reign) {
+			t.Helper()
+			time.Sleep(2 * maxResubscribe)
+			if gotN, got, _, _ := w.seen(); gotN != n || got != last {
+				t.Errorf("%s: %d switches, the last to %+v; want %d and %+v", when, gotN, got, n, last)
+			}
+		}
+		expect("at first", 1, old)
+		late.start()
+		expect("two against one who is new", 1, old)
+		first.tell(now)
+		expect("one of them has heard", 2, now)
+		second.stop()
+		expect("the other is away", 2, now)
+		second.start()
+		expect("and repeats what it said", 2, now)
+		second.tell(now)
+		expect("all agree", 2, now)
+
+		// All who have named a place are gone when somebody else comes.
+		next, elsewhere := reignOf(4, "next"), reignOf(4, "elsewhere")
+		late.stop()
+		late.tell(elsewhere)
+		second.stop()
+		first.tell(next)
+		expect("a switch", 3, next)
+		first.stop()
+		late.start()
+		expect("all there is", 4, elsewhere)
+	})
+}
+
+// TestWhoMoved: a sentinel answers at once who has heard of another address than it knows, and else waits.
+func TestWhoMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := reignOf(2, "b")
+		s := &Sentinel{ended: make(chan struct{})}
+		s.mu.reign, s.mu.changed = r, make(chan struct{})
+		for _, c := range []struct {
+			known Reign
+			waits time.Duration
+		}{
+			{Reign{}, 0},
+			{reignOf(1, "a"), 0},
+			{reignOf(2, "a"), 0},
+			{reignOf(2, "b"), time.Minute},
+			{reignOf(2, ""), time.Minute}, // it does not say
+			{reignOf(3, "a"), time.Minute},
+		} {
+			begun := time.Now()
+			got := s.who(t.Context(), who{Known: c.known.Epoch, At: c.known.Addr, Wait: time.Minute})
+			if took := time.Since(begun); got != r || took != c.waits {
+				t.Errorf("who knows %+v got %+v after %v, want %v", c.known, got, took, c.waits)
+			}
 		}
 	})
 }

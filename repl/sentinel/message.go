@@ -123,10 +123,11 @@ func parseReply(body []byte) (reply, error) {
 	return r, c.end()
 }
 
-// A who asks who the master is. It is answered at once if that is another than the one of
-// epoch Known, and otherwise when there is another, or after Wait.
+// A who asks who the master is. It is answered at once if that is a later one than that of epoch
+// Known, or the same elsewhere than At, and otherwise when that becomes so, or after Wait.
 type who struct {
 	Known backlog.Epoch // zero: whoever it is
+	At    string        // where that was said to be; empty: wherever it is
 	Wait  time.Duration // sent in milliseconds; at most maxWhoWait
 }
 
@@ -136,12 +137,14 @@ const maxWhoWait = time.Minute
 
 func (w who) append(b []byte) []byte {
 	b, _ = w.Known.AppendBinary(append(b, askWho))
-	return binary.LittleEndian.AppendUint32(b, uint32(max(w.Wait, 0).Milliseconds()))
+	b = binary.LittleEndian.AppendUint32(b, uint32(max(w.Wait, 0).Milliseconds()))
+	return appendText(b, w.At)
 }
 
 func parseWho(body []byte) (who, error) {
 	c := newCutter("who", body, askWho)
 	w := who{Known: c.epoch(), Wait: time.Duration(c.uint32()) * time.Millisecond}
+	w.At = c.text(MaxAddrBytes)
 	c.check(w.Wait <= maxWhoWait, "waits for too long")
 	return w, c.end()
 }

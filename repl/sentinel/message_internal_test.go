@@ -36,7 +36,7 @@ func testMemory() *memory {
 // codecs are all messages, each with a body and with how it is read, to be compared with
 // want, and written again.
 func codecs() []codec {
-	a, w := ask{7, testReign(1, 6).Epoch, true}, who{testReign(1, 6).Epoch, 20 * time.Second}
+	a, w := ask{7, testReign(1, 6).Epoch, true}, who{testReign(1, 6).Epoch, "10.0.0.1:7000", 20 * time.Second}
 	r := reply{To: 7, Epoch: 8, Verdict: notYet, Known: 3, Wait: 1500 * time.Microsecond}
 	n := &notice{Epoch: 7, Reign: testReign(1, 6), Name: "s1", Addr: "10.0.0.9:9000"}
 	return []codec{

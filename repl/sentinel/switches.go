@@ -63,6 +63,7 @@ type subscription struct {
 	mu struct {
 		sync.Mutex
 		best Reign   // the newest that was told, at its newest address
+		said []Reign // what each sentinel has told last, which outlasts its link
 		errs []error // for each sentinel, nil while it is asked for the first time, and while it answers
 	}
 }
@@ -71,7 +72,7 @@ type subscription struct {
 func (a *asker) subscribe(ctx context.Context) *subscription {
 	s := &subscription{asker: a, changed: make(chan struct{}, 1)}
 	ctx, s.end = context.WithCancel(ctx)
-	s.mu.errs = make([]error, len(a.sentinels))
+	s.mu.said, s.mu.errs = make([]Reign, len(a.sentinels)), make([]error, len(a.sentinels))
 	for i := range a.sentinels {
 		s.wg.Go(func() { s.attend(ctx, i) })
 	}
@@ -121,19 +122,41 @@ func (s *subscription) look() (Reign, error) {
 	return s.mu.best, &NoSentinelError{Errs: append([]error(nil), s.mu.errs...)}
 }
 
-// told takes in what came of asking a sentinel. moved says that it has told another address
-// of the same master before.
-func (s *subscription) told(i int, got finding, moved bool) {
+// told takes in what came of asking a sentinel.
+func (s *subscription) told(i int, got finding) {
 	s.mu.Lock()
 	s.mu.errs[i] = got.err
-	if got.err == nil && (got.reign.Above(s.mu.best) || moved && got.reign.Epoch == s.mu.best.Epoch) {
-		s.mu.best = got.reign
+	if got.err == nil {
+		if got.reign.Above(s.mu.best) || s.hasMovedLocked(i, got.reign) {
+			s.mu.best = got.reign
+		}
+		s.mu.said[i] = got.reign
 	}
 	s.mu.Unlock()
 	select {
 	case s.changed <- struct{}{}:
 	default:
 	}
+}
+
+// hasMovedLocked reports whether the newest master is at another address since, by what sentinel i tells now.
+// Sentinels hear of that one after the other: who tells what it has told before has only not heard yet. Who
+// tells another address than before has news, and so has one that tells of this master for the first time
+// when nobody who answers says the same as is known.
+func (s *subscription) hasMovedLocked(i int, r Reign) bool {
+	best, before := s.mu.best, s.mu.said[i]
+	if r.Epoch != best.Epoch || r.Addr == best.Addr {
+		return false
+	}
+	if before.Epoch == r.Epoch {
+		return before.Addr != r.Addr
+	}
+	for j, said := range s.mu.said {
+		if s.mu.errs[j] == nil && said.Epoch == best.Epoch && said.Addr == best.Addr {
+			return false
+		}
+	}
+	return true
 }
 
 // attend keeps a link to one sentinel until ctx ends.
@@ -149,7 +172,7 @@ func (s *subscription) attend(ctx context.Context, i int) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.told(i, finding{err: err}, false)
+		s.told(i, finding{err: err})
 		if !sleep(ctx, pause) {
 			return
 		}
@@ -157,17 +180,17 @@ func (s *subscription) attend(ctx context.Context, i int) {
 	}
 }
 
-// listen asks by one link until it ends.
+// listen asks by one link until it ends. The first question is answered at once: what a link before this
+// one has told may be out of date.
 func (s *subscription) listen(ctx context.Context, i int, c *repl.Control) error {
-	var known Reign // by this sentinel: another may know more
+	question := who{Wait: subscriptionWait}
 	for {
-		reign, err := askMaster(ctx, c, who{Known: known.Epoch, Wait: subscriptionWait})
+		reign, err := askMaster(ctx, c, question)
 		if err != nil {
 			return err
 		}
-		moved := reign.Epoch == known.Epoch && reign.Addr != known.Addr
-		known = reign
-		s.told(i, finding{reign: reign}, moved)
+		s.told(i, finding{reign: reign})
+		question.Known, question.At = reign.Epoch, reign.Addr // by this sentinel: another may know more
 		if !sleep(ctx, minAskAgain) {
 			return ctx.Err()
 		}
