@@ -83,6 +83,11 @@ func (s *server) wait(r *http.Request) (answer, error) {
 	} else if err != nil {
 		return answer{}, err
 	}
+	leave, err := s.waits.enter()
+	if err != nil {
+		return answer{}, err
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	reached, err := m.Wait(ctx, pos, n)

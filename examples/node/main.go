@@ -91,9 +91,10 @@
 // site has made a browser send, 409 for a position or a call that does not fit what this
 // node is now, 413 and 414 for what is too large to take, 404 for a replica that is not
 // there, 503 when the node is closing, lacks replicas or a lease, cannot hand over, refuses
-// reads, cannot write to its disk, or all requests together hold 128 MiB of bodies, and 504
-// for a position that does not come within 5 seconds, or a write that stands and that too
-// few replicas have, or the disk has not. A path that is not well escaped never gets here:
+// reads, cannot write to its disk, or all requests together hold 128 MiB of bodies, or 1024
+// of them wait already, and 504 for a position that does not come within 5 seconds, or a
+// write that stands and that too few replicas have, or the disk has not. A path that is not
+// well escaped never gets here:
 // package net/http answers it with a 400 of its own.
 //
 // # Who may connect
@@ -119,8 +120,8 @@
 //
 // flags.go, sentinelflags.go, arguments.go, secrets.go; node.go is how a service embeds
 // Ember, nodeid.go who it is, drain.go how it ends, events.go what it says of its links;
-// server.go, keys.go, bodies.go and group.go are the API, answer.go is what an error
-// becomes; sentinel.go is a sentinel and its part of the API.
+// server.go, keys.go, bodies.go, waits.go and group.go are the API, answer.go is what an
+// error becomes; sentinel.go is a sentinel and its part of the API.
 package main
 
 import (

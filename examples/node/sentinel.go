@@ -102,11 +102,11 @@ func (g *guard) close() {
 }
 
 // routes are the sentinel's part of the API.
-func (g *guard) routes() map[string]methods {
+func (g *guard) routes(w *waits) map[string]methods {
 	return map[string]methods{
 		"/master":   {"GET": g.master},
 		"/sentinel": {"GET": g.status},
-		"/failover": {"POST": g.failover},
+		"/failover": {"POST": func(r *http.Request) (answer, error) { return g.failover(r, w) }},
 		"/reset":    {"POST": g.reset},
 	}
 }
@@ -157,7 +157,7 @@ func (g *guard) status(r *http.Request) (answer, error) {
 }
 
 // failover has another node made the master, although the present one may be well.
-func (g *guard) failover(r *http.Request) (answer, error) {
+func (g *guard) failover(r *http.Request, w *waits) (answer, error) {
 	q, err := parameters(r, "timeout")
 	if err != nil {
 		return answer{}, err
@@ -168,9 +168,18 @@ func (g *guard) failover(r *http.Request) (answer, error) {
 			return answer{}, err
 		}
 	}
+	leave, err := w.enter()
+	if err != nil {
+		return answer{}, err
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
-	return done, unavailable(g.sentinel.Failover(ctx))
+	err = g.sentinel.Failover(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return answer{}, refuse(http.StatusGatewayTimeout, "no other node has become the master within %v; the failover goes on, see GET /sentinel", timeout)
+	}
+	return done, unavailable(err)
 }
 
 // reset lets the sentinel forget who is there and find out anew.
@@ -181,10 +190,10 @@ func (g *guard) reset(r *http.Request) (answer, error) {
 	return done, unavailable(g.sentinel.Reset())
 }
 
-// unavailable makes what a sentinel cannot do now a 503; a time that is over stays what it is.
+// unavailable makes what a sentinel cannot do now a 503.
 func unavailable(err error) error {
-	if err == nil || errors.Is(err, context.DeadlineExceeded) {
-		return err
+	if err == nil {
+		return nil
 	}
-	return refuse(http.StatusServiceUnavailable, "%v", err)
+	return refuse(http.StatusServiceUnavailable, "%s", strings.TrimPrefix(err.Error(), "sentinel: "))
 }

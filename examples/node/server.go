@@ -22,13 +22,15 @@ const positionHeader = "Ember-Position"
 // positionTimeout is how long a GET waits for the position that it was sent.
 const positionTimeout = 5 * time.Second
 
-// A server is the HTTP API. It keeps nothing of its own but the count of what requests hold.
+// A server is the HTTP API. It keeps nothing of its own but the counts of what requests hold, and of
+// those that wait.
 type server struct {
 	store  *kv.Store  // nil for a sentinel alone
 	node   *repl.Node // nil for a sentinel alone
 	routes map[string]methods
 	sites  http.CrossOriginProtection
 	bodies bodies
+	waits  waits
 }
 
 // methods are what can be done with a path.
@@ -57,7 +59,7 @@ func newServer(store *kv.Store, n *repl.Node, g *guard) *server {
 		}
 	}
 	if g != nil {
-		maps.Copy(s.routes, g.routes())
+		maps.Copy(s.routes, g.routes(&s.waits))
 	}
 	return s
 }
@@ -129,6 +131,16 @@ func (s *server) await(r *http.Request) error {
 	if s.node.Role() == repl.RoleMaster && !s.store.Log().Lineage().Knows(pos.History) {
 		return refuse(http.StatusConflict, "position %s is in no history of this node, and it is the master", pos)
 	}
+	over, cancel := context.WithCancel(r.Context())
+	cancel()
+	if err := s.store.Wait(over, pos); !errors.Is(err, context.Canceled) {
+		return err // it is here, or lost: nothing to wait for
+	}
+	leave, err := s.waits.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(r.Context(), positionTimeout)
 	defer cancel()
 	err = s.store.Wait(ctx, pos)
