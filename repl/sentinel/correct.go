@@ -16,8 +16,9 @@ const (
 // compare compares what nodes are with what they should be, and returns when it wants to look
 // again.
 func (v *view) compare(now time.Time) (next time.Time) {
+	c := v.chains()
 	for _, n := range v.inOrder() {
-		switch wrong := v.wrong(n); {
+		switch wrong := v.wrong(n, c); {
 		case wrong && n.wrongSince.IsZero():
 			n.wrongSince, n.fixAt, n.fixes = now, now.Add(v.grace()), 0
 			v.tell(EventRoleChange, v.instance(n), "")
@@ -36,7 +37,7 @@ func (v *view) grace() time.Duration { return min(v.opts.DownAfter, maxGrace) }
 
 // wrong reports whether n, by its newest report, has another role or upstream than it should.
 // A node that is down is left as it was.
-func (v *view) wrong(n *node) bool {
+func (v *view) wrong(n *node, c *chains) bool {
 	switch r := n.report; {
 	case r == nil || v.reign.IsZero():
 		return false
@@ -47,38 +48,7 @@ func (v *view) wrong(n *node) bool {
 	case r.Role == repl.RoleMaster:
 		return true
 	}
-	return !v.leads(n)
-}
-
-// leads reports whether a replica follows the master, or another replica that is there. If
-// that one follows the wrong one it is told so itself, and n has all through it; but not if they go around
-// in a ring.
-func (v *view) leads(n *node) bool {
-	up := v.upstream(n)
-	if up == nil || up.id != v.reign.ID && (up.report == nil || up.report.Role == repl.RoleMaster || up.down()) {
-		return false
-	}
-	for range len(v.nodes) {
-		if up == nil || up.id == v.reign.ID || up.report == nil || up.report.Role == repl.RoleMaster {
-			return true
-		}
-		up = v.upstream(up)
-	}
-	return false
-}
-
-// upstream returns the node that a replica follows, or tries to follow, as far as it is known.
-func (v *view) upstream(n *node) *node {
-	up := n.report.Upstream
-	if up.State == repl.LinkStreaming || up.State == repl.LinkCopying {
-		return v.nodes[up.ID]
-	}
-	for _, other := range v.nodes {
-		if up.Addr != "" && (other.addr == up.Addr || other.at == up.Addr) {
-			return other
-		}
-	}
-	return nil
+	return !c.leads(n)
 }
 
 // correct tells nodes what they should be that have been something else for too long.

@@ -144,7 +144,7 @@ func TestWhoIsWrong(t *testing.T) {
 			t.Fatalf("%s: another reigns", c.name)
 		}
 		n := v.nodes[repl.NodeID{3}]
-		if got := v.wrong(n); got != c.wrong {
+		if got := v.wrong(n, v.chains()); got != c.wrong {
 			t.Errorf("%s: wrong is %v, want %v", c.name, got, c.wrong)
 		}
 		next := v.compare(now)
@@ -152,7 +152,7 @@ func TestWhoIsWrong(t *testing.T) {
 			t.Errorf("%s: is to be corrected %v after, want 1s", c.name, next.Sub(now))
 		}
 		v.nodes[repl.NodeID{2}].downSince = now
-		if got := v.wrong(n); c.name == "follows one who follows it" && !got {
+		if got := v.wrong(n, v.chains()); c.name == "follows one who follows it" && !got {
 			t.Errorf("%s, who is down: is right", c.name)
 		}
 	}

@@ -67,13 +67,14 @@ func (v *view) presume(now time.Time) (next time.Time) {
 	}
 	var last *repl.Report
 	var first time.Time // when a replica was first heard
+	c := v.chains()
 	for _, n := range v.inOrder() {
 		r := n.report
 		if r == nil || !r.Ready || r.Lineage.Epoch.IsZero() {
 			continue
 		}
 		first = earlier(first, n.foundAt)
-		up := v.upstream(n)
+		up := c.upstream(n)
 		if r.Upstream.Addr == "" || up != nil && up.linked && up.id != r.Lineage.Epoch.Node {
 			continue // of another replica, which knows better where its master is
 		}
