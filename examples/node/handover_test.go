@@ -53,7 +53,7 @@ func TestHandover(t *testing.T) {
 		})
 	}
 	time.Sleep(50 * time.Millisecond)
-	r := a.do(http.StatusNoContent, "POST", "/handover?to=b&timeout=5s", "", "")
+	r := a.do(http.StatusNoContent, "POST", "/handover?to=b&timeout=30s", "", "")
 	b.shows("role:master")
 	b.gets("k19", "k", r.position) // all that the old master had
 	time.Sleep(50 * time.Millisecond)
@@ -96,7 +96,7 @@ func TestHandoverToOneThatHangs(t *testing.T) {
 	a.shows("role:master")
 	b.thaw()
 	b.gets("k", "v", written)
-	a.do(http.StatusNoContent, "POST", "/handover?to=b&timeout=5s", "", "")
+	a.do(http.StatusNoContent, "POST", "/handover?to=b&timeout=30s", "", "")
 	b.shows("role:master")
 	a.gets("new", "v", b.put("new", "v"))
 	same(t, a, b)

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -158,12 +159,18 @@ func (p *process) wait() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
+// fixedAddrs are those that were handed out: nodes that are down keep theirs.
+var fixedAddrs sync.Map
+
 // fixedAddr returns an address for a node that is to come back to it. Its port is below
 // those that the system hands out, so that nobody takes it meanwhile.
 func fixedAddr(t *testing.T) string {
 	t.Helper()
 	for range 100 {
 		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if _, taken := fixedAddrs.LoadOrStore(addr, nil); taken {
+			continue
+		}
 		if ln, err := net.Listen("tcp", addr); err == nil {
 			ln.Close()
 			return addr

@@ -346,15 +346,16 @@ func TestDeadlines(t *testing.T) {
 // TestRequestsEndWithTheNode: one that waits is let go when the node closes.
 func TestRequestsEndWithTheNode(t *testing.T) {
 	a := serveMaster(t)
+	var begun time.Time // to end; whoever hears of the end may read it
 	go func() {
 		// Nothing but its stack tells that the request waits.
 		stacks := make([]byte, 1<<20)
 		for t.Context().Err() == nil && !bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("(*server).wait(")) {
 			runtime.Gosched()
 		}
+		begun = time.Now()
 		a.end()
 	}()
-	begun := time.Now()
 	if status, text, _ := a.do(t, "POST", "/wait?replicas=1&timeout=1m", nil); status != http.StatusServiceUnavailable {
 		t.Errorf("%d, %q, want 503", status, text)
 	}
