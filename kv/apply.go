@@ -2,15 +2,10 @@ package kv
 
 import (
 	"fmt"
-	"sync/atomic"
 
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/internal/hash"
 )
-
-// warmAhead is how many records' cache lines are asked for before the first of
-// them is applied.
-const warmAhead = 16
 
 // Apply takes whole records that another node has logged at position at: it
 // appends them to the store's log, whose gate is not asked, and applies them in
@@ -61,35 +56,66 @@ func (s *Store) Apply(at backlog.Position, records []byte) error {
 
 // applyAll applies operations in order.
 func (t *table) applyAll(ops []operation) error {
-	for i := range ops {
-		if i%warmAhead == 0 {
-			t.warm(ops[i:min(i+warmAhead, len(ops))])
+	var ahead fetcher
+	for len(ops) > 0 {
+		var err error
+		n := leadingSingles(ops[:min(len(ops), fetchAhead)])
+		if n > 0 {
+			err = t.applySingles(ops[:n], &ahead)
+		} else {
+			n, err = 1, t.applySeveral(&ops[0])
 		}
-		if err := t.applyOne(&ops[i]); err != nil {
+		if err != nil {
+			return err
+		}
+		ops = ops[n:]
+	}
+	return nil
+}
+
+// leadingSingles returns how many operations at the front of ops concern one key each.
+func leadingSingles(ops []operation) int {
+	for i := range ops {
+		switch ops[i].kind {
+		case kindClear, kindTransaction, kindDeletePrefix:
+			return i
+		}
+	}
+	return len(ops)
+}
+
+// applySingles applies at most fetchAhead operations on single keys, in order. All their
+// shards are locked meanwhile, some twenty microseconds, so that nothing comes between what
+// is asked for at once and its use. It returns ErrFull.
+func (t *table) applySingles(ops []operation, ahead *fetcher) error {
+	var set shardSet
+	for i := range ops {
+		set.add(t.number(ops[i].hash))
+	}
+	t.lockSome(&set)
+	defer t.unlockSome(&set)
+	ahead.fetchLocked(t, ops)
+	for i := range ops {
+		if err := t.shard(ops[i].hash).apply(&ops[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// applyOne applies an operation. It returns ErrFull.
-func (t *table) applyOne(op *operation) error {
+// applySeveral applies an operation on several keys, or all. It returns ErrFull.
+func (t *table) applySeveral(op *operation) error {
 	switch op.kind {
 	case kindClear:
 		t.lock()
 		defer t.unlock()
 		t.clear()
-		return nil
 	case kindTransaction:
 		return t.applyParts(op.parts(t.seed))
 	case kindDeletePrefix:
 		t.applyPrefix(op)
-		return nil
 	}
-	sh := t.shard(op.hash)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	return sh.apply(op)
+	return nil
 }
 
 // applyParts applies operations on different keys at once.
@@ -140,41 +166,10 @@ func (t *table) applyPrefix(op *operation) {
 	b.show()
 }
 
-// warmAll is warm for any number of operations.
+// warmAll asks for the cache lines that ops will need; see fetcher.
 func (t *table) warmAll(ops []operation) {
-	for rest := ops; len(rest) > 0; rest = rest[min(warmAhead, len(rest)):] {
-		t.warm(rest[:min(warmAhead, len(rest))])
+	var ahead fetcher
+	for rest := ops; len(rest) > 0; rest = rest[min(fetchAhead, len(rest)):] {
+		ahead.fetch(t, rest[:min(fetchAhead, len(rest))])
 	}
-}
-
-// warm asks for the cache lines that ops will need: the groups of their keys, and
-// then the entries that stand there now. On a store much larger than the caches each
-// is a miss, and misses that do not wait for each other overlap. What it finds may be
-// out of date by the time the operation is carried out; nothing depends on it.
-func (t *table) warm(ops []operation) (sum byte) {
-	for i := range ops {
-		first, home := t.shard(ops[i].hash).dir.Load().home(ops[i].hash)
-		atomic.LoadUint64(&at(first, home)[0])
-	}
-	for i := range ops {
-		sum += t.shard(ops[i].hash).glance(ops[i].hash)
-	}
-	return sum
-}
-
-// glance reads the first byte of the entry that a key most likely has. It takes no
-// lock; see find, of which it is the first step.
-func (sh *shard) glance(hash uint64) byte {
-	slabs := sh.slabs.Load()
-	first, i := sh.dir.Load().home(hash)
-	g := at(first, i)
-	match := matchTags(atomic.LoadUint64(&g[0]), tag(hash))
-	if match == 0 {
-		return 0
-	}
-	ref := slot(atomic.LoadUint64(&g[1+lowest(match)]))
-	if ref == 0 || sh.slabs.Load() != slabs {
-		return 0
-	}
-	return slabs.data[ref.slab()][ref.offset()]
 }

@@ -324,7 +324,8 @@
 //   - local writes: local.go, localread.go, localwrite.go
 //   - transactions: tx.go, reads.go, txread.go, txwrite.go, txcut.go,
 //     txiterate.go, commit.go
-//   - the log: record.go, parts.go, apply.go, wait.go, digest.go, clock.go, expire.go
+//   - the log: record.go, parts.go, fetch.go, apply.go, wait.go, digest.go, clock.go,
+//     expire.go
 //   - whole states: encode.go, snapshot.go, restore.go, dump.go, load.go, loadshard.go,
 //     losttail.go, tail.go, overlay.go, repair.go, bulk.go, loose.go
 //   - the disk: durability.go, folder.go, open.go, recover.go, chain.go, replay.go;

@@ -55,8 +55,10 @@ type operation struct {
 
 // maxOperations bounds how many records are decoded before they are carried out. An
 // operation is many times the size of the smallest record: without a bound a sender
-// could make a receiver hold some forty times what it sent.
-const maxOperations = 8 << 10
+// could make a receiver hold some forty times what it sent. So many, with the records
+// themselves and what they are written to, stay in the nearest cache that a processor has
+// for itself.
+const maxOperations = 512
 
 // carryOut decodes whole records that begin at offset at, a bounded number at a
 // time into the room of ops, and calls apply with each run of them. Before the
@@ -88,12 +90,13 @@ func carryOut(ops []operation, at int64, records []byte, seed uint64, begin func
 	}
 }
 
-// validate returns what decode would, of all of records, and keeps nothing.
+// validate returns what decode would, of all of records, and keeps nothing. It does not read
+// the values.
 func validate(at int64, records []byte) error {
 	for len(records) > 0 {
 		payload, rest, err := backlog.CutRecord(records)
 		if err == nil {
-			_, err = decodePayload(payload)
+			_, err = decodePayload(payload, false)
 		}
 		if err != nil {
 			return &RecordError{at, err}
@@ -116,7 +119,7 @@ func decode(ops []operation, at int64, records []byte, seed uint64) (_ []operati
 			return ops, records, &RecordError{at, err}
 		}
 		size := len(records) - len(rest)
-		op, err := decodePayload(payload)
+		op, err := decodePayload(payload, true)
 		if err != nil {
 			return ops, records, &RecordError{at, err}
 		}
@@ -129,7 +132,8 @@ func decode(ops []operation, at int64, records []byte, seed uint64) (_ []operati
 	return ops, records, nil
 }
 
-func decodePayload(b []byte) (operation, error) {
+// decodePayload decodes the payload of any record. Sums it computes where asked.
+func decodePayload(b []byte, sum bool) (operation, error) {
 	if len(b) == 0 {
 		return operation{}, fmt.Errorf("%w: empty", ErrRecord)
 	}
@@ -144,7 +148,7 @@ func decodePayload(b []byte) (operation, error) {
 		}
 		return op, nil
 	default:
-		return decodeSingle(b, true)
+		return decodeSingle(b, sum)
 	}
 }
 

@@ -114,7 +114,7 @@ func (w *replayWorker) record(record, payload []byte) error {
 	}
 	switch op.kind {
 	case kindClear:
-		if _, err := decodePayload(payload); err != nil {
+		if _, err := decodePayload(payload, false); err != nil {
 			return err
 		}
 		if err := w.flush(); err != nil {
@@ -184,14 +184,14 @@ func (w *replayWorker) mine(hash uint64) bool { return w.table.number(hash)%w.of
 // keep puts an operation off until several are together, whose cache lines are asked for at
 // once.
 func (w *replayWorker) keep(op operation) error {
-	if w.ops = append(w.ops, op); len(w.ops) < warmAhead {
+	if w.ops = append(w.ops, op); len(w.ops) < fetchAhead {
 		return nil
 	}
 	return w.flush()
 }
 
 func (w *replayWorker) flush() error {
-	w.table.warm(w.ops)
+	w.table.warmAll(w.ops)
 	for i := range w.ops {
 		sh := w.table.shard(w.ops[i].hash)
 		sh.mu.Lock()

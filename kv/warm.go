@@ -52,14 +52,22 @@ func (w *warmer) warm(hashes []uint64) {
 // or nil. The slot may be newer than the slabs, and then be taken for one in a slab that
 // has left the set, where nobody writes any more. It must not be older: its slab's number
 // could be that of the one which is being written.
-func likely(g *group, slabs *slabSet, hash uint64) []byte {
+func likely(g *group, slabs *slabSet, hash uint64) []byte { return slabs.from(likelySlot(g, hash)) }
+
+// likelySlot returns the slot that a key most likely has whose home is g, or 0.
+func likelySlot(g *group, hash uint64) slot {
 	match := matchTags(atomic.LoadUint64(&g[0]), tag(hash))
 	if match == 0 {
-		return nil
+		return 0
 	}
-	ref := slot(atomic.LoadUint64(&g[1+lowest(match)]))
-	if id := ref.slab(); int(id) < len(slabs.data) && ref.offset() < len(slabs.data[id]) {
-		return slabs.data[id][ref.offset():]
+	return slot(atomic.LoadUint64(&g[1+lowest(match)]))
+}
+
+// from returns the memory from the entry on that ref refers to, or nil if the set has no
+// such slab.
+func (set *slabSet) from(ref slot) []byte {
+	if id := ref.slab(); int(id) < len(set.data) && ref.offset() < len(set.data[id]) {
+		return set.data[id][ref.offset():]
 	}
 	return nil
 }
