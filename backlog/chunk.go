@@ -3,6 +3,8 @@ package backlog
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/emberkv/ember/internal/hugepage"
 )
 
 const (
@@ -54,6 +56,17 @@ func (c *chunk) commit(records []byte) {
 	n := c.n.Load()
 	copy(c.buf[n:], records)
 	c.n.Store(n + int64(len(records)))
+}
+
+// newBuffer returns memory for a chunk of n bytes, on large pages if that is much. What has
+// left the window becomes other memory of the process in time: one part on small pages would
+// soon be all of it.
+func newBuffer(n int) []byte {
+	buf := make([]byte, n)
+	if n >= bigRecordBytes {
+		hugepage.Advise(buf)
+	}
+	return buf
 }
 
 // drop cuts c off the chain and returns the chunk that followed.

@@ -3,8 +3,6 @@ package backlog
 import (
 	"sync/atomic"
 	"time"
-
-	"github.com/emberkv/ember/internal/hugepage"
 )
 
 // contents is what a log holds, apart from the log itself, because [Log.Adopt]
@@ -165,11 +163,8 @@ func (h *contents) prepare() {
 		return
 	}
 	if size := h.soon.Swap(0); size > 0 {
-		buf := make([]byte, size)
-		if size == maxChunkBytes {
-			hugepage.Advise(buf)
-			buf[0] = 0 // the page is cleared here, and not under the lock
-		}
+		buf := newBuffer(int(size))
+		buf[0] = 0 // the page is cleared here, and not under the lock
 		h.ahead.Store(&chunk{buf: buf})
 	}
 }

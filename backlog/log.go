@@ -134,7 +134,7 @@ func (l *Log) bigChunk(records []byte) *chunk {
 	if len(records) < bigRecordBytes || l.max < 0 {
 		return nil
 	}
-	c := &chunk{buf: make([]byte, len(records))}
+	c := &chunk{buf: newBuffer(len(records))}
 	c.commit(records)
 	return c
 }
