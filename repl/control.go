@@ -48,23 +48,9 @@ func DialControl(ctx context.Context, addr string, opts *ControlOptions) (*Contr
 	if err != nil {
 		return nil, err
 	}
-	peer := Peer{Addr: addr}
-	ctx, cancel := context.WithTimeout(ctx, o.HandshakeTimeout)
-	defer cancel()
-	conn, err := o.Transport.Dial(ctx, addr)
+	greet := func(l *link) error { return l.introduce(o) }
+	l, err := dial(ctx, o.Transport, o.HandshakeTimeout, Peer{Addr: addr}, kindsOf(kindControl, kindRefuse), greet)
 	if err != nil {
-		return nil, linkError("dial", peer, err)
-	}
-	l := newLink(conn, o.HandshakeTimeout, kindsOf(kindControl, kindRefuse))
-	l.peer = peer
-	stop := context.AfterFunc(ctx, func() { l.close(ctx.Err()) })
-	err = l.introduce(o)
-	if !stop() && err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		err = linkError("handshake", l.peer, l.because(err))
-		l.close(err)
 		return nil, err
 	}
 	l.w.timeout = o.Timeout

@@ -17,23 +17,8 @@ func (u *upstream) connect(ctx context.Context, addr string) (*link, error) {
 	u.mu.attempts++
 	u.mu.Unlock()
 	o := u.node.opts
-	peer := Peer{Addr: addr, Upstream: true}
-	ctx, cancel := context.WithTimeout(ctx, o.HandshakeTimeout)
-	defer cancel()
-	conn, err := o.Transport.Dial(ctx, addr)
+	l, err := dial(ctx, o.Transport, o.HandshakeTimeout, Peer{Addr: addr, Upstream: true}, fromDialed, u.greet)
 	if err != nil {
-		return nil, linkError("dial", peer, err)
-	}
-	l := newLink(conn, o.HandshakeTimeout, fromDialed)
-	l.peer = peer
-	stop := context.AfterFunc(ctx, func() { l.close(ctx.Err()) }) // linkError names it
-	err = u.greet(l)
-	if !stop() && err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		err = linkError("handshake", l.peer, l.because(err))
-		l.close(err)
 		return nil, err
 	}
 	l.settle(o, fromUpstream)
@@ -43,6 +28,31 @@ func (u *upstream) connect(ctx context.Context, addr string) (*link, error) {
 	u.mu.compression, u.mu.read, u.mu.readPlain = l.compression(), l.r.read, l.r.plain
 	u.mu.Unlock()
 	u.setPath([]NodeID{l.peer.ID}) // the first heartbeat brings the rest
+	return l, nil
+}
+
+// dial connects to a peer's address and shakes hands, within patience and before ctx ends. What
+// comes is limited to takes until greet, the dialling end's half of the handshake, says otherwise.
+// An error is a [*LinkError].
+func dial(ctx context.Context, t Transport, patience time.Duration, peer Peer, takes kindSet, greet func(*link) error) (*link, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := t.Dial(ctx, peer.Addr)
+	if err != nil {
+		return nil, linkError("dial", peer, err)
+	}
+	l := newLink(conn, patience, takes)
+	l.peer = peer
+	stop := context.AfterFunc(ctx, func() { l.close(ctx.Err()) }) // linkError names it
+	err = greet(l)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		err = linkError("handshake", l.peer, l.because(err))
+		l.close(err)
+		return nil, err
+	}
 	return l, nil
 }
 

@@ -138,8 +138,8 @@
 //     eventkind.go, status.go, missing.go
 //   - where all is decided: desk.go; what is known: reign.go, view.go
 //   - who is reached: switchboard.go, line.go; nodes are asked, and granted leases: poll.go;
-//     what they tell: discover.go; what peers do: exchange.go; what follows: down.go, chains.go,
-//     correct.go
+//     what they tell: discover.go; what peers do: exchange.go; what follows: down.go,
+//     chains.go, correct.go
 //   - an election: elect.go, vote.go, campaign.go, pace.go, promise.go
 //   - a failover: lead.go, failover.go, choice.go, promote.go, reconf.go, task.go
 //   - what others ask: answer.go, message.go, cutter.go; what is kept: store.go, memory.go;
