@@ -6,7 +6,7 @@ import (
 )
 
 // costSpace is how many keys there are where the cost of ten times as many is measured.
-const costSpace = 500_000
+const costSpace = 200_000
 
 // costOfReplicas measures what the master and the replicas work for a write, with one replica
 // and with more.
@@ -62,7 +62,7 @@ func (c costCase) measure(ctx context.Context, b *bench, s *series) error {
 		}
 	}
 	args := LoadArgs{
-		Writes: b.pick(500_000, 20_000), Space: b.pick(c.space, c.space/50), ValueBytes: c.valueBytes, Replicas: c.replicas,
+		Writes: b.pick(200_000, 20_000), Space: b.pick(c.space, c.space/50), ValueBytes: c.valueBytes, Replicas: c.replicas,
 	}
 	if err := g.master.do(ctx, "Fill", args); err != nil {
 		return err

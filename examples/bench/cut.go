@@ -9,13 +9,14 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-// A cuttable is a transport whose connections can be broken and refused.
+// A cuttable is a transport whose connections can be broken, refused, and held up.
 type cuttable struct {
 	repl.Transport
 
 	mu struct {
 		sync.Mutex
 		down  bool
+		held  chan struct{} // closed when whoever dials may go on; nil if at once
 		conns []net.Conn
 	}
 }
@@ -24,8 +25,8 @@ var errCut = errors.New("the link is cut")
 
 // Dial implements [repl.Transport].
 func (c *cuttable) Dial(ctx context.Context, addr string) (net.Conn, error) {
-	if c.isDown() {
-		return nil, errCut
+	if err := c.pass(ctx); err != nil {
+		return nil, err
 	}
 	conn, err := c.Transport.Dial(ctx, addr)
 	if err != nil {
@@ -41,10 +42,31 @@ func (c *cuttable) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	return conn, nil
 }
 
-func (c *cuttable) isDown() bool {
+// pass waits until there may be connections, or returns why there may not.
+func (c *cuttable) pass(ctx context.Context) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.mu.down
+	down, held := c.mu.down, c.mu.held
+	c.mu.Unlock()
+	if down {
+		return errCut
+	}
+	if held == nil {
+		return nil
+	}
+	select {
+	case <-held:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// hold closes every connection, and lets new ones wait.
+func (c *cuttable) hold() {
+	c.mu.Lock()
+	c.mu.held = make(chan struct{})
+	c.mu.Unlock()
+	c.sever()
 }
 
 // cut closes every connection and refuses new ones.
@@ -71,4 +93,8 @@ func (c *cuttable) heal() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.down = false
+	if c.mu.held != nil {
+		close(c.mu.held)
+		c.mu.held = nil
+	}
 }

@@ -33,10 +33,9 @@
 //   - chain/memory, chain/process, chain/processes: one write at a time, from the call of Set
 //     until the last of three replicas that follow one another shows it.
 //
-//   - catchup/blip: the link breaks, 1000 writes are missed, the link is back at
-//     once; until the replica is level, counted from the break. The writes are in that, and
-//     so are the calls by which the benchmark has them made. Then what the resync took by
-//     itself: from the end of the handshake until the replica had what it lacked then.
+//   - catchup/blip: the link breaks and 1000 writes are missed, while the replica dials; then
+//     it gets through. Until the replica is level, counted from the break, the writes
+//     and the calls by which the benchmark has them made included, and from the link's return.
 //
 //   - catchup/second: the link is away for one second and 20,000 writes; until
 //     the replica is level, counted from the link's return.
@@ -53,10 +52,10 @@
 //     alone. What was written last is still in the system's memory.
 //
 //   - cost/replicas, cost/keys, cost/value: the processor time of a write at the master and at a
-//     replica, with 1, 2 and 4 replicas; with 500,000 keys and ten times as many; with values of
+//     replica, with 1, 2 and 4 replicas; with 200,000 keys and ten times as many; with values of
 //     -value bytes and of ten times that.
 //
-//   - cost/writers: how far writers hold each other up. The time of a Set by one goroutine, and of
+//   - cost/writers: how far writers hold each other up. The processor time of a Set by one goroutine, and of
 //     the append to the log within it, which is all that they have in common; then 8 goroutines on
 //     as many processors, in as far as the machine has them, and the share of their time in which
 //     they wait for locks.

@@ -112,13 +112,13 @@ func (n *Node) WaitLevel(pos backlog.Position, _ *None) error {
 	return n.store.Wait(ctx, pos)
 }
 
-// Break breaks a replica's link, which may be dialled again at once.
-func (n *Node) Break(None, *None) error {
-	n.link.sever()
+// Hold breaks a replica's link, and holds up who dials until Heal.
+func (n *Node) Hold(None, *None) error {
+	n.link.hold()
 	return nil
 }
 
-// Cut breaks a replica's link and keeps it broken.
+// Cut breaks a replica's link, and refuses who dials until Heal.
 func (n *Node) Cut(None, *None) error {
 	n.link.cut()
 	return nil
@@ -137,7 +137,6 @@ type Report struct {
 	Memory   Memory
 	Fulls    int64 // full copies that a replica has begun to take
 	Partials int64
-	Resync   time.Duration // that the last partial resync took, from the handshake's end
 
 	LastError string // why a link last ended, as this node saw it
 }
@@ -155,9 +154,6 @@ func (n *Node) Report(_ None, r *Report) error {
 	if n.replica != nil {
 		up := n.replica.Status().Upstream
 		r.Fulls, r.Partials, r.LastError = up.Fulls, up.Partials, up.LastError
-		if up.LastPartial != nil {
-			r.Resync = up.LastPartial.Took
-		}
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func peerCatchUp(ctx context.Context, b *bench, s *series, row string, missed in
 	}
 	for cut := range b.pick(3, 1) {
 		a.Seed = uint64(cut) + 1
-		time.Sleep(betweenCuts / time.Duration(b.pick(1, 10)))
+		time.Sleep(betweenCuts)
 		before, err := g.master.partials()
 		if err != nil {
 			return err

@@ -19,7 +19,6 @@ const (
 	rowVisible     = "write to visible"
 	rowFromBreak   = "level, from the break"
 	rowFromReturn  = "level, from the return"
-	rowResync      = "of that, the resync"
 	rowFirstWrite  = "first write after"
 	rowResident    = "master resident before"
 	rowWork        = "work a write, all nodes"
