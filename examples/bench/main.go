@@ -93,6 +93,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -113,7 +114,7 @@ func main() {
 	flag.Parse()
 
 	b.table = table{asJSON: *asJSON, out: os.Stdout}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if *peerName != "" {
 		var err error
