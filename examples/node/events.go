@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/emberkv/ember/repl"
 )
@@ -15,16 +16,27 @@ type narrator struct {
 	log *slog.Logger
 	mu  struct {
 		sync.Mutex
-		told map[repl.Peer]string // by peer, why its link last failed; at most maxTold
+		told map[repl.Peer]outage // by peer, why its link last failed; at most maxTold
 	}
+}
+
+// An outage is why a link has failed, as it was told.
+type outage struct {
+	why      string
+	since    time.Time
+	remedied bool // and what to do was told when it had lasted
 }
 
 const maxTold = 256
 
+// ringPause is for how long a ring is nobody's mistake: sentinels that have a master step down make one for a
+// moment, as it follows who is about to take its place.
+const ringPause = time.Second
+
 // events returns the functions that tell of a node's links.
 func events(log *slog.Logger) repl.Events {
 	n := &narrator{log: log}
-	n.mu.told = make(map[repl.Peer]string)
+	n.mu.told = make(map[repl.Peer]outage)
 	return repl.Events{
 		Role:         n.role,
 		Gate:         n.gate,
@@ -102,13 +114,19 @@ func (n *narrator) caughtUp(c repl.CaughtUp) {
 }
 
 func (n *narrator) disconnected(p repl.Peer, err error) {
-	ended := errors.Is(err, repl.ErrClosed) // by this node itself
-	if ended || !n.news(p, cause(err)) {
+	if errors.Is(err, repl.ErrClosed) { // by this node itself
 		return
 	}
-	if todo := remedy(err); p.Upstream && todo != "" {
+	why, ring := cause(err), errors.Is(err, repl.ErrCycle)
+	news := n.news(p, why)
+	todo := remedy(err)
+	switch {
+	case p.Upstream && todo != "" && (news && !ring || ring && n.lasts(p, why)):
 		n.log.Warn("link is down", who(p), "err", err, "remedy", todo)
-	} else {
+	case news && errors.Is(err, repl.ErrReplaced):
+		n.log.Info("link is down", who(p), "err", err,
+			"hint", "it has come back; or another node has its id: a copy of a -dir must not have the folder node")
+	case news:
 		n.log.Info("link is down", who(p), "err", err)
 	}
 }
@@ -125,21 +143,39 @@ func (n *narrator) refused(p repl.Peer, err error) {
 
 // news reports whether text is not what was last told of p.
 func (n *narrator) news(p repl.Peer, text string) bool {
-	if p.Upstream {
-		p = repl.Peer{Upstream: true} // there is one, whether or not it has said who it is
-	} else {
-		p = repl.Peer{Name: p.Name}
-	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if told, ok := n.mu.told[p]; ok && told == text {
+	p = told(p)
+	if last, ok := n.mu.told[p]; ok && last.why == text {
 		return false
 	}
 	if len(n.mu.told) >= maxTold {
 		clear(n.mu.told)
 	}
-	n.mu.told[p] = text
+	n.mu.told[p] = outage{why: text, since: time.Now()}
 	return true
+}
+
+// lasts reports, once, that what was last told of p has lasted for ringPause.
+func (n *narrator) lasts(p repl.Peer, text string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p = told(p)
+	last := n.mu.told[p]
+	if last.why != text || last.remedied || time.Since(last.since) < ringPause {
+		return false
+	}
+	last.remedied = true
+	n.mu.told[p] = last
+	return true
+}
+
+// told returns by what a peer is remembered.
+func told(p repl.Peer) repl.Peer {
+	if p.Upstream {
+		return repl.Peer{Upstream: true} // there is one, whether or not it has said who it is
+	}
+	return repl.Peer{Name: p.Name}
 }
 
 // cause returns the reason in err without the addresses around it, of which one is

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/emberkv/ember/repl"
 )
@@ -22,4 +24,29 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 	if n := strings.Count(log.String(), "\n"); n != 2 {
 		t.Errorf("%d lines, want 2", n)
 	}
+}
+
+// TestRingThatPasses: what to do about a ring is said of one that lasts, and once.
+func TestRingThatPasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		e := events(slog.New(slog.NewTextHandler(&log, nil)))
+		up := repl.Peer{Upstream: true, Addr: "10.0.0.1:7000"}
+		fails := func(times int, lines, remedies int) {
+			t.Helper()
+			log.Reset()
+			for range times {
+				e.Disconnected(up, &repl.LinkError{Op: "follow", Peer: up.Addr, Err: repl.ErrCycle})
+				time.Sleep(ringPause / 10)
+			}
+			if n, m := strings.Count(log.String(), "\n"), strings.Count(log.String(), "remedy="); n != lines || m != remedies {
+				t.Errorf("%d lines, %d with a remedy, want %d and %d:\n%s", n, m, lines, remedies, &log)
+			}
+		}
+		fails(9, 1, 0)
+		e.CaughtUp(repl.CaughtUp{Peer: up}) // by itself
+		fails(9, 1, 0)
+		fails(20, 1, 1)
+		fails(20, 0, 0)
+	})
 }

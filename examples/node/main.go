@@ -78,7 +78,8 @@
 //	GET    /master                        JSON: addr (its -repl), name and epoch of the master, and a warning if it may be down,
 //	                                      or could not be replaced; 503 while none is known, and why
 //	GET    /sentinel                      JSON: sentinel.Status
-//	POST   /failover[?timeout=1m]         204, when another node is the master, though the present one may be well
+//	POST   /failover[?timeout=1m]         204, when another node is the master, though the present one may be well; it takes a
+//	                                      majority of the sentinels, and as many as -quorum, as without being asked for
 //	POST   /reset                         204: it forgets who is there, and finds out anew
 //
 // Every answer of a node has the header Ember-Position: all that it shows or has done is at or

@@ -144,7 +144,7 @@ func doubts(st *sentinel.Status, quorum error) string {
 		all = append(all, fmt.Sprintf("as many sentinels as the quorum, %d, find it down", st.Quorum))
 	}
 	if quorum != nil {
-		all = append(all, strings.TrimPrefix(quorum.Error(), "sentinel: "))
+		all = append(all, bare(quorum))
 	}
 	return strings.Join(all, "; ")
 }
@@ -179,6 +179,9 @@ func (g *guard) failover(r *http.Request, w *waits) (answer, error) {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return answer{}, refuse(http.StatusGatewayTimeout, "no other node has become the master within %v; the failover goes on, see GET /sentinel", timeout)
 	}
+	if _, quorum := g.sentinel.CheckQuorum(); err != nil && quorum != nil {
+		err = fmt.Errorf("%w; %s", err, bare(quorum))
+	}
 	return done, unavailable(err)
 }
 
@@ -195,5 +198,8 @@ func unavailable(err error) error {
 	if err == nil {
 		return nil
 	}
-	return refuse(http.StatusServiceUnavailable, "%s", strings.TrimPrefix(err.Error(), "sentinel: "))
+	return refuse(http.StatusServiceUnavailable, "%s", bare(err))
 }
+
+// bare returns the text of an error without the name of the package.
+func bare(err error) string { return strings.TrimPrefix(err.Error(), "sentinel: ") }
