@@ -12,6 +12,9 @@ import (
 	"github.com/emberkv/ember/repl/sentinel"
 )
 
+// A day, as the checks have it, takes three minutes of a processor. A week on demand takes some twenty:
+//
+//	go test -run TestLongRoundTrips -timeout 2h ./repl/sentinel -sentinel.time 168h
 var dayTime = flag.Duration("sentinel.time", someTime, "how long, in virtual time, a group with long round trips is watched")
 
 // Where round trips take half of DownAfter, no master is replaced and no write is refused;
