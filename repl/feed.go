@@ -3,6 +3,7 @@ package repl
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -127,6 +128,9 @@ func (f *feed) run() error {
 	}()
 	err := f.send()
 	told := f.sayWhy(err)
+	if !told && f.asked.Load() > 0 {
+		f.hearOut(err, listening)
+	}
 	f.link.close(err)
 	<-listening
 	f.link.release()
@@ -151,6 +155,23 @@ func (f *feed) run() error {
 		call(f.link.peer, err)
 	}
 	return err
+}
+
+// hearOut lets listen read on after err has ended the writing, as far as that may be because
+// the follower has closed the link: what it has said before, such as that it has taken over,
+// may not have been read yet, and nobody would say it again.
+func (f *feed) hearOut(err error, listening <-chan struct{}) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return // it lives, but takes nothing
+	}
+	patience := time.NewTimer(lastWordPatience)
+	defer patience.Stop()
+	select {
+	case <-listening:
+	case <-f.link.closed:
+	case <-patience.C:
+	case <-f.n.ctx.Done():
+	}
 }
 
 // sayWhy tells the follower why its link ends, if that is something it should know.

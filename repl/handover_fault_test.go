@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -160,4 +161,59 @@ func handoverWith(t *testing.T, fault func(*testing.T, *couple), at time.Duratio
 		}
 	}
 	return outcome
+}
+
+// A slowReader reads from each of the connections that its listeners accept only some time after
+// it could, as a process does that is seldom run.
+type slowReader struct {
+	repl.Transport
+	pause time.Duration
+}
+
+type slowListener struct {
+	net.Listener
+	pause time.Duration
+}
+
+type slowConn struct {
+	net.Conn
+	pause time.Duration
+}
+
+func (s slowReader) Listen(addr string) (net.Listener, error) {
+	ln, err := s.Transport.Listen(addr)
+	return slowListener{ln, s.pause}, err
+}
+
+func (s slowListener) Accept() (net.Conn, error) {
+	conn, err := s.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return slowConn{conn, s.pause}, nil
+}
+
+func (s slowConn) Read(b []byte) (int, error) {
+	time.Sleep(s.pause)
+	return s.Conn.Read(b)
+}
+
+// TestHandoverIsAnsweredLate: a master that finds the link closed when it writes a heartbeat, by the replica that has
+// taken over, reads what that has said before.
+func TestHandoverIsAnsweredLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := repl.NewMemory()
+		quick := func(o *repl.Options) { o.Heartbeat, o.Timeout = 5*time.Millisecond, time.Second }
+		a := newMember(t, slowReader{memory, 30 * time.Millisecond}, "a", "", quick)
+		b := newMember(t, memory, "b", "a", quick)
+		level(t, a, b)
+		begun := time.Now()
+		if _, err := a.handover(t, "b", 4*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took > 500*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+		level(t, b, a)
+	})
 }
