@@ -279,3 +279,24 @@ func TestMeetAnother(t *testing.T) {
 		}
 	}
 }
+
+// A master that was never reached is presumed to be there, and not to be gone, while a replica streams from it.
+func TestPresume(t *testing.T) {
+	now := time.Now()
+	r := reportOf(2, repl.RoleReplica, epochOf(3, 1), 1)
+	r.Ready = true
+	r.Upstream = repl.UpstreamReport{ID: repl.NodeID{1}, Addr: "one", State: repl.LinkStreaming}
+	v := newView(repl.NodeID{99}, &Options{Quorum: 2, DownAfter: time.Second, ForgetAfter: time.Hour})
+	v.heard(r, "two", now, now)
+	v.nodes[r.ID].linked = true
+	now = now.Add(time.Minute)
+	if next := v.presume(now); !v.reign.IsZero() || !next.IsZero() {
+		t.Fatalf("a master from which a replica streams is presumed gone: %+v", v.reign)
+	}
+	lost := *r
+	lost.Upstream.State = repl.LinkDown
+	v.heard(&lost, "two", now, now)
+	if v.presume(now); v.reign.ID != (repl.NodeID{1}) || v.reign.Epoch != epochOf(3, 1) {
+		t.Errorf("presumed %+v", v.reign)
+	}
+}

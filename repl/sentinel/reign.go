@@ -61,6 +61,8 @@ const presumeAfter = 5
 // data, and returns when it wants to look again. It may be gone for good, as when all machines
 // lost power and its own did not come back: without a reign that it could end, no failover would ever
 // begin. If it is there after all it says so as soon as it is reached, in this epoch or a later one.
+// As long as one of the replicas streams from it, it is there, and takes writes, with no lease perhaps
+// as no sentinel has ever reached it: then there is no reign to end.
 func (v *view) presume(now time.Time) (next time.Time) {
 	if !v.reign.IsZero() {
 		return time.Time{}
@@ -77,6 +79,9 @@ func (v *view) presume(now time.Time) (next time.Time) {
 		up := c.upstream(n)
 		if r.Upstream.Addr == "" || up != nil && up.linked && up.id != r.Lineage.Epoch.Node {
 			continue // of another replica, which knows better where its master is
+		}
+		if r.Upstream.State == repl.LinkStreaming && n.linked && !n.down() {
+			return time.Time{}
 		}
 		if last == nil || r.Lineage.Epoch.Compare(last.Lineage.Epoch) > 0 {
 			last = r
