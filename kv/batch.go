@@ -87,6 +87,7 @@ func sortByHash(dst []rank, ops []operation) []rank {
 // nothing that shows.
 func (b *batch) prepare() error {
 	all := b.steps
+	b.fetch()
 	b.steps = all[:0]
 	for first := 0; first < len(all); {
 		n := b.table.number(all[first].op.hash)
@@ -101,6 +102,18 @@ func (b *batch) prepare() error {
 		first = end
 	}
 	return nil
+}
+
+// fetch reads what a small batch is going to write in several shards, so that these misses
+// overlap; see shard.fetch. Those within a shard lie together.
+func (b *batch) fetch() {
+	if len(b.steps) > fetchAhead {
+		return
+	}
+	for i := range b.steps {
+		op := &b.steps[i].op
+		b.table.shard(op.hash).fetch(op.hash, len(op.record))
+	}
 }
 
 // prepareShard prepares those of a shard, and keeps what is left of them behind the ones
@@ -160,7 +173,10 @@ func (st *step) reserve(sh *shard) (err error) {
 		if !op.owned {
 			copy(st.room.bytes, op.record)
 		}
-		op.key = parseEntry(st.room.bytes).key
+		// Where it lies is read from the record: the room is on its way from memory.
+		e := parseEntry(op.record)
+		end := len(op.record) - len(e.value)
+		op.key = st.room.bytes[end-len(e.key) : end : end]
 	case kindDeadline:
 		if st.room, err = sh.redated(op.hash, &st.at, op.deadline); err != nil {
 			return err
