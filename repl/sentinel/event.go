@@ -75,7 +75,7 @@ func (t InstanceType) MarshalText() ([]byte, error) { return []byte(t.String()),
 // without what is from the @ on when it is about the master, whose name is the group's. Of an EventSwitchMaster
 // it is "<group> <old host> <old port> <new host> <new port>"; of what concerns no
 // instance the text alone. An address that is not a host and a port stands for the host, with port 0. A group
-// without a name is "-", so that a script can count words.
+// without a name is "-", and one who has not said his the first digits of his id, so that a script can count words.
 func (e Event) Message() string {
 	if e.Kind == EventSwitchMaster {
 		return strings.Join([]string{called(e.Group), place(e.About.Addr), place(e.Master.Addr)}, " ")
@@ -86,7 +86,11 @@ func (e Event) Message() string {
 	case InstanceMaster:
 		words = append(words, "master", called(e.Group), place(a.Addr))
 	default:
-		words = append(words, a.Type.String(), a.Name, place(a.Addr), "@", called(e.Group), place(e.Master.Addr))
+		name := a.Name
+		if name == "" { // it has not said yet how it is called; without a name of its own it will be so
+			name = a.ID.String()[:8]
+		}
+		words = append(words, a.Type.String(), name, place(a.Addr), "@", called(e.Group), place(e.Master.Addr))
 	}
 	if e.Text != "" {
 		words = append(words, e.Text)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/emberkv/ember/repl"
 	"github.com/emberkv/ember/repl/sentinel"
 )
 
@@ -26,6 +27,8 @@ func TestEventsReadAsInRedis(t *testing.T) {
 		{sentinel.Event{Kind: sentinel.EventNewEpoch, Group: "g", Master: master, Text: "7"}, "+new-epoch 7"},
 		{sentinel.Event{Kind: sentinel.EventNewSentinel, Group: "g", About: sentinel.Instance{Type: sentinel.InstanceSentinel, Name: "s", Addr: "pipe"}},
 			"+sentinel sentinel s pipe 0 @ g - 0"},
+		{sentinel.Event{Kind: sentinel.EventSDown, Group: "g", About: sentinel.Instance{Type: sentinel.InstanceSlave, ID: repl.NodeID{0xab, 1}}, Master: master},
+			"+sdown slave ab010000 - 0 @ g 10.0.0.1 7000"},
 	} {
 		if got := c.event.String(); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
