@@ -59,7 +59,8 @@ func (r *recovery) replay(files []storedFile) error {
 			needed = i
 		}
 	}
-	first, useless := r.window(chain, needed), len(r.useless)
+	r.windowed = r.window(chain, needed)
+	first, useless := min(r.windowed, needed), len(r.useless)
 	err = r.walk(chain, first)
 	var c *CorruptError
 	if errors.As(err, &c) && first < needed && r.log.End() < r.from.Offset {
@@ -80,8 +81,9 @@ func (r *recovery) replay(files []storedFile) error {
 	return nil
 }
 
-// window returns from which segment on to read so that the log's window is filled. Segments
-// that were given up, and could not be removed, are passed by.
+// window returns from which segment on the log's window is filled; the last of those that are
+// needed anyway, if not earlier. Segments that were given up, and could not be removed, are
+// passed by.
 func (r *recovery) window(chain []link, needed int) int {
 	bytes := r.store.opts.MaxBytes
 	if bytes == 0 {
@@ -91,8 +93,7 @@ func (r *recovery) window(chain []link, needed int) int {
 	for i := len(chain) - 1; i >= 0 && bytes > 0 && chain[i].ok; i-- {
 		bytes -= chain[i].size
 		if chain[i].header.Base < base { // else a later one has begun before it
-			base = chain[i].header.Base
-			first = min(i, needed)
+			base, first = chain[i].header.Base, i
 		}
 	}
 	return first
@@ -106,13 +107,18 @@ func (r *recovery) walk(chain []link, first int) error {
 		return r.end(chain, -1, nil)
 	}
 	h := chain[first].header
-	r.log, r.origin = backlog.NewLogAt(h.Origin.Lineage, h.Base, &r.store.opts), h.Origin
-	if err := r.log.SetSum(h.Base, h.Sum); err != nil {
-		return err
-	}
+	// What lies before the window only leads there: it would be copied into the log, and
+	// trimmed.
+	r.log, r.origin = backlog.NewLogAt(h.Origin.Lineage, h.Base, &backlog.Options{MaxBytes: -1}), h.Origin
 	p := newReplayer(r.table)
 	defer p.stop()
-	for i := first; ; {
+	for i, within := first, false; ; {
+		if i >= r.windowed && !within {
+			within = true
+			if err := r.beginWindow(chain[i].header); err != nil {
+				return err
+			}
+		}
 		bad, err := r.follow(chain[i], p)
 		if err != nil {
 			return err
@@ -124,6 +130,9 @@ func (r *recovery) walk(chain []link, first int) error {
 			}
 			r.report.Records = p.records
 			r.chain = chain[:i+1]
+			if !within {
+				r.log = backlog.NewLogAt(r.origin.Lineage, r.log.End(), &r.store.opts)
+			}
 			return r.end(chain, i, bad)
 		}
 		if r.log.End() > chain[next].header.Base {
@@ -133,6 +142,15 @@ func (r *recovery) walk(chain []link, first int) error {
 		}
 		i = next
 	}
+}
+
+// beginWindow lets the log hold what comes from now on, which begins with a segment.
+func (r *recovery) beginWindow(h rdb.SegmentHeader) error {
+	r.log = backlog.NewLogAt(r.log.Lineage(), r.log.End(), &r.store.opts)
+	if h.Base != r.log.End() {
+		return nil // its sum is not that of the log up to here
+	}
+	return r.log.SetSum(h.Base, h.Sum)
 }
 
 // successor returns the next segment that goes on from where the log ends, or before; -1 if
@@ -161,6 +179,9 @@ func (r *recovery) follow(l link, p *replayer) (*badPlace, error) {
 	}
 	for {
 		at := sr.At()
+		if memory := p.memory(); memory != nil {
+			sr.Reuse(memory)
+		}
 		f, err := sr.Next()
 		if err == io.EOF {
 			return nil, nil
@@ -196,7 +217,7 @@ func (r *recovery) take(f rdb.Frame, p *replayer) error {
 	}
 	if behind := max(r.from.Offset-end, 0); behind < int64(len(body)) {
 		r.report.Journal += int64(len(body)) - behind
-		return p.add(end+behind, body[behind:])
+		return p.add(end+behind, body[behind:], f.Body)
 	}
 	return nil
 }

@@ -328,9 +328,10 @@
 //     expire.go
 //   - whole states: encode.go, snapshot.go, restore.go, dump.go, load.go, loadshard.go,
 //     losttail.go, tail.go, overlay.go, repair.go, bulk.go, loose.go
-//   - the disk: durability.go, folder.go, open.go, recover.go, chain.go, replay.go;
-//     journal.go, journalstate.go, journalfile.go, journalsync.go, durable.go, save.go,
-//     tidy.go, diskstatus.go, diskinfo.go; and back to followers: archive.go, past.go
+//   - the disk: durability.go, folder.go, open.go, recover.go, chain.go, replay.go,
+//     replayshard.go; journal.go, journalstate.go, journalfile.go, journalsync.go,
+//     durable.go, save.go, tidy.go, diskstatus.go, diskinfo.go; and back to followers:
+//     archive.go, past.go
 //   - watchers: event.go, stretch.go, source.go, hub.go, watching.go, parking.go, cut.go,
 //     watch.go, resume.go
 //   - maps: codec.go, integers.go, mapoptions.go, map.go, mapcode.go, mapiterate.go,

@@ -32,6 +32,8 @@ type recovery struct {
 	from   backlog.Position // that of the snapshot
 	saved  time.Time        // when that was
 	chain  []link           // the journal, up to the last segment that was read
+
+	windowed int // from which segment of the journal on the log's window is filled
 }
 
 func (r *recovery) run() error {

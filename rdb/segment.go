@@ -102,7 +102,8 @@ type SegmentReader struct {
 	segment Segment
 	src     source
 	header  SegmentHeader
-	end     int64 // of the records so far
+	end     int64  // of the records so far
+	spare   []byte // for the body of a frame; see Reuse
 	frame   [frameBytes]byte
 }
 
@@ -151,6 +152,10 @@ func (r *SegmentReader) End() int64 { return r.end }
 // At returns the place in the file of the frame that is next.
 func (r *SegmentReader) At() int64 { return r.src.at }
 
+// Reuse gives r memory for the body of a frame to come, where that has enough of it: that of
+// an earlier one, as a rule, which nobody needs any more.
+func (r *SegmentReader) Reuse(body []byte) { r.spare = body }
+
 // Next returns the next frame. Its body is the caller's. At the end of the file, behind a
 // whole frame, it returns io.EOF; and else [ErrFormat] or [ErrChecksum] for what is no
 // frame, or does not follow on the one before, or the source's error, with the place in the
@@ -188,7 +193,9 @@ func (r *SegmentReader) next() (Frame, error) {
 	if err != nil {
 		return Frame{}, &ReadError{at, err}
 	}
-	if f.Body, err = r.src.readData(n, nil); err != nil {
+	room := r.spare
+	r.spare = nil
+	if f.Body, err = r.src.readData(n, room); err != nil {
 		if errors.As(err, &bad) && errors.Is(err, ErrFormat) {
 			bad.Offset = at
 		}
