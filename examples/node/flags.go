@@ -78,7 +78,7 @@ func (c *config) define() *flag.FlagSet {
 	f.DurationVar(&c.heartbeat, "heartbeat", repl.DefaultHeartbeat, "how often an idle link is proved alive; a third of what makes it dead")
 	f.IntVar(&c.safety.Ack, "ack", 0, "`number` of replicas that must have a write before it is answered; 0 for none")
 	f.IntVar(&c.safety.MinReplicas, "min-replicas", 0, "`number` of replicas without which a master takes no writes; 0 for none")
-	f.DurationVar(&c.safety.MaxLag, "max-lag", 0, "how long ago a replica that counts for -min-replicas may have been level; 0 is 10s, or two heartbeats")
+	f.DurationVar(&c.safety.MaxLag, "max-lag", 0, "how long ago a replica that counts for -min-replicas may have been level; 0 is 10s, or two heartbeats if those are longer")
 	f.IntVar(&c.priority, "priority", repl.DefaultPriority, "which replica the sentinels make a master, the lowest `number` first; 0 is never")
 	f.BoolVar(&c.fenced, "fenced", false, "as a master take no writes from the start on, until a majority of the sentinels lets this node")
 	f.DurationVar(&c.drain, "drain", 2*time.Second, "how long a master that is told to end waits for its replicas to have everything")
