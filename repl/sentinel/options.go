@@ -94,7 +94,8 @@ type Options struct {
 	OnEvent func(Event)
 
 	// Logger takes the sentinel's log, one line an event, and warnings, such as that nobody
-	// answers at an address of Monitor, and why. The default is silence.
+	// answers at an address of Monitor, and why, or that a node is not Supervised. The default
+	// is silence.
 	Logger *slog.Logger
 
 	repl.Security

@@ -42,6 +42,7 @@ func (d *desk) polled(l *line, ctl *repl.Control, number uint64, r *repl.Report,
 		return // one that was asked for later has overtaken it: it says what is no longer so
 	}
 	l.heard, l.stamp = number, r.Stamp
+	d.warnOfUnsupervised(r)
 	d.view.heard(r, l.addr, sent, now)
 	if r.Role != repl.RoleMaster {
 		// What it holds of a lease has ended with its time as a master.
@@ -49,6 +50,17 @@ func (d *desk) polled(l *line, ctl *repl.Control, number uint64, r *repl.Report,
 	}
 	if d.mayGrant(l, now) && (d.promise.to != r.ID || d.promise.remaining(now) == 0) {
 		l.nextAt = earlier(l.nextAt, later(d.promise.until, now)) // it waits for its first lease
+	}
+}
+
+// warnOfUnsupervised warns, once for each time that it begins to be so, of a node that is not Supervised.
+// Nothing else tells before the day on which the master falls: links and sentinels are all well.
+func (d *desk) warnOfUnsupervised(r *repl.Report) {
+	if r.Supervised {
+		return
+	}
+	if n := d.view.nodes[r.ID]; n == nil || n.report == nil || n.report.Supervised {
+		d.log.Warn("node takes no orders and needs no lease: its repl.Options are not Supervised", "name", r.Name, "role", r.Role)
 	}
 }
 

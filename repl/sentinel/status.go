@@ -57,6 +57,8 @@ type NodeStatus struct {
 	Link      repl.LinkState   `json:"link"`     // to that
 	Followers int              `json:"followers"`
 	Lease     repl.LeaseReport `json:"lease"`
+
+	Supervised bool `json:"supervised"` // it takes orders: one that does not is never promoted
 }
 
 // A PeerStatus is what a sentinel knows of another.
@@ -118,6 +120,7 @@ func (n *node) status(now time.Time) NodeStatus {
 		s.Heard = now.Sub(n.gotAt)
 		s.Role, s.Priority, s.Position, s.Epoch = r.Role, r.Priority, r.Position, r.Lineage.Epoch
 		s.Upstream, s.Link, s.Followers, s.Lease = r.Upstream.Addr, r.Upstream.State, len(r.Followers), r.Lease
+		s.Supervised = r.Supervised
 	}
 	return s
 }

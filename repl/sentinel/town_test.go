@@ -21,6 +21,7 @@ type town struct {
 	guards   []*guard         // the sentinels
 	fenced   bool             // nodes are, from their next start on
 	nameless bool             // nodes have another id with each start
+	free     map[string]bool  // nodes that take no orders, from their next start on
 	priority map[string]int   // of nodes that are started from now on
 }
 
@@ -47,7 +48,7 @@ func newTown(t testing.TB, seats []repltest.Seat, n int, opts sentinel.Options) 
 			if ids[name] == (repl.NodeID{}) || w.nameless {
 				ids[name] = repl.NewNodeID() // which a program keeps beside its data
 			}
-			return &repl.Options{ID: ids[name], Priority: w.priority[name], Security: opts.Security, Supervision: repl.Supervision{Supervised: true, Fenced: w.fenced}}
+			return &repl.Options{ID: ids[name], Priority: w.priority[name], Security: opts.Security, Supervision: repl.Supervision{Supervised: !w.free[name], Fenced: w.fenced && !w.free[name]}}
 		},
 	}, 1)
 	if w.opts.Monitor == nil {
