@@ -83,7 +83,8 @@ type Options struct {
 	// served, or none if that is longer. An unspecified host, as in
 	// "0.0.0.0:7000", is replaced by each peer with the one that it sees at the
 	// other end of the connection. It is told in the handshake: a replica that
-	// is to be found by way of its upstream calls Serve before Run.
+	// is to be found by way of its upstream, as sentinels find it, sets this, as Serve in
+	// a goroutine of its own may begin after Run.
 	Announce string
 
 	// Priority says which replica should rather become master: the one with

@@ -9,8 +9,20 @@
 //	})
 //	go s.Serve(listener)
 //
-// The nodes must be repl.Options.Supervised, or they take no orders. Three sentinels,
-// on three machines, are the least that survive the loss of any one of them.
+// The nodes must be Supervised, or they take no orders, which a sentinel warns of in its log;
+// and they run Node.Run, which goes on through all roles:
+//
+//	replica, err := repl.NewReplica(store, "10.0.0.1:7000", &repl.Options{
+//		Announce:    listener.Addr().String(), // where sentinels and other nodes find it
+//		Supervision: repl.Supervision{Supervised: true, Fenced: true},
+//	})
+//	go replica.Serve(listener)
+//	go replica.Node().Run(ctx)
+//
+// The first master is made in the same way by repl.NewMaster, also when it is started again:
+// Fenced it takes no writes until it hears that it is the master still. The first lease
+// comes DownAfter after the sentinels have started. Three sentinels, on three machines,
+// are the least that survive the loss of any one of them.
 //
 // # How a master is replaced
 //

@@ -17,7 +17,7 @@ func ExampleNew() {
 	network := repl.NewMemory() // repl.TCP between machines
 	nodes := map[string]*repl.Node{}
 	for _, name := range []string{"a", "b", "c"} {
-		opts := &repl.Options{Name: name, Transport: network, Supervision: repl.Supervision{Supervised: true}}
+		opts := &repl.Options{Name: name, Announce: name, Transport: network, Supervision: repl.Supervision{Supervised: true}}
 		store := kv.New(nil)
 		defer store.Close()
 		if name == "a" {
