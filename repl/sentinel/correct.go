@@ -53,10 +53,14 @@ func (v *view) wrong(n *node, c *chains) bool {
 
 // correct tells nodes what they should be that have been something else for too long.
 // While a failover is under way, here or at a peer, it is that which tells them, as many at a
-// time as it should; and while the master is not heard, nobody can.
+// time as it should; and while the master is not heard, nobody can. Nor while one is demanded, which
+// waits for its votes: a candidacy to raise the master would take their place.
 func (d *desk) correct(now time.Time) {
 	v := d.view
 	m := v.master()
+	if d.voter.campaign.aim == toOust {
+		return // there is another turn when it is over
+	}
 	if v.led() || m == nil || !m.linked || m.down() || !m.wrongSince.IsZero() || m.report == nil || m.report.Lineage.Epoch != v.reign.Epoch || d.fail.busy() {
 		return
 	}

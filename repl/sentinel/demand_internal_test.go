@@ -1,6 +1,7 @@
 package sentinel
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -230,4 +231,43 @@ func TestChosenOneCatchesUp(t *testing.T) {
 	p.v.opts.MinHeard = 1
 	p.hear()
 	p.under("a follow", "b promote")
+}
+
+// Who has demanded a failover is told how it has ended, though the master is to be raised above an epoch
+// that somebody has heard of at the same time.
+func TestDemandOutlivesARaise(t *testing.T) {
+	now := time.Now()
+	s := &Sentinel{opts: &Options{DownAfter: time.Second, Quorum: 1, Monitor: []string{"a"}}}
+	s.opts, _ = s.opts.normalize()
+	d := newDesk(s, &memory{id: repl.NodeID{99}}, now)
+	defer d.cancel()
+	d.view.heard(reportOf(1, repl.RoleMaster, epochOf(1, 1), 1), "a", now, now)
+	d.view.nodes[repl.NodeID{1}].linked = true
+	other := reportOf(2, repl.RoleReplica, epochOf(1, 1), 1)
+	other.Heard, other.Supervised = epochOf(9, 3), true
+	d.view.heard(other, "b", now, now)
+	n := d.view.nodes[repl.NodeID{2}]
+	n.linked, n.wrongSince, n.fixAt = true, now, now
+	if !d.view.outranks(n) {
+		t.Fatal("nobody outranks the master")
+	}
+	d.view.foundPeer(repl.NodeID{50}, "", "s", now) // whose vote does not come
+	var ended error
+	d.waiting = append(d.waiting, func(err error) { ended = err })
+	d.voter = d.voter.demand(toOust, d.scene(now))
+	d.elect(now)
+	for range 100 {
+		now = now.Add(100 * time.Millisecond)
+		d.elect(now)
+		d.correct(now)
+		if len(d.waiting) == 0 {
+			break
+		}
+	}
+	for _, tell := range d.answers {
+		tell()
+	}
+	if !errors.Is(ended, ErrNotElected) {
+		t.Errorf("it has ended with %v", ended)
+	}
 }
