@@ -172,6 +172,10 @@ func (v voter) answered(from repl.NodeID, r reply, s scene) (voter, outcome) {
 	if v.campaign.stage != campaigning || r.To != v.ballot.votedIn || !slices.Contains(s.peers, from) {
 		return v, outcome{}
 	}
+	if v.campaign.reign != s.reign { // the votes were about the end of one that has ended
+		v.campaign = campaign{}
+		return v, outcome{}
+	}
 	if r.Verdict == lowerEpoch && r.Epoch > r.To {
 		// It was hopeless, and says nothing against the next, for which there is no need to
 		// wait.

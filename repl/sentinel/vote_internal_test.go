@@ -393,3 +393,20 @@ func TestVotesOfTheRemoved(t *testing.T) {
 		t.Error("not elected by a majority")
 	}
 }
+
+// Votes that come when the reign that they are to end has ended elect nobody: who has begun the next one
+// is not down.
+func TestVotesForAnEndThatHasCome(t *testing.T) {
+	for _, a := range []aim{toReplace, toOust, toRaise} {
+		h := newHustings(t, 3)
+		h.voter = h.demand(a, h.scene)
+		h.tickAt(h.next())
+		if h.campaign.stage != campaigning {
+			t.Fatalf("aim %d: no campaign: %+v", a, h.campaign)
+		}
+		h.reign = exploredReign(2)
+		if out := h.hear(1, granted, 3, 0); out.elected != 0 || h.campaign.stage != idle {
+			t.Errorf("aim %d: %+v, in stage %d", a, out, h.campaign.stage)
+		}
+	}
+}
