@@ -263,7 +263,7 @@ func (d *desk) save(now time.Time) bool {
 		}
 	}
 	for _, id := range d.view.others() {
-		if p := d.view.peers[id]; p.met && p.addr != "" {
+		if p := d.view.peers[id]; p.met && (p.addr != "" || !p.replaced) {
 			m.peers = append(m.peers, contact{id, p.addr})
 		}
 	}

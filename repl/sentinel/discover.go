@@ -167,13 +167,21 @@ func (v *view) recall(m *memory, now time.Time) {
 		v.found(c.ID, "", c.Addr, now)
 	}
 	for _, c := range m.peers {
-		v.foundPeer(c.ID, "", c.Addr, now)
-		if p := v.peers[c.ID]; p != nil {
-			p.met = true
-		}
+		v.recallPeer(c, now)
 	}
 	if r := m.reign; !r.IsZero() {
 		v.found(r.ID, r.Name, r.Addr, now)
 		v.tell(EventMonitor, r.instance(), "")
+	}
+}
+
+// recallPeer takes in a sentinel that has answered in an earlier life. It counts though it is not
+// known where it is.
+func (v *view) recallPeer(c contact, now time.Time) {
+	v.foundPeer(c.ID, "", c.Addr, now)
+	if p := v.peers[c.ID]; p != nil {
+		p.met = true
+	} else if c.ID != v.self && c.ID != (repl.NodeID{}) {
+		v.peers[c.ID] = &peer{id: c.ID, silentSince: now, toldAt: now, met: true}
 	}
 }

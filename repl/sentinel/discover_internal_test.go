@@ -300,3 +300,45 @@ func TestPresume(t *testing.T) {
 		t.Errorf("presumed %+v", v.reign)
 	}
 }
+
+// A sentinel that moves to the address of another replaces nobody: the other may have moved, too, and
+// counts for the majority, also after a restart, until it is found.
+func TestSentinelsThatMoveCount(t *testing.T) {
+	now := time.Now()
+	v := watched(now, reportOf(1, repl.RoleMaster, epochOf(1, 1), 1))
+	one, other := repl.NodeID{50}, repl.NodeID{51}
+	v.meet(one, "one", "s", now).silentSince = now
+	v.meet(other, "other", "r", now).silentSince = now
+	now = now.Add(time.Minute)
+	v.judge(now) // both are away for long
+	v.meet(other, "other", "s", now)
+	v.forgetPeers(now)
+	if p := v.peers[one]; p == nil || p.addr != "" || v.sentinels() != 3 || v.majority() != 2 {
+		t.Fatalf("one has moved to the address of the other: %d sentinels, %+v", v.sentinels(), p)
+	}
+
+	s := &Sentinel{opts: &Options{DownAfter: time.Second, Monitor: []string{"a"}, Store: new(MemoryStore)}}
+	s.opts, _ = s.opts.normalize()
+	d := newDesk(s, &memory{id: v.self}, now)
+	defer d.cancel()
+	d.view.peers = v.peers
+	if !d.save(now) {
+		t.Fatal("not saved")
+	}
+	m, err := recall(s.opts.Store, "", v.self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := newDesk(s, m, now)
+	defer again.cancel()
+	v = again.view
+	if p := v.peers[one]; p == nil || !p.met || p.addr != "" || v.sentinels() != 3 {
+		t.Fatalf("after a restart: %d sentinels, %+v", v.sentinels(), p)
+	}
+	now = now.Add(time.Hour)
+	v.judge(now)
+	v.forgetPeers(now)
+	if v.foundPeer(one, "", "elsewhere", now); v.sentinels() != 3 || v.peers[one].addr != "elsewhere" {
+		t.Errorf("it is found: %d sentinels, %+v", v.sentinels(), v.peers[one])
+	}
+}

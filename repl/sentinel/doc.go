@@ -82,11 +82,12 @@
 // A node, and a sentinel, is its id. Where it can be reached is what was heard of last, and may
 // change. All are found from one address: a node tells whom it follows and who follows it, and
 // has a board on which sentinels post where they are. At an address at which somebody else
-// is found, the one that was there before is not any more: a node is looked for elsewhere,
-// a sentinel was started anew with another id, and is replaced, unless it is found
-// elsewhere before it is down. A node that cannot be reached is forgotten after ForgetAfter.
-// A sentinel that has answered once is not, but by [Sentinel.Reset], as a majority is one of
-// all there are; one that never has is, when nobody has told of it for as long.
+// is found, the one that was there before is not any more, and is looked for elsewhere. But a
+// sentinel in whose place a new one is was started anew with another id, and is replaced,
+// unless it is found elsewhere before it is down. A node that cannot be reached is forgotten
+// after ForgetAfter. A sentinel that has answered once is not, but by [Sentinel.Reset], as a
+// majority is one of all there are; one that never has is, when nobody has told of it for as
+// long, or with the next start.
 //
 // The time of a master is a [Reign]. One of a higher epoch ends it, whoever has begun that:
 // a sentinel, an operator with [repl.Replica.Promote], a master with

@@ -28,7 +28,7 @@ const (
 	EventForgottenSlave                              // and was not heard of for ForgetAfter
 	EventNewSentinel                                 // another sentinel was found
 	EventSentinelAddressSwitch                       // it has another address now
-	EventSentinelInvalidAddr                         // at its address there is one of another id, which replaces it if it is nowhere else
+	EventSentinelInvalidAddr                         // at its address there is one of another id, which replaces it if that is new, and it is nowhere else
 	EventRoleChange                                  // a node reports another role than it should have
 	EventRoleRestored                                // and has the right one again
 	EventConvertToSlave                              // a master of a lower epoch was told to follow the master

@@ -171,13 +171,15 @@ func (v *view) foundPeer(id repl.NodeID, name, addr string, now time.Time) {
 }
 
 // meet takes in that the sentinel id answers at addr: another that was there is not, any
-// more. Mostly it was started anew with another id; but it may have moved, and counts until
-// it is down, and was found nowhere else: see forgetPeers.
+// more. If id is new, that was started anew with another id; but it may have moved, and counts
+// until it is down, and was found nowhere else: see forgetPeers. If id was counted before, it
+// has moved to where the other was, which says nothing of that one.
 func (v *view) meet(id repl.NodeID, name, addr string, now time.Time) *peer {
+	known := v.peers[id] != nil && v.peers[id].met
 	for _, other := range v.peers {
 		if other.addr == addr && other.id != id {
 			v.tell(EventSentinelInvalidAddr, other.instance(), "")
-			other.addr = ""
+			other.addr, other.replaced = "", !known
 			v.version++
 		}
 	}
@@ -197,12 +199,13 @@ func (v *view) meet(id repl.NodeID, name, addr string, now time.Time) *peer {
 }
 
 // forgetPeers forgets two kinds of sentinels, and returns when it wants to look again: those
-// who are down and at whose address another is; and those who have never answered and of
-// whom nobody has told for ForgetAfter, or whoever invents ids on a board would raise the
-// majority for ever. Others stay, as a majority is one of all there are.
+// who are down and at whose address a new one is, so that there are as many as before; and
+// those who have never answered and of whom nobody has told for ForgetAfter, or whoever
+// invents ids on a board would raise the majority for ever. Others stay, as a majority is one
+// of all there are: two that forget who lives could each elect a leader.
 func (v *view) forgetPeers(now time.Time) (next time.Time) {
 	for id, p := range v.peers {
-		replaced := p.addr == "" && !p.downSince.IsZero()
+		replaced := p.addr == "" && p.replaced && !p.downSince.IsZero()
 		if !replaced && (p.met || p.linked) {
 			continue
 		}

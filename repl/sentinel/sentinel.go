@@ -127,12 +127,13 @@ func (s *Sentinel) Master() Reign {
 // for DownAfter it stands for no other, as it does not know how many a majority is.
 //
 // It is for when sentinels or nodes were removed for good. A sentinel that has answered
-// once, and does not any more, counts for the majority: here until Reset, or until another
+// once, and does not any more, counts for the majority: here until Reset, or until a new one
 // is found at its address; and in an election as long as the candidate, or one who votes for
 // it, counts it. So close it, wait for a minute, for which nodes go on showing what it has
 // posted, and reset the others, one after the other, each when the one before has found the
 // rest again, as [Sentinel.Status] says. One that was told of, but has never answered, is
-// forgotten when nobody has told of it for Options.ForgetAfter. It returns [ErrClosed].
+// forgotten when nobody has told of it for Options.ForgetAfter, and with the next start. It
+// returns [ErrClosed].
 func (s *Sentinel) Reset() error {
 	if !s.desk.ask(s.desk.reset) {
 		return ErrClosed
