@@ -73,15 +73,16 @@ func (v voter) stand(s scene) voter {
 	if v.campaign.stage != idle || s.leading || v.nextEpoch(s) > backlog.MaxCounter {
 		return v
 	}
-	begins := later(s.now.Add(s.promised), later(v.rest, v.loyal)).Add(v.random(v.pace.delay))
+	begins := later(s.now.Add(s.promised), later(later(v.rest, v.counts), v.loyal)).Add(v.random(v.pace.delay))
 	v.campaign = campaign{stage: waiting, reign: s.reign, begins: begins}
 	return v
 }
 
 // demand makes v a candidate though the master of s.reign need not be down, in the place of whatever
-// else it stood for. It waits only if whom it has voted for may be about to promote.
+// else it stood for. It waits only if whom it has voted for may be about to promote, or it may not know
+// how many votes it takes.
 func (v voter) demand(a aim, s scene) voter {
-	v.campaign = campaign{stage: waiting, aim: a, reign: s.reign, begins: later(s.now, v.loyal)}
+	v.campaign = campaign{stage: waiting, aim: a, reign: s.reign, begins: later(later(s.now, v.counts), v.loyal)}
 	return v
 }
 

@@ -271,3 +271,30 @@ func TestDemandOutlivesARaise(t *testing.T) {
 		t.Errorf("it has ended with %v", ended)
 	}
 }
+
+// After a reset a sentinel may know nobody, and would have the votes of all: what is demanded waits until it
+// has found the others.
+func TestDemandAfterReset(t *testing.T) {
+	now := time.Now()
+	s := &Sentinel{opts: &Options{DownAfter: time.Second, Quorum: 1, Monitor: []string{"a"}}}
+	s.opts, _ = s.opts.normalize()
+	d := newDesk(s, &memory{id: repl.NodeID{99}}, now)
+	defer d.cancel()
+	d.view.heard(reportOf(1, repl.RoleMaster, epochOf(1, 1), 1), "a", now, now)
+	d.view.foundPeer(repl.NodeID{50}, "", "s", now)
+	now = now.Add(time.Minute)
+	d.reset(now)
+	for _, a := range []aim{toOust, toRaise} {
+		d.voter = d.voter.demand(a, d.scene(now))
+		d.elect(now)
+		if at := d.voter.next(); d.voter.ballot.votedIn != 0 || at.Before(now.Add(s.opts.DownAfter)) {
+			t.Fatalf("aim %d: votes in epoch %d, next at %v", a, d.voter.ballot.votedIn, at.Sub(now))
+		}
+	}
+	d.view.foundPeer(repl.NodeID{50}, "", "s", now)
+	now = now.Add(s.opts.DownAfter)
+	d.elect(now)
+	if d.voter.campaign.stage != campaigning {
+		t.Errorf("it has not asked for votes: %+v", d.voter)
+	}
+}

@@ -68,6 +68,7 @@ func newDesk(s *Sentinel, m *memory, now time.Time) *desk {
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	a, b := binary.LittleEndian.Uint64(m.id[:]), binary.LittleEndian.Uint64(m.id[8:])
 	d.voter = newVoter(m.id, m.ballot, o.DownAfter, a^b)
+	d.voter.counts = now.Add(o.DownAfter)
 	d.view.recall(m, now)
 	d.view.addr = o.Announce
 	d.saved = d.view.version

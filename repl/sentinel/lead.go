@@ -110,7 +110,7 @@ func (d *desk) reset(now time.Time) {
 	d.obey(d.fail.cancel(), now)
 	d.dismiss(ErrAborted)
 	d.voter = d.voter.withdraw()
-	d.voter.rest = later(d.voter.rest, now.Add(d.opts.DownAfter)) // until it knows again how many a majority is
+	d.voter.counts = now.Add(d.opts.DownAfter)
 	d.view.tell(EventResetMaster, d.view.reign.instance(), "")
 	d.view.clear()
 	for _, l := range d.lines {

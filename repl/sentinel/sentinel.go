@@ -34,8 +34,8 @@ type Sentinel struct {
 
 // New makes a sentinel and lets it begin to watch. It finds the master and everybody else by
 // itself; peers find it when [Sentinel.Serve] is called. For DownAfter from its start, or for
-// that of its last life if it was longer, it grants no lease and gives no vote, as it cannot
-// know what it has promised before.
+// that of its last life if it was longer, it grants no lease and gives no vote, but to who was
+// told to fail over, as it cannot know what it has promised before.
 //
 // Errors are a [*repl.OptionError]; a [*ScriptError]; [ErrState], as a [*StateError], for a state in
 // Options.Store that is damaged or another's; and what the store returns.
@@ -124,7 +124,8 @@ func (s *Sentinel) Master() Reign {
 // there: from Options.Monitor, the master and its followers, and from what sentinels post
 // there, which takes some round trips. What it has voted, and promised to the master, stays;
 // a failover or an election of its own that is under way is given up, with [ErrAborted]; and
-// for DownAfter it stands for no other, as it does not know how many a majority is.
+// for DownAfter it stands for no other, as it does not know how many a majority is, and a
+// Failover that is called waits for as long.
 //
 // It is for when sentinels or nodes were removed for good. A sentinel that has answered
 // once, and does not any more, counts for the majority: here until Reset, or until a new one

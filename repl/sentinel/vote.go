@@ -54,6 +54,7 @@ type voter struct {
 	campaign campaign
 	rest     time.Time // it does not stand before, after a failover in vain
 	loyal    time.Time // until then whom it voted for may be about to promote
+	counts   time.Time // until then it may not know how many sentinels there are: since its start, or Sentinel.Reset
 	wanted   time.Time // until then somebody asks for a vote that a promise stands against
 	tries    int       // elections, and failovers that it led, in vain since the master was heard
 	seed     uint64
