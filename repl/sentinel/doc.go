@@ -38,11 +38,11 @@
 // # One writer at a time
 //
 // A sentinel that asks the master how it is leases it the right to write, for four fifths of
-// DownAfter, and promises to lease it to nobody else, and to vote for no failover, for
-// DownAfter. A master that does not hold the lease of a majority refuses writes. So no
-// other can be promoted, let alone write, before the old one has stopped, even if it hangs,
-// is cut off, or its clock is wrong by a tenth; and the master of a minority stops by
-// itself. See "Leases" in repl/PROTOCOL.md.
+// DownAfter, and promises to lease it to nobody else, and to vote for no failover but one on
+// demand, for DownAfter. A master that does not hold the lease of a majority refuses writes.
+// So no other can write, or but on demand be promoted, before the old one has stopped, even
+// if it hangs, is cut off, or its clock is wrong by a tenth; and the master of a minority
+// stops by itself. See "Leases" in repl/PROTOCOL.md.
 //
 // A node that was replaced while it was down may be started as a master, as it was set up at
 // first. With repl.Options.Fenced it takes no writes before the sentinels have told it what

@@ -7,7 +7,7 @@ import (
 )
 
 // A promise is what a sentinel has promised the master that it granted a lease to: to grant
-// none to anybody else, and to give no vote, before that lease is over. It is a value; a
+// none to anybody else, and to give no vote but on demand, before that lease is over. It is a value; a
 // step returns the next.
 //
 // A lease of 0.8 DownAfter lasts from when the master sent the report that the grant
@@ -47,7 +47,7 @@ func (p promise) grant(to repl.NodeID, now time.Time) (promise, bool) {
 	return p, true
 }
 
-// remaining returns for how long p still binds: until then there is no vote, and no grant
+// remaining returns for how long p still binds: until then there is no vote but on demand, and no grant
 // to another.
 func (p promise) remaining(now time.Time) time.Duration { return max(p.until.Sub(now), 0) }
 
