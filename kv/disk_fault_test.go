@@ -2,6 +2,8 @@ package kv_test
 
 import (
 	"errors"
+	"fmt"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -102,6 +104,34 @@ func TestSlowDiskHoldsUpWriters(t *testing.T) {
 		if err := s.Set("k", value); err != nil {
 			t.Errorf("when the disk is back: %v", err)
 		}
+		mustClose(t, s)
+	})
+}
+
+// TestWritersShareSyncs: those who have waited for one sync wait for the next one together.
+// Without a moment to do so half of them would miss it, each time.
+func TestWritersShareSyncs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := faultfs.New()
+		s := mustOpen(t, fs, always())
+		fs.Delay(faultfs.Sync, time.Second)
+		begun := time.Now()
+		const writes = 100
+		var writers sync.WaitGroup
+		for w := range 8 {
+			writers.Go(func() {
+				for range writes {
+					if err := s.Set(fmt.Sprint("k", w), nil); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		writers.Wait()
+		if took := time.Since(begun); took > writes*3/2*time.Second {
+			t.Errorf("%d writes of each of 8 writers took %v, with syncs of a second", writes, took)
+		}
+		fs.Delay(faultfs.Sync, 0)
 		mustClose(t, s)
 	})
 }

@@ -21,6 +21,13 @@ const (
 	// It is also what followers of a store that writes are behind the more.
 	gatherFor = time.Millisecond
 
+	// reuniteMost is for how long, as a part of what the last sync took, and reuniteTurns for
+	// how many turns of others, those who have waited for one sync may write again before
+	// the next begins: else the first that is back has it for itself, and the others wait
+	// for two.
+	reuniteMost  = 8
+	reuniteTurns = 1000
+
 	// batchBytes is about how much is written at once.
 	batchBytes = 1 << 20
 
@@ -48,6 +55,8 @@ type journal struct {
 	mu struct {
 		sync.Mutex
 		changed chan struct{} // closed when anything of published changes; nil when nobody waits
+		waiting int           // how many were given it
+		woken   int           // how many the last one that was closed was given to
 		err     error         // of the end
 	}
 
@@ -270,6 +279,7 @@ func (j *journal) tell() {
 		close(j.mu.changed)
 		j.mu.changed = nil
 	}
+	j.mu.woken, j.mu.waiting = j.mu.waiting, 0
 }
 
 // watch returns a channel that is closed at the next change.
@@ -279,6 +289,7 @@ func (j *journal) watch() <-chan struct{} {
 	if j.mu.changed == nil {
 		j.mu.changed = make(chan struct{})
 	}
+	j.mu.waiting++
 	return j.mu.changed
 }
 

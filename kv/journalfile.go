@@ -65,6 +65,7 @@ func (j *journal) create(base int64) (*journalFile, error) {
 // replaced.
 func (j *journal) write() error {
 	for {
+		j.reunite()
 		end, n, err := j.gather()
 		if err != nil {
 			return err
@@ -86,11 +87,10 @@ func (j *journal) write() error {
 		if cap(j.frames) > 4*batchBytes {
 			j.frames = nil // a big record was among them
 		}
-		j.publish()
-		if j.opts.Fsync == FsyncAlways {
-			if err := j.syncNow(); err != nil {
-				return err
-			}
+		if j.opts.Fsync != FsyncAlways {
+			j.publish()
+		} else if err := j.syncNow(); err != nil {
+			return err
 		}
 		if f.at >= j.opts.SegmentBytes {
 			if err := j.rotate(); err != nil {

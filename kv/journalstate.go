@@ -23,6 +23,7 @@ type writing struct {
 	news    []byte          // room for the next origin
 	frames  []byte          // and for what is written next
 	wrote   time.Time
+	took    time.Duration // the last sync that somebody has waited for
 
 	retryAt time.Time
 	pause   time.Duration

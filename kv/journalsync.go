@@ -2,6 +2,7 @@ package kv
 
 import (
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
@@ -54,14 +55,37 @@ func (j *journal) syncNow() error {
 		}
 	}
 	if !j.allSynced() {
+		begun := time.Now()
 		if err := j.file.out.Sync(); err != nil {
 			return err
 		}
-		j.forked = false
+		j.took, j.forked = time.Since(begun), false
 		j.didSync(j.written)
 	}
 	j.wanted = false
 	return nil
+}
+
+// reunite gives those who have waited for the last sync a moment to write again, so that
+// they share the next one.
+func (j *journal) reunite() {
+	if j.opts.Fsync != FsyncAlways || j.store.log.End() == j.written {
+		return
+	}
+	begun := time.Now()
+	for range reuniteTurns {
+		if j.together() || time.Since(begun) >= j.took/reuniteMost {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// together reports whether as many wait for the journal as were woken last.
+func (j *journal) together() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.mu.waiting >= j.mu.woken
 }
 
 // allSynced reports whether all that was written is synced, and the history, too, that was
