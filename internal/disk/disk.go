@@ -15,7 +15,7 @@ import (
 
 // ErrLocked is returned by [FS.Lock] for a lock that another process, or another part of
 // this one, holds.
-var ErrLocked = errors.New("disk: folder is locked")
+var ErrLocked = errors.New("disk: another has the lock")
 
 // Files is what it takes to write whole files.
 type Files interface {

@@ -3,6 +3,7 @@ package sentinel
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -91,6 +92,9 @@ func newAsker(sentinels []string, group string, o *ClientOptions) (*asker, error
 // askMaster asks the sentinel at the other end of a link who the master is.
 func askMaster(ctx context.Context, c *repl.Control, w who) (Reign, error) {
 	body, err := c.Call(ctx, w.append(nil))
+	if errors.Is(err, repl.ErrNotAsked) {
+		return Reign{}, fmt.Errorf("%s: a node is there, and no sentinel: %w", c.Peer().Addr, err)
+	}
 	if err != nil {
 		return Reign{}, err
 	}

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/kv"
 	"github.com/emberkv/ember/repl"
 )
 
@@ -184,6 +186,22 @@ func TestResolveRefused(t *testing.T) {
 		newOracle(t, network, "s", reignOf(1, "a"))
 		if _, err := Resolve(t.Context(), []string{"s"}, "another", opts); !errors.Is(err, ErrNoSentinel) || !errors.Is(err, repl.ErrGroup) {
 			t.Errorf("of another group: %v", err)
+		}
+		store := kv.New(nil)
+		defer store.Close()
+		master, err := repl.NewMaster(store, &repl.Options{Group: "g", Transport: network})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer master.Close()
+		ln, err := network.Listen("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go master.Serve(ln)
+		_, err = Resolve(t.Context(), []string{"a"}, "g", opts)
+		if !errors.Is(err, ErrNoSentinel) || !errors.Is(err, repl.ErrNotAsked) || !strings.Contains(err.Error(), "a: a node is there, and no sentinel") {
+			t.Errorf("of a node: %v", err)
 		}
 		opts.Secrets = []repl.Secret{repl.Secret("a secret of the group, and not a short one")}
 		secretive := newOracle(t, network, "secretive", reignOf(1, "a"), opts.Secrets...)
