@@ -48,9 +48,9 @@ func (e *LeaseError) Error() string {
 	case e.RunOut && e.Granted >= e.Need: // those were counted before it ran out
 		return fmt.Sprintf("%v: the lease has run out; it takes %d sentinels", ErrNoLease, e.Need)
 	case e.RunOut:
-		return fmt.Sprintf("%v: the lease has run out; of the %d sentinels that it takes there are %d", ErrNoLease, e.Need, e.Granted)
+		return fmt.Sprintf("%v: the lease has run out; granted by %d of the %d sentinels that it takes", ErrNoLease, e.Granted, e.Need)
 	}
-	return fmt.Sprintf("%v: %d have, and it takes %d", ErrNoLease, e.Granted, e.Need)
+	return fmt.Sprintf("%v: granted by %d of the %d sentinels that it takes", ErrNoLease, e.Granted, e.Need)
 }
 
 // Unwrap returns ErrNoLease.
