@@ -2,6 +2,7 @@ package sentinel
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -55,9 +56,9 @@ func TestDemandedFailoverLosesNothing(t *testing.T) {
 // It is on demand: it goes on if the master does not do its part.
 func TestDemandedFailoverGoesOnWithoutTheMaster(t *testing.T) {
 	for what, play := range map[string]func(p *play){
-		"refuses": func(p *play) { p.answer("m", refused); p.hear() },
+		"refuses": func(p *play) { p.answer("m", refused); p.pass(p.v.opts.DownAfter) },
 		"hangs":   func(p *play) { p.pass(p.v.opts.DownAfter) },
-		"dies":    func(p *play) { p.fall("m") },
+		"dies":    func(p *play) { p.fall("m"); p.pass(p.v.opts.DownAfter) },
 		"does, and a gets no more": func(p *play) {
 			p.advance("m", 700)
 			p.do("m")
@@ -76,6 +77,28 @@ func TestDemandedFailoverGoesOnWithoutTheMaster(t *testing.T) {
 			}
 			if p.v.reign.ID != idOf("a") {
 				t.Errorf("reign %+v; told %q", p.v.reign, p.log)
+			}
+		})
+	}
+}
+
+// A master that does not step down may write until its lease is over, and what its replicas acknowledge
+// is heard before one is chosen.
+func TestDemandedFailoverOutlastsTheLease(t *testing.T) {
+	for what, play := range map[string]func(p *play){
+		"refuses": func(p *play) { p.answer("m", refused) },
+		"hangs":   func(*play) {},
+		"dies":    func(p *play) { p.fall("m") },
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := demanded(t, "a", "b")
+			play(p)
+			p.hear()
+			p.advance("b", 700)
+			p.pass(p.v.opts.DownAfter - 1)
+			p.pass(1)
+			if i := slices.IndexFunc(p.orders, func(e errand) bool { return e.order.Kind == repl.OrderPromote }); i < 0 || p.orders[i].to != idOf("b") {
+				t.Errorf("orders %v; told %q", p.orders, p.log)
 			}
 		})
 	}

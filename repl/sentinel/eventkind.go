@@ -51,7 +51,7 @@ const (
 	EventElectedLeader                                   // it leads the failover
 	EventStateSelectSlave                                // hears the replicas, to choose one
 	EventSelectedSlave                                   // has chosen About
-	EventStateStepDown                                   // on demand only: tells the old master to step down
+	EventStateStepDown                                   // on demand only: the old master is to step down, or its lease to end
 	EventStateSendPromote                                // tells the chosen one to become master
 	EventStateWaitPromotion                              // waits until it reports that it is
 	EventPromotedSlave                                   // it is

@@ -23,7 +23,7 @@ type phase uint8
 const (
 	phaseNone     phase = iota
 	phaseSelect         // hears all nodes, and chooses one
-	phaseStepDown       // on demand: the master is told to step down
+	phaseStepDown       // on demand: the master is told to step down, or its lease is waited for
 	phaseCatchUp        // the chosen one is to get what another has more
 	phasePromote        // it is told to become the master, until a report says that it is
 	phaseReconf         // the others are told to follow it

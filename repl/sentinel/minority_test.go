@@ -164,3 +164,47 @@ func TestDemandedOrderComesLate(t *testing.T) {
 		}
 	})
 }
+
+// A master that the leader of a failover on demand cannot reach goes on to write by the lease of the others: what
+// its replicas acknowledge meanwhile is kept.
+func TestDemandedOutlastsTheLease(t *testing.T) {
+	inTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{MinHeard: 2}, func(t *testing.T, w *town) {
+		w.Network.SetDelay(5*time.Millisecond, 0)
+		away := w.Network.Link("a", "s1")
+		away.Cut()
+		away.Refuse()
+		time.Sleep(2 * time.Second) // s1 finds it down, and nobody else
+		a := w.Member("a")
+		m, err := a.Node().Master()
+		if err != nil {
+			t.Fatal(err)
+		}
+		result := make(chan error, 1)
+		go func() { result <- w.guards[0].Failover(context.Background()) }()
+		var kept []string
+		for i := 0; ; i++ {
+			key := fmt.Sprint("kept", i)
+			if a.Machine().Set(key, []byte(key)) != nil {
+				break // its lease is over
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			n, err := m.Wait(ctx, a.Machine().Position(), 1)
+			if cancel(); n < 1 || err != nil {
+				break
+			}
+			kept = append(kept, key)
+		}
+		if err := <-result; err != nil {
+			t.Fatalf("%v\n%s", err, w)
+		}
+		w.Network.HealAll()
+		w.newMaster("a", 10*time.Second)
+		w.WaitEqual()
+		for _, m := range w.Members() {
+			w.has(m, kept)
+		}
+		if len(kept) < 10 {
+			t.Errorf("%d writes were acknowledged", len(kept))
+		}
+	})
+}

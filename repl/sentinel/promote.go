@@ -14,6 +14,7 @@ type promotion struct {
 	source repl.NodeID   // of whom it is to get more, in phaseCatchUp
 	not    []repl.NodeID // who are not to be chosen
 	stays  bool          // the chosen one is the old master, which is back
+	lapsed time.Time     // on demand: when the old master's lease had run out for certain, if that was waited for
 	task   task          // of stepDown, catchUp and promote
 	waits  bool          // the chosen one has said that it has done as it was told
 }
@@ -41,7 +42,7 @@ func (f *failover) choose(now time.Time, v *view) {
 	}
 	f.chosen = best.id
 	f.event(v, EventSelectedSlave, v.instance(best), fmt.Sprintf("priority %d at %s", best.report.Priority, best.report.Position))
-	if f.demanded && f.writes(v) {
+	if f.demanded && f.lapsed.IsZero() && !f.resigned(v) {
 		f.event(v, EventStateStepDown, f.old.instance(), "")
 		f.enter(now, phaseStepDown)
 		return
@@ -59,7 +60,7 @@ func (f *failover) keep(now time.Time, v *view) {
 }
 
 func (f *failover) contest(now time.Time, v *view) *contest {
-	c := &contest{now: now, since: f.begun, epoch: f.epoch, not: f.not, view: v}
+	c := &contest{now: now, since: later(f.begun, f.lapsed), epoch: f.epoch, not: f.not, view: v}
 	if f.demanded {
 		c.last = f.old.ID
 	}
@@ -79,9 +80,16 @@ func (f *failover) writes(v *view) bool {
 	return m != nil && m.linked && !m.down() && m.report != nil && m.report.Role == repl.RoleMaster
 }
 
+// resigned reports whether the old master has said, since this failover began, that it is none any more.
+func (f *failover) resigned(v *view) bool {
+	m := v.nodes[f.old.ID]
+	return m != nil && m.linked && f.contest(f.begun, v).fresh(m) && m.report.Role == repl.RoleReplica
+}
+
 // stepDown has the old master follow the chosen one, before that is the master: so it writes no more,
-// and the chosen one can get all that was written. If it does not do so in time, the
-// chosen one is promoted nevertheless; it takes no writes before the old one's lease is over.
+// and the chosen one can get all that was written. If it does not do so in time, or cannot be told,
+// its lease is waited for to run out, which began before the votes, and nobody who voted renews. Then all are
+// heard once more, as up to then it may have written, and its replicas have acknowledged.
 func (f *failover) stepDown(now time.Time, v *view) {
 	m, n := v.nodes[f.old.ID], v.nodes[f.chosen]
 	if f.gone(n) {
@@ -89,9 +97,13 @@ func (f *failover) stepDown(now time.Time, v *view) {
 		return
 	}
 	late := !now.Before(f.since.Add(f.opts.DownAfter))
+	deaf := f.gone(m) || !m.linked || f.task.refused()
 	switch {
-	case f.gone(m), !m.linked, f.task.refused(), late:
-		f.gather(now, v)
+	case late, deaf && !now.Before(f.begun.Add(f.opts.DownAfter)):
+		f.lapsed = now
+		f.enter(now, phaseSelect)
+	case deaf:
+		f.wait(now)
 	case f.task.done && m.report.Role == repl.RoleReplica && !m.sentAt.Before(f.task.doneAt):
 		f.not = nil // it may be the only one that is left
 		f.source = m.id

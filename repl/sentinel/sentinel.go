@@ -169,8 +169,9 @@ func (s *Sentinel) CheckQuorum() (usable int, err error) {
 // Failover has another node made the master, although the present one may be there. No other
 // sentinel has to find that down, but a majority has to vote for it, as the epoch must be nobody else's; that
 // two never write at once is seen to by the leases. The old master is told to step
-// down first, if it can be reached, so that mostly nothing is lost: if it cannot be, what it goes on to write by
-// a lease of other sentinels is, whatever MinHeard is. [Sentinel.Handover] loses nothing for certain.
+// down first, if it can be reached, so that mostly nothing is lost: if it cannot be, it may go on to write by
+// a lease of other sentinels, which is waited for to run out, for DownAfter, and Options.MinHeard says what of that is
+// kept. [Sentinel.Handover] loses nothing for certain.
 //
 // It blocks until the new master is there, or until it is clear that there will be none, or
 // ctx ends, after which the failover goes on. Errors are ctx's, [ErrInProgress], [ErrNoMaster], [ErrClosed],
