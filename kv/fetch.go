@@ -14,6 +14,7 @@ const fetchAhead = 32
 // What it finds may be out of date by the time an operation is carried out; nothing depends
 // on it. The zero fetcher is ready to use, again and again.
 type fetcher struct {
+	slabs   [fetchAhead]*slabSet // of the shards of the keys
 	groups  [fetchAhead]*group
 	refs    [fetchAhead]slot   // the ones that keys most likely have, or 0
 	entries [fetchAhead][]byte // from theirs on
@@ -39,16 +40,17 @@ func (f *fetcher) fetchLocked(t *table, ops []operation) {
 // find finds the entries of ops.
 func (f *fetcher) find(t *table, ops []operation) {
 	for i := range ops {
-		first, home := t.shard(ops[i].hash).dir.Load().home(ops[i].hash)
+		sh := t.shard(ops[i].hash)
+		f.slabs[i] = sh.slabs.Load() // first: a group that was replaced has old slots; see likely
+		first, home := sh.dir.Load().home(ops[i].hash)
 		f.groups[i] = at(first, home)
 	}
 	for _, g := range f.groups[:len(ops)] {
 		atomic.LoadUint64(&g[0])
 	}
 	for i := range ops {
-		slabs := t.shard(ops[i].hash).slabs.Load() // before the slot
 		f.refs[i] = likelySlot(f.groups[i], ops[i].hash)
-		f.entries[i] = slabs.from(f.refs[i])
+		f.entries[i] = f.slabs[i].from(f.refs[i])
 	}
 }
 

@@ -6,7 +6,7 @@ import "sync/atomic"
 // up. Twice as many cost those who want a few keys, and gain nothing.
 const scanAhead = 32
 
-// A warmer asks for the cache lines of keys that are about to be looked up, as table.warm
+// A warmer asks for the cache lines of keys that are about to be looked up, as a fetcher
 // does for operations, and for those of their values. Each kind of miss has a loop of its
 // own with hardly anything else in it: a processor looks a few hundred instructions ahead
 // for the next one, so the fewer there are between two, the more of them overlap. The same
