@@ -7,6 +7,11 @@ import (
 	"github.com/emberkv/ember/internal/hash"
 )
 
+// applyAtOnce is how many bytes of records are applied before all locks are let go, for which
+// transactions wait that read any key of these shards. A larger record holds up those of its
+// own shard only.
+const applyAtOnce = 64 << 10
+
 // Apply takes whole records that another node has logged at position at: it
 // appends them to the store's log, whose gate is not asked, and applies them in
 // order. Each is visible as soon as it is applied, and all are when Apply
@@ -73,20 +78,25 @@ func (t *table) applyAll(ops []operation) error {
 	return nil
 }
 
-// leadingSingles returns how many operations at the front of ops concern one key each.
+// leadingSingles returns how many operations at the front of ops concern one key each and
+// may be applied under one hold of their shards' locks: up to applyAtOnce bytes, or one.
 func leadingSingles(ops []operation) int {
+	bytes := 0
 	for i := range ops {
 		switch ops[i].kind {
 		case kindClear, kindTransaction, kindDeletePrefix:
+			return i
+		}
+		if bytes += len(ops[i].record); bytes > applyAtOnce && i > 0 {
 			return i
 		}
 	}
 	return len(ops)
 }
 
-// applySingles applies at most fetchAhead operations on single keys, in order. All their
-// shards are locked meanwhile, some twenty microseconds, so that nothing comes between what
-// is asked for at once and its use. It returns ErrFull.
+// applySingles applies operations on single keys, in order, as many as leadingSingles says.
+// All their shards are locked meanwhile, some twenty microseconds, so that nothing comes
+// between what is asked for at once and its use. It returns ErrFull.
 func (t *table) applySingles(ops []operation, ahead *fetcher) error {
 	var set shardSet
 	for i := range ops {

@@ -71,7 +71,7 @@ type loader struct {
 	shards []loadShard
 
 	queues  []chan *rdb.Block // one for each worker; nil before the first block
-	spare   chan []byte       // takes the memory of blocks that were inserted; nil unless somebody reuses it
+	spare   chan []byte       // memory of blocks that were inserted; nil unless somebody reuses it
 	workers sync.WaitGroup
 	pending sync.WaitGroup // blocks that are queued or being inserted
 	aside   atomic.Int64   // bytes kept in all shards
@@ -156,13 +156,21 @@ func (l *loader) start() {
 						l.fail(err)
 					}
 				}
-				select {
-				case l.spare <- b.Data:
-				default:
-				}
+				l.giveBack(b.Data)
 				l.pending.Done()
 			}
 		})
+	}
+}
+
+// giveBack hands memory of a block that was inserted to who reads the next ones.
+func (l *loader) giveBack(data []byte) {
+	if cap(data) > spareBytes {
+		return
+	}
+	select {
+	case l.spare <- data:
+	default:
 	}
 }
 

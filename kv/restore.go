@@ -6,9 +6,15 @@ import (
 	"github.com/emberkv/ember/rdb"
 )
 
-// spareBlocks bounds the memory of blocks that is kept to be read into again. More are hardly
-// on their way from those who insert to the one who reads.
-const spareBlocks = 4
+const (
+	// spareBlocks is how many blocks' memory is kept to be read into again. More are hardly
+	// on their way from those who insert to the one who reads.
+	spareBlocks = 4
+
+	// spareBytes is the largest such memory. That of a block of one large entry would go
+	// round under blocks of the usual size, as much of it as was ever queued.
+	spareBytes = 4 * rdb.DefaultBlockBytes
+)
 
 // Restore replaces the store's contents by those of a snapshot, as
 // [Snapshot.WriteTo] wrote it. It happens at once, after the whole of it was read and
@@ -20,8 +26,8 @@ const spareBlocks = 4
 // full copy. Positions of the old history up to its end stay valid for [Store.Wait].
 //
 // Restore blocks as r does. It returns r's errors and those of [rdb.Reader], the
-// loader's ([ErrBlock], [ErrDigest]), [ErrClosed], and the error of the log's gate on a store that
-// takes no writes.
+// loader's ([ErrBlock], [ErrDigest]), [ErrClosed], and the error of the log's gate on a store
+// that takes no writes.
 func (s *Store) Restore(r io.Reader) error {
 	// Asked now, to spare the work, and again at the end.
 	if err := s.closed(); err != nil {
