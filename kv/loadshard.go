@@ -79,7 +79,8 @@ func (l *loader) insert(b *rdb.Block) error {
 		if err != nil {
 			return err
 		}
-		if n += m; n%giveWayEntries == 0 {
+		// Also after each block: one of large entries has few.
+		if n += m; n%giveWayEntries == 0 || len(data) == 0 {
 			runtime.Gosched()
 		}
 	}
