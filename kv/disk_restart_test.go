@@ -137,8 +137,8 @@ func TestWriteAfterRestore(t *testing.T) {
 	s := mustOpen(t, fs, opts)
 	defer s.Close()
 	fs.Delay(faultfs.Write, 35*time.Millisecond) // of which there are forty: in no bubble, as they hold a lock
+	began := time.Now()                          // before the snapshot does
 	must(t, s.Restore(&file))
-	began := time.Now()
 	if err := s.Set("k", []byte("v")); err != nil {
 		t.Errorf("after %v: %v", time.Since(began), err)
 	}

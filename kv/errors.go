@@ -151,7 +151,7 @@ var (
 // A CorruptError says where a file is damaged. It is an [ErrCorrupt].
 type CorruptError struct {
 	File   string
-	Offset int64 // in the file
+	Offset int64 // in the file; 0 if it is the whole that is wrong
 	Err    error // what is wrong there
 }
 

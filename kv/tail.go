@@ -11,9 +11,9 @@ import (
 
 // Tail returns the keys that the records in the log from offset from to its end concern,
 // each once, in the form that [Store.State] of another store reads and in memory that is the
-// caller's, how many they are, and the end. It returns [ErrRepair], and says why, when the log does not hold all of these
-// records, when they concern more than maxKeys keys or keys of more than maxBytes, and
-// when there is a [Store.Clear] among them, which concerns all.
+// caller's, how many they are, and the end. It returns [ErrRepair], and says why, when the log
+// does not hold all of these records, when they concern more than maxKeys keys or keys of more
+// than maxBytes, and when there is a [Store.Clear] among them, which concerns all.
 func (s *Store) Tail(from int64, maxKeys, maxBytes int) (keys []byte, n int, end backlog.Position, err error) {
 	lineage, end := s.log.Lineage(), s.log.Position()
 	if lineage.Current != end.History {

@@ -73,8 +73,8 @@ func unpackedLength(packed []byte) (int, error) {
 }
 
 // unpack returns the data of a block, in room if that is large enough, or else in fresh
-// memory. It takes at most trustBytes
-// for what has yet to be unpacked, and then as much again as was.
+// memory. It takes at most trustBytes for what has yet to be unpacked, and then as much again
+// as was.
 func unpack(room []byte, dec *pack.Decoder, a pack.Algorithm, packed []byte) ([]byte, error) {
 	total, err := unpackedLength(packed)
 	if err != nil {

@@ -52,9 +52,8 @@ func (s *source) read(b []byte) error {
 }
 
 // readData reads n bytes into room, if it has the capacity, or else into fresh
-// memory. A length is not believed before the
-// bytes are there: what is allocated beyond trustBytes is at most twice what
-// has arrived. Growing by doubling copies each byte once on average; growing by
+// memory. A length is not believed before the bytes are there: what is allocated beyond
+// trustBytes is at most twice what has arrived. Growing by doubling copies each byte once on average; growing by
 // constant steps would copy a block of 256 MiB four thousand times.
 func (s *source) readData(n int, room []byte) ([]byte, error) {
 	b := room[:min(n, cap(room))]
