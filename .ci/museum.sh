@@ -84,7 +84,8 @@ done
 
 failed=0
 share 0 2 &
+first=$! # what share begins itself would take the place of that
 share 1 2 || failed=1
-wait $! || failed=1
+wait "$first" || failed=1
 echo "${#patches[@]} bugs"
 exit $failed
