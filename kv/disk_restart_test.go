@@ -153,7 +153,8 @@ func TestWriteAfterRestore(t *testing.T) {
 	mustClose(t, after)
 }
 
-// TestGivenUpSegmentsThatStay, because they could not be removed, are no part of the log.
+// TestGivenUpSegmentsThatStay, because they could not be removed, are no part of the log, and do
+// not keep its window from reaching back to the good ones before them.
 func TestGivenUpSegmentsThatStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fs, opts := faultfs.New(), always()
@@ -191,12 +192,18 @@ func TestGivenUpSegmentsThatStay(t *testing.T) {
 		whole := logBytes(t, s, 0)
 		must(t, s.Close())
 		opts.Repair = false
+		reached := int64(math.MaxInt64)
 		for window := int64(4 << 10); window < 64<<10; window += 2 << 10 {
 			opts.LogBytes = window
 			again := mustOpen(t, disk.Clone(), opts)
-			if first := again.Log().Window().First; !bytes.Equal(logBytes(t, again, first), whole[first:]) {
+			first := again.Log().Window().First
+			if !bytes.Equal(logBytes(t, again, first), whole[first:]) {
 				t.Errorf("with a window of %d bytes the log differs from offset %d on", window, first)
 			}
+			if first > reached {
+				t.Errorf("with a window of %d bytes the log begins at offset %d, with 2 KiB less at %d", window, first, reached)
+			}
+			reached = first
 			again.Close()
 		}
 	})
