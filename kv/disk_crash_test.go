@@ -198,25 +198,23 @@ func TestEveryOperationFails(t *testing.T) {
 func TestFlippedBits(t *testing.T) {
 	fs, l := faultfs.New(), &tale{}
 	l.live(t, fs, 100, func() int { return 0 })
-	killed := faultfs.New()
-	if s, err := kv.OpenOn(killed, "dir", crashOptions()); err != nil {
-		t.Fatal(err)
-	} else {
-		for _, key := range l.applied {
-			if err := s.Set(key, []byte("v")); err != nil {
-				t.Fatal(err)
-			}
-		}
+	var killed *faultfs.FS
+	synctest.Test(t, func(t *testing.T) {
+		fs := faultfs.New()
+		s := mustOpen(t, fs, crashOptions())
 		defer s.Close()
-		if err := s.Durable(t.Context(), s.Position()); err != nil {
-			t.Fatal(err)
+		for _, key := range l.applied {
+			must(t, s.Set(key, []byte("v")))
 		}
-	}
+		must(t, s.Durable(t.Context(), s.Position()))
+		synctest.Wait() // until the journal says of the last record, too, that it is synced
+		killed = fs.Crashed(faultfs.Everything())
+	})
 	step := 5 // no divisor of anything: which bits are met differs from file to file
 	if testing.Short() || raceEnabled {
 		step = 37
 	}
-	for name, disk := range map[string]*faultfs.FS{"closed": fs, "killed": killed.Crashed(faultfs.Everything())} {
+	for name, disk := range map[string]*faultfs.FS{"closed": fs, "killed": killed} {
 		refused, whole := 0, 0
 		for _, path := range disk.Paths() {
 			for i := 0; i < len(disk.Contents(path)); i += step {
