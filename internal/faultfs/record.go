@@ -45,14 +45,18 @@ func (r *Recording) Events() int {
 
 // Each calls visit with the file system as it was at the beginning, and then after each
 // operation, and each byte of a write; events says how many of them had ended. It ends when
-// visit returns false. It must have begun without files; visit must not change fs.
+// visit returns false. It must have begun without files; visit must not change fs. What is
+// done to the recorded file system meanwhile is not looked at.
 func (r *Recording) Each(visit func(events int, fs *FS) bool) {
+	r.fs.mu.Lock()
+	all := r.events
+	r.fs.mu.Unlock()
 	fs := r.begin
 	inodes := make(map[*inode]*inode)
 	if !visit(0, fs) {
 		return
 	}
-	for i, e := range r.events {
+	for i, e := range all {
 		fs.mu.Lock()
 		switch e.op {
 		case Create:
