@@ -1,7 +1,6 @@
 package sentinel_test
 
 import (
-	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,32 +33,31 @@ func TestOrderComesWhenTheMasterIsBack(t *testing.T) {
 		late := w.Network.Between([]string{chosen}, []string{"a", leader.name})
 		late.Stall() // the order is under way
 		away.Heal()
-		a := w.Member("a")
-		w.wait("a writes again", 20*time.Second, func() bool { return w.writer() == a })
-		if err := a.Machine().Set("kept", []byte("value")); err != nil {
-			t.Fatal(err)
-		}
-		m, err := a.Node().Master()
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		if n, err := m.Wait(ctx, a.Machine().Position(), 1); n < 1 || err != nil {
-			t.Fatalf("%d replicas have it: %v\n%s", n, err, w)
-		}
-		if role := w.Member(chosen).Node().Role(); role != repl.RoleReplica {
-			t.Fatalf("%s is a %v too soon\n%s", chosen, role, w)
-		}
-		late.Heal()
-		time.Sleep(5 * time.Second)
-		w.wait("a writer", 20*time.Second, func() bool { return w.writer() != nil })
-		w.agree(w.guards[0].Master().Addr, 30*time.Second)
-		w.WaitEqual()
-		for _, m := range w.Members() {
-			if has, err := m.Machine().Has("kept"); !has || err != nil {
-				t.Fatalf("%s has lost what was acknowledged: %v\n%s", m.Name(), err, w)
-			}
-		}
+		comesLate(t, w, chosen, late)
 	})
+}
+
+// comesLate lets the order to promote the node chosen arrive, for which late is stalled, when the
+// master a is back and a replica has acknowledged a write of it: every node has that in the end.
+func comesLate(t *testing.T, w *town, chosen string, late *repltest.Link) {
+	t.Helper()
+	a := w.Member("a")
+	w.wait("a writes again", 20*time.Second, func() bool { return w.writer() == a })
+	if err := a.Machine().Set("kept", []byte("value")); err != nil {
+		t.Fatal(err)
+	}
+	acked(t, a, 1)
+	if role := w.Member(chosen).Node().Role(); role != repl.RoleReplica {
+		t.Fatalf("%s is a %v too soon\n%s", chosen, role, w)
+	}
+	late.Heal()
+	time.Sleep(5 * time.Second)
+	w.wait("a writer", 20*time.Second, func() bool { return w.writer() != nil })
+	w.agree(w.guards[0].Master().Addr, 30*time.Second)
+	w.WaitEqual()
+	for _, m := range w.Members() {
+		if has, err := m.Machine().Has("kept"); !has || err != nil {
+			t.Fatalf("%s has lost what was acknowledged: %v\n%s", m.Name(), err, w)
+		}
+	}
 }

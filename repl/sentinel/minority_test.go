@@ -143,25 +143,7 @@ func TestDemandedOrderComesLate(t *testing.T) {
 			t.Fatalf("the failover has succeeded\n%s", w)
 		}
 		w.Network.Link("a", "s1").Heal()
-		a := w.Member("a")
-		w.wait("a writes again", 20*time.Second, func() bool { return w.writer() == a })
-		if err := a.Machine().Set("kept", []byte("value")); err != nil {
-			t.Fatal(err)
-		}
-		acked(t, a, 1)
-		if role := w.Member(chosen).Node().Role(); role != repl.RoleReplica {
-			t.Fatalf("%s is a %v too soon\n%s", chosen, role, w)
-		}
-		late.Heal()
-		time.Sleep(5 * time.Second)
-		w.wait("a writer", 20*time.Second, func() bool { return w.writer() != nil })
-		w.agree(w.guards[0].Master().Addr, 30*time.Second)
-		w.WaitEqual()
-		for _, m := range w.Members() {
-			if has, err := m.Machine().Has("kept"); !has || err != nil {
-				t.Fatal(fmt.Errorf("%s has lost what was acknowledged: %w\n%s", m.Name(), err, w))
-			}
-		}
+		comesLate(t, w, chosen, late)
 	})
 }
 
