@@ -130,11 +130,15 @@ func TestBoundBelowTheFixedCost(t *testing.T) {
 
 // A transaction that needs room does not take it from what it reads or writes.
 func TestTransactionsSpareTheirKeys(t *testing.T) {
+	rounds := 100
+	if raceEnabled {
+		rounds = 20 // one goroutine
+	}
 	for _, policy := range evicting {
 		s := open(t, &kv.Options{MaxBytes: 1 << 20, Eviction: policy})
 		n := fill(t, s, kv.TTL(time.Hour))
 		r := rand.New(rand.NewPCG(1, 2))
-		for round := range 100 {
+		for round := range rounds {
 			var read []string
 			for len(read) < 20 {
 				if k := key(n - 1 - r.IntN(n)); hasKey(t, s, k) {
@@ -180,13 +184,17 @@ func hasKey(t *testing.T, s *kv.Store, key string) bool {
 // While a snapshot holds everything nothing can be freed: writes are refused rather than
 // the store emptied in vain, and go on afterwards.
 func TestSnapshotWhileEvicting(t *testing.T) {
+	writes := 20_000
+	if raceEnabled {
+		writes = 5000 // one goroutine
+	}
 	for _, policy := range evicting {
 		s := open(t, &kv.Options{MaxBytes: 1 << 20, Eviction: policy, Ordered: true})
 		fill(t, s, kv.TTL(time.Hour))
 		n, err := s.Snapshot()
 		must(t, err)
 		evicted, refused := s.Stats().Evictions, 0
-		for i := range 20_000 {
+		for i := range writes {
 			switch err := s.Set("more:"+key(i), make([]byte, 100), kv.TTL(time.Minute)); {
 			case errors.Is(err, kv.ErrFull):
 				refused++
@@ -218,12 +226,16 @@ func TestSnapshotWhileEvicting(t *testing.T) {
 
 // A store that has followed a larger one comes down to its bound by and by.
 func TestPromotionAboveTheBound(t *testing.T) {
+	bound, keys := int64(4<<20), 60_000
+	if raceEnabled {
+		bound, keys = bound/4, keys/4 // one goroutine
+	}
 	for _, policy := range evicting {
 		from := open(t, nil)
-		to := open(t, &kv.Options{MaxBytes: 4 << 20, Eviction: policy})
+		to := open(t, &kv.Options{MaxBytes: bound, Eviction: policy})
 		to.SetFollower(true)
 		f := followEmpty(t, from, to)
-		for i := range 60_000 {
+		for i := range keys {
 			must(t, from.Set(key(i), make([]byte, 100), kv.TTL(time.Hour)))
 		}
 		f.catchUp(t)

@@ -128,7 +128,11 @@ func scribble(tb testing.TB, s *kv.Store, rng *rand.Rand, n int) {
 // same as the new one afterwards, to the byte of its log and the deadline of each key, and
 // goes on so, through further repairs.
 func TestRepair(t *testing.T) {
-	for seed := range uint64(150) {
+	seeds := uint64(150)
+	if raceEnabled {
+		seeds = 30 // one goroutine
+	}
+	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		old, now, fork := parted(t, &kv.Options{Ordered: seed%2 == 0}, rng.IntN(80))
 		for range 3 {

@@ -260,7 +260,7 @@ func TestYield(t *testing.T) {
 				}
 			}
 		}()
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute / everyNth) // a thousand writes a second
 		close(stop)
 		synctest.Wait()
 		level(t, a, c, b)
