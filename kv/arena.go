@@ -6,7 +6,7 @@ const (
 	// A shard's first slab is small, because most stores are, and the next ones are
 	// not quite as small: each costs a few allocations.
 	firstSlabBytes = 1 << 10
-	minSlabBytes   = 2 << 10
+	minSlabBytes   = 4 << 10
 	maxSlabBytes   = entryAlign << offsetBits // 512 KiB
 
 	// bigEntryBytes is the size above which an entry has a slab to itself, of

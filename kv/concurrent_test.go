@@ -424,7 +424,7 @@ func TestDumpOfReplacedContents(t *testing.T) {
 	var saved bytes.Buffer
 	_, err = n.WriteTo(&saved)
 	must(t, err)
-	for _, at := range []int{1, 128} { // blocks
+	for _, at := range []int{1, 0} {
 		w := &replacing{at: at, replace: func() { must(t, s.Restore(bytes.NewReader(saved.Bytes()))) }}
 		if err := s.Dump(t.Context(), w); err == nil || !strings.Contains(err.Error(), kv.ErrReplaced.Error()) {
 			t.Errorf("replaced at block %d: %v", at, err)
@@ -435,18 +435,19 @@ func TestDumpOfReplacedContents(t *testing.T) {
 	}
 }
 
-// A replacing calls replace at a block.
+// A replacing calls replace at a block, of as many as there are shards.
 type replacing struct {
 	next, blocks atomic.Int64
-	at           int
+	shards       int
+	at           int // 1 for the first block, 0 for the last
 	replace      func()
 }
 
-func (w *replacing) Begin(rdb.Header) error { return nil }
-func (w *replacing) Next() (int, bool)      { i := int(w.next.Add(1)) - 1; return i, i < 128 }
-func (w *replacing) End(rdb.Footer) error   { return nil }
+func (w *replacing) Begin(h rdb.Header) error { w.shards = h.Shards; return nil }
+func (w *replacing) Next() (int, bool)        { i := int(w.next.Add(1)) - 1; return i, i < w.shards }
+func (w *replacing) End(rdb.Footer) error     { return nil }
 func (w *replacing) WriteBlock(*rdb.Block) error {
-	if int(w.blocks.Add(1)) == w.at {
+	if n := int(w.blocks.Add(1)); n == w.at || w.at == 0 && n == w.shards {
 		w.replace()
 	}
 	return nil

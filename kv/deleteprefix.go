@@ -17,7 +17,7 @@ import (
 //
 // With [Options.Ordered] writers wait while it finds the keys and removes them, a
 // microsecond or two for each. Without, it looks at all keys before; then writers wait while
-// it looks again at those shards, one in 128, in which others have written meanwhile.
+// it looks again at those shards, one in 32, in which others have written meanwhile.
 func (s *Store) DeletePrefix(prefix string) (int, error) {
 	if s.takesLocally() {
 		return 0, ErrNotLocal

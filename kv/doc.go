@@ -136,7 +136,7 @@
 //
 // A bound has a cost of its own: slabs are smaller, a byte for each slot says how much a key is
 // used, and a Get counts itself as a hit or a miss. Reads take no lock and allocate nothing,
-// as without. A store of a small bound has fewer shards than 128.
+// as without. A store of a small bound has fewer shards than 32.
 //
 // A transaction never evicts what it has read or written. What an open Snapshot, or a
 // watcher that is handed the contents, holds cannot be freed: at the bound writes that need
