@@ -378,6 +378,7 @@ func (f *feed) beat() error {
 	seq, now := f.seq.Add(1), f.n.acks.now()
 	h := heartbeat{seq: seq, heard: f.n.standing(), path: f.n.path()}
 	h.age, h.linked = f.n.freshness()
+	h.few = f.n.hasFew()
 	h.clock = f.n.clock()
 	h.end = f.n.log.End() // last of all: there may be more here than is vouched for, not less
 	f.mu.Lock()

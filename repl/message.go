@@ -32,6 +32,7 @@ type heartbeat struct {
 	end, clock int64
 	age        int64 // of the sender's data, in milliseconds; unknownAge for those that nobody has vouched for
 	linked     bool  // the sender is the master, or streams from a node that is linked
+	few        bool  // so few follow the sender that they need not come back to it one by one
 	heard      standing
 	path       []NodeID // whom the sender follows, whom that follows, and so on
 }
@@ -50,7 +51,7 @@ func (h heartbeat) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.end))
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.clock))
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.age))
-	b = append(b, flag(h.linked))
+	b = append(b, flag(h.linked)|flag(h.few)<<1)
 	b = h.heard.append(b)
 	for _, id := range h.path {
 		b = append(b, id[:]...)
@@ -59,7 +60,7 @@ func (h heartbeat) append(b []byte) []byte {
 }
 
 func parseHeartbeat(b []byte) (h heartbeat, err error) {
-	if n := len(b) - heartbeatBytes; n < 0 || n%len(NodeID{}) != 0 || b[32] > 1 {
+	if n := len(b) - heartbeatBytes; n < 0 || n%len(NodeID{}) != 0 || b[32] > 3 {
 		return h, fmt.Errorf("%w: heartbeat of %d bytes", ErrProtocol, len(b))
 	}
 	h.seq = binary.LittleEndian.Uint64(b)
@@ -67,7 +68,7 @@ func parseHeartbeat(b []byte) (h heartbeat, err error) {
 	h.end, err1 = offset(b[8:])
 	h.clock, err2 = offset(b[16:])
 	h.age, err3 = offset(b[24:])
-	h.linked = b[32] == 1
+	h.linked, h.few = b[32]&1 != 0, b[32]&2 != 0
 	h.heard, err4 = parseStanding(b[33:])
 	for b = b[heartbeatBytes:]; len(b) > 0; b = b[len(NodeID{}):] {
 		h.path = append(h.path, NodeID(b))

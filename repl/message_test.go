@@ -20,7 +20,7 @@ func TestMessagesRoundTrip(t *testing.T) {
 	if got, err := parseHello(h.append(nil)); err != nil || !reflect.DeepEqual(got, h) {
 		t.Errorf("hello: %+v, %v; want %+v", got, err, h)
 	}
-	for _, b := range []heartbeat{{}, {heard: standing{sampleEpoch, true}, seq: 1 << 60, end: math.MaxInt64, clock: 5, age: unknownAge, linked: true, path: []NodeID{{1}, {2}}}} {
+	for _, b := range []heartbeat{{}, {heard: standing{sampleEpoch, true}, seq: 1 << 60, end: math.MaxInt64, clock: 5, age: unknownAge, linked: true, few: true, path: []NodeID{{1}, {2}}}} {
 		if got, err := parseHeartbeat(b.append(nil)); err != nil || !reflect.DeepEqual(got, b) {
 			t.Errorf("heartbeat: %+v, %v; want %+v", got, err, b)
 		}
@@ -188,7 +188,7 @@ func TestNegativeNumbersAreRefused(t *testing.T) {
 			return err
 		},
 		"heartbeat link": func() error {
-			_, err := parseHeartbeat(append(append(make([]byte, 32), 2), make([]byte, 24)...))
+			_, err := parseHeartbeat(append(append(make([]byte, 32), 4), make([]byte, 24)...))
 			return err
 		},
 		"ack received": func() error {

@@ -28,6 +28,16 @@ func (n *Node) enlist(f *feed) error {
 	return nil
 }
 
+// fewFollowers is up to how many a node takes back at one instant without noticing.
+const fewFollowers = 8
+
+// hasFew reports whether all who follow the node may come back at once; see reconnectDelay.
+func (n *Node) hasFew() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.mu.feeds) <= fewFollowers
+}
+
 // isFull reports whether there is no room for a follower with this id.
 func (n *Node) isFull(id NodeID) bool {
 	n.mu.Lock()

@@ -2,6 +2,7 @@ package repl
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 )
@@ -31,7 +32,7 @@ func (u *upstream) retarget(addr string, allow Allow) bool {
 		return false
 	}
 	u.mu.target = newTarget(addr, allow)
-	u.mu.synced, u.mu.lastErr, u.mu.downSince = false, nil, time.Now()
+	u.mu.synced, u.mu.few, u.mu.lastErr, u.mu.downSince = false, false, nil, time.Now()
 	u.mu.Unlock()
 	old.drop() // not under the lock: it closes a connection
 	return true
@@ -104,7 +105,7 @@ func (u *upstream) followTarget(ctx context.Context, t *tenure, jitter *rand.Ran
 		if over() {
 			return
 		}
-		pause := reconnectDelay(u.outage(), jitter.Float64())
+		pause := reconnectDelay(u.outage(), u.hasFew() && neverUp(err), jitter.Float64())
 		if u.lastWorked().Sub(began) >= minReconnect {
 			pause = 0 // there is no outage yet, only a link that broke
 		}
@@ -120,18 +121,39 @@ func (u *upstream) followTarget(ctx context.Context, t *tenure, jitter *rand.Ran
 
 // Bounds of the pause before the next try.
 const (
-	minReconnect    = 5 * time.Millisecond
-	spreadReconnect = 25 * time.Millisecond // a crowd that has lost its upstream at one instant comes back over this time
-	maxReconnect    = 5 * time.Second
-	reconnectShare  = 20 // of the outage so far
+	minReconnect = 5 * time.Millisecond
+	maxReconnect = 5 * time.Second
+)
+
+// A spread is the time over which the followers of one node come back to it.
+type spread struct {
+	least time.Duration // after they have lost it at one instant
+	share int           // of the outage so far: one in so many
+}
+
+var (
+	spreadOfCrowd = spread{least: 25 * time.Millisecond, share: 20}
+	spreadOfFew   = spread{least: 10 * time.Millisecond, share: 100}
 )
 
 // reconnectDelay returns how long to wait after an outage that has lasted so
 // long. It grows with the outage, so a blip costs milliseconds and a dead
-// master is not hammered; random is in [0, 1), so a crowd does not come at once.
-func reconnectDelay(outage time.Duration, random float64) time.Duration {
-	limit := max(min(outage/reconnectShare, maxReconnect), spreadReconnect)
+// master is not hammered; random is in [0, 1), so a crowd does not come at once. Where the
+// upstream has said that there is none, only few followers, and cannot be connected to, they are
+// back five times sooner: such a try costs it nothing, unlike one that it turns away.
+func reconnectDelay(outage time.Duration, few bool, random float64) time.Duration {
+	s := spreadOfCrowd
+	if few {
+		s = spreadOfFew
+	}
+	limit := max(min(outage/time.Duration(s.share), maxReconnect), s.least)
 	return minReconnect + time.Duration(random*float64(limit-minReconnect))
+}
+
+// neverUp reports whether a session ended with err before there was a connection.
+func neverUp(err error) bool {
+	var link *LinkError
+	return errors.As(err, &link) && link.Op == "dial"
 }
 
 // seeds turns a node id into the seed of its jitter, so that a simulation with

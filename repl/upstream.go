@@ -54,6 +54,7 @@ type upstream struct {
 		place                 int // in the upstream's line for a repair; 0 when not in that
 		attempts              int64
 		theirEnd              int64 // of the upstream's log, as last heard
+		few                   bool  // follow the target, as it said last
 		secret                int   // of the present link, or the last one
 		sealed                bool
 		compression           rdb.Compression
@@ -116,6 +117,20 @@ func (u *upstream) heard(clock, end int64, r *frameReader) {
 	if c, ok := u.node.machine.(Clocked); ok {
 		c.SetClock(clock)
 	}
+}
+
+// heardCrowd takes down whether so few follow the upstream that they may come back at once.
+func (u *upstream) heardCrowd(few bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.mu.few = few
+}
+
+// hasFew reports what heardCrowd took down of the present target; false before.
+func (u *upstream) hasFew() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.mu.few
 }
 
 // heardPath takes down whom the upstream at the other end of l follows. It returns
