@@ -26,7 +26,7 @@ const (
 	boundedSlabShare = 32
 
 	// hugeBytes is the size from which on memory is worth large pages: that of the slabs of a
-	// store of some 64 MiB.
+	// store of some 16 MiB.
 	hugeBytes = 32 << 10
 )
 
