@@ -47,6 +47,7 @@ func (a aim) anyway() bool { return a != toReplace }
 type answer struct {
 	from    repl.NodeID
 	verdict verdict
+	stands  bool      // it has voted for itself
 	known   int       // sentinels that it knows, itself included
 	again   time.Time // when it may be asked again, for notYet
 }
@@ -120,10 +121,7 @@ func (v voter) tick(s scene) (voter, outcome) {
 	case c.stage == waiting:
 		return v.begin(s)
 	case !s.now.Before(c.ends):
-		out := outcome{lost: v.ballot.votedIn, aim: c.aim}
-		v.campaign = campaign{}
-		v.tries++
-		return v, out
+		return v.lose()
 	}
 	return v.askAgain(s)
 }
@@ -192,6 +190,7 @@ func (v voter) answered(from repl.NodeID, r reply, s scene) (voter, outcome) {
 		return v, outcome{} // a vote is not taken back; this answer was under way for longer
 	}
 	a := answer{from: from, verdict: r.Verdict, known: r.Known, again: s.now.Add(r.Wait)}
+	a.stands = a.verdict == taken && r.Wait > 0
 	c.answers = slices.Clone(c.answers)
 	if i < 0 {
 		c.answers = append(c.answers, a)
@@ -201,6 +200,9 @@ func (v voter) answered(from repl.NodeID, r reply, s scene) (voter, outcome) {
 	if a.verdict == notYet && a.again.Before(c.askAt) {
 		c.askAt = a.again
 	}
+	if v.split(s) {
+		return v.dissolve(s)
+	}
 	if !v.wins(s) {
 		return v, outcome{}
 	}
@@ -208,6 +210,35 @@ func (v voter) answered(from repl.NodeID, r reply, s scene) (voter, outcome) {
 	// known yet.
 	out := outcome{elected: v.ballot.votedIn, aim: c.aim}
 	v.campaign = campaign{}
+	return v, out
+}
+
+// lose ends a campaign in vain.
+func (v voter) lose() (voter, outcome) {
+	out := outcome{lost: v.ballot.votedIn, aim: v.campaign.aim}
+	v.campaign = campaign{}
+	v.tries++
+	return v, out
+}
+
+// split reports whether so many sentinels have voted for themselves that none of them can
+// have a majority any more: the epoch is used up, and there is nothing to wait for. A few
+// that begin within a round trip, and the time that it takes to save a vote, do so.
+func (v voter) split(s scene) bool {
+	others := len(s.peers)
+	for _, a := range v.campaign.answers {
+		if a.stands && slices.Contains(s.peers, a.from) {
+			others--
+		}
+	}
+	return 1+others < (1+len(s.peers))/2+1
+}
+
+// dissolve loses a split election before its time. As all who stood learn of it at once, they do not
+// stand again at once, but after a random time, that doubles. Another may stand meanwhile, and have this one's vote.
+func (v voter) dissolve(s scene) (voter, outcome) {
+	v, out := v.lose()
+	v.rest = s.now.Add(v.random(min(v.pace.delay<<min(v.tries, 20), v.pace.cap/2)))
 	return v, out
 }
 

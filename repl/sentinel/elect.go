@@ -28,7 +28,7 @@ func (d *desk) disowned() bool {
 // votes are wanted for something else.
 func (d *desk) elect(now time.Time) {
 	if d.voter.ballot.epoch < d.view.epoch {
-		d.voter = d.voter.heard(d.view.epoch)
+		d.voter = d.voter.overheard(d.view.epoch, now)
 		d.view.tell(EventNewEpoch, Instance{}, fmt.Sprint(d.view.epoch))
 	}
 	s := d.scene(now)

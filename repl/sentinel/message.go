@@ -86,7 +86,7 @@ type verdict uint8
 const (
 	unanswered verdict = iota // never sent
 	granted                   // you have my vote in that epoch
-	taken                     // another has it
+	taken                     // another has it; the voter itself, which stands, if Wait is not 0
 	lowerEpoch                // I have heard of a higher epoch
 	oldReign                  // there is a master above the one that you want to replace
 	notYet                    // ask again in Wait; the epoch is not used up
@@ -102,7 +102,7 @@ type reply struct {
 	Epoch   uint64 // the highest counter that the voter has heard of
 	Verdict verdict
 	Known   int           // sentinels that the voter knows, itself included
-	Wait    time.Duration // for notYet; sent in microseconds, at most about an hour
+	Wait    time.Duration // for notYet and taken; sent in microseconds, at most about an hour
 }
 
 func (r reply) append(b []byte) []byte {

@@ -73,6 +73,17 @@ func (v voter) heard(epoch uint64) voter {
 	return v
 }
 
+// overheard is heard for an epoch in which v was not asked for its vote. Whoever has begun that is asking
+// just now, or is elected already: it is to have its chance. If v began the next one it would vote for itself
+// in that, and lease nothing to the master that comes of the other.
+func (v voter) overheard(epoch uint64, now time.Time) voter {
+	v = v.heard(epoch)
+	if c := &v.campaign; c.stage == waiting && !c.aim.anyway() {
+		c.begins = later(c.begins, now.Add(v.pace.delay))
+	}
+	return v
+}
+
 // lowest returns the lowest epoch in which anybody may be elected to end, or renew, the reign. The
 // one right above it is left to the master, which may be handing over just now, in an epoch that nobody
 // votes about: so that it is not the same as one that is voted about, and below it. Of others that
@@ -96,9 +107,11 @@ func (v voter) asked(from repl.NodeID, a ask, s scene) (voter, reply, outcome) {
 			r.Verdict = granted // told again, for the first answer may be lost
 		}
 	case a.Epoch == v.ballot.votedIn:
-		r.Verdict = taken
-		if v.ballot.votedFor == from {
+		switch r.Verdict = taken; v.ballot.votedFor {
+		case from:
 			r.Verdict = granted
+		case v.self:
+			r.Wait = max(v.campaign.ends.Sub(s.now), time.Microsecond)
 		}
 	case a.Reign.Compare(s.reign) < 0:
 		r.Verdict = oldReign
@@ -142,6 +155,7 @@ func (v voter) vote(from repl.NodeID, epoch uint64, s scene) voter {
 	v.ballot = ballot{epoch: epoch, votedIn: epoch, votedFor: from}
 	v.campaign = campaign{}
 	v.loyal = s.now.Add(2 * v.pace.base)
+	v.wanted = time.Time{} // here it is; whoever else wants one asks again
 	return v
 }
 
