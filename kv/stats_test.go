@@ -100,7 +100,7 @@ func TestFootprintIsExact(t *testing.T) {
 	}
 }
 
-// Stats say what the heap says.
+// Stats say what the heap says, within the rounding of what is allocated.
 func TestStatsAreTheHeap(t *testing.T) {
 	if raceEnabled {
 		t.Skip("sizes differ")
@@ -109,33 +109,45 @@ func TestStatsAreTheHeap(t *testing.T) {
 		"plain": {}, "ordered": {Ordered: true}, "evicting": {MaxBytes: 1 << 30, Eviction: kv.EvictLRU},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := heap.Live()
-			s := open(t, &opts)
-			r := rand.New(rand.NewPCG(3, 4))
-			value := []byte(strings.Repeat("v", 20_000))
-			for i := range 60_000 {
-				opts := []kv.SetOption(nil)
-				if i%4 == 0 {
-					opts = append(opts, kv.TTL(time.Duration(1+r.IntN(1000))*time.Hour))
+			const tries = 5 // the heap is the whole process's: what others let go meanwhile is in it, once
+			for n := range tries {
+				grown, st := growth(t, &opts)
+				d := float64(grown)/float64(st.Bytes) - 1
+				if d <= 0.02 && d >= -0.05 {
+					return
 				}
-				must(t, s.Set(key(i*7919%40_000), value[:r.IntN(r.IntN(500)+1)], opts...))
-				if i%1000 == 0 {
-					must(t, s.Set(key(i), value[:r.IntN(len(value))]))
-				}
+				t.Logf("try %d: the heap has grown by %d, %.1f %% more than the %d that Stats say", n, grown, 100*d, st.Bytes)
 			}
-			grown := heap.Live() - before
-			st := s.Stats()
-			t.Logf("%+v, heap %d", st, grown)
-			if d := float64(grown)/float64(st.Bytes) - 1; d > 0.02 || d < -0.05 {
-				t.Errorf("the heap has grown by %d, %.1f %% more than the %d that Stats say", grown, 100*d, st.Bytes)
-			}
-			if sum := st.TableBytes + st.ArenaBytes + st.IndexBytes + st.DeadlineBytes + st.RetainedBytes + st.LogBytes; sum != st.Bytes {
-				t.Errorf("the parts make %d, Bytes is %d", sum, st.Bytes)
-			}
-			if int(st.Keys) != s.Len() {
-				t.Errorf("%d keys, Len is %d", st.Keys, s.Len())
-			}
-			runtime.KeepAlive(s)
+			t.Errorf("Stats are wrong in each of %d tries", tries)
 		})
 	}
+}
+
+// growth fills a store, and returns by how much the heap has grown, and what the store says.
+func growth(t *testing.T, o *kv.Options) (grown int64, st kv.Stats) {
+	before := heap.Live()
+	s := kv.New(o)
+	defer s.Close()
+	r := rand.New(rand.NewPCG(3, 4))
+	value := []byte(strings.Repeat("v", 20_000))
+	for i := range 60_000 {
+		opts := []kv.SetOption(nil)
+		if i%4 == 0 {
+			opts = append(opts, kv.TTL(time.Duration(1+r.IntN(1000))*time.Hour))
+		}
+		must(t, s.Set(key(i*7919%40_000), value[:r.IntN(r.IntN(500)+1)], opts...))
+		if i%1000 == 0 {
+			must(t, s.Set(key(i), value[:r.IntN(len(value))]))
+		}
+	}
+	grown = heap.Live() - before
+	st = s.Stats()
+	if sum := st.TableBytes + st.ArenaBytes + st.IndexBytes + st.DeadlineBytes + st.RetainedBytes + st.LogBytes; sum != st.Bytes {
+		t.Errorf("the parts make %d, Bytes is %d", sum, st.Bytes)
+	}
+	if int(st.Keys) != s.Len() {
+		t.Errorf("%d keys, Len is %d", st.Keys, s.Len())
+	}
+	runtime.KeepAlive(s)
+	return grown, st
 }

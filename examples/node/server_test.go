@@ -343,25 +343,25 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
-// TestRequestsEndWithTheNode: one that waits is let go when the node closes.
+// TestRequestsEndWithTheNode: one that waits is let go when the node closes, and told so. If it were
+// not, its connection would be closed, without an answer, after shutdownTimeout.
 func TestRequestsEndWithTheNode(t *testing.T) {
 	a := serveMaster(t)
-	var begun time.Time // to end; whoever hears of the end may read it
 	go func() {
 		// Nothing but its stack tells that the request waits.
 		stacks := make([]byte, 1<<20)
 		for t.Context().Err() == nil && !bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("(*server).wait(")) {
 			runtime.Gosched()
 		}
-		begun = time.Now()
 		a.end()
 	}()
-	if status, text, _ := a.do(t, "POST", "/wait?replicas=1&timeout=1m", nil); status != http.StatusServiceUnavailable {
-		t.Errorf("%d, %q, want 503", status, text)
+	status, text, _ := a.do(t, "POST", "/wait?replicas=1&timeout=1m", nil)
+	if status != http.StatusServiceUnavailable || !strings.Contains(text, "this node is closing") {
+		t.Errorf("%d, %q, want 503, as this node is closing", status, text)
 	}
 	err := <-a.ended
 	a.ended <- err
-	if took := time.Since(begun); err != nil || took >= shutdownTimeout {
-		t.Errorf("serve returned %v after %v, want nil and less than %v", err, took, shutdownTimeout)
+	if err != nil {
+		t.Errorf("serve returned %v", err)
 	}
 }
