@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/emberkv/ember/internal/spin"
 )
 
 // DefaultMaxBytes is the window of a log whose Options do not say otherwise.
@@ -96,7 +98,7 @@ func (l *Log) Append(records []byte) (end int64, err error) {
 }
 
 func (l *Log) appendGated(records []byte, big *chunk) (int64, error) {
-	l.mu.Lock()
+	spin.Lock(&l.mu.Mutex)
 	defer l.mu.Unlock() // also when the gate panics
 	if err := l.closedLocked(); err != nil {
 		return 0, err

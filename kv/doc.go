@@ -308,6 +308,9 @@
 // that for a chunk of keys. The functions of transactions, the bodies of loops, codecs and
 // loaders run without any.
 //
+// Writers and transactions take the locks of shards, and that of the log for an append, by
+// package internal/spin: they stay awake for as long as most holders take.
+//
 // # Files
 //
 // In the order in which to read them:

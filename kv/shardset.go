@@ -3,6 +3,7 @@ package kv
 import (
 	"math/bits"
 
+	"github.com/emberkv/ember/internal/spin"
 	"github.com/emberkv/ember/rdb"
 )
 
@@ -15,7 +16,7 @@ func (set *shardSet) add(n int) { set[n/64] |= 1 << (n % 64) }
 func (t *table) lockSome(set *shardSet) {
 	for i, word := range set {
 		for ; word != 0; word &= word - 1 {
-			t.shards[i*64+bits.TrailingZeros64(word)].mu.Lock()
+			spin.Lock(&t.shards[i*64+bits.TrailingZeros64(word)].mu.Mutex)
 		}
 	}
 }

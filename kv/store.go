@@ -7,6 +7,7 @@ import (
 
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/internal/hash"
+	"github.com/emberkv/ember/internal/spin"
 	"github.com/emberkv/ember/rdb"
 )
 
@@ -176,7 +177,7 @@ func (s *Store) lock(key string) (*shard, uint64, error) {
 		}
 		h := hash.String(t.seed, key)
 		sh := t.shard(h)
-		sh.mu.Lock()
+		spin.Lock(&sh.mu.Mutex)
 		if s.table.Load() == t {
 			return sh, h, nil
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/emberkv/ember/internal/hash"
+	"github.com/emberkv/ember/internal/spin"
 )
 
 // Get returns the value of a key, as [Store.Get] does. It returns [ErrNotFound],
@@ -89,7 +90,7 @@ func (tx *Tx) read(key string) (e entry, ok bool, err error) {
 		return e, ok && !tx.passed(e.deadline), nil
 	}
 	sh := &t.shards[n]
-	sh.mu.Lock()
+	spin.Lock(&sh.mu.Mutex)
 	at := sh.locate(h, key)
 	version := sh.version.Load()
 	sh.mu.Unlock()
