@@ -86,6 +86,8 @@ type arena struct {
 	cursor int    // up to where
 	owed   int    // bytes of the victim that are due to be looked at
 
+	expected int64 // while the shard is being loaded, about what used is going to be
+
 	hopeless int64 // dead bytes below which there is no victim to be found
 
 	touched byte // keeps the compiler from leaving out touch and fetch
@@ -190,12 +192,16 @@ func (sh *shard) nextSlabBytes(n int) int {
 	if sh.mem != nil {
 		share = boundedSlabShare
 	}
-	size := minSlabBytes
-	if a.used == 0 {
+	size, used := minSlabBytes, max(a.used, a.expected)
+	if used <= firstSlabBytes && a.used == 0 {
 		size = firstSlabBytes
 	}
-	for size < maxSlabBytes && (int64(size)*2*share <= a.used || size < 4*n) {
+	for size < maxSlabBytes && (int64(size)*2*share <= used || size < 4*n) {
 		size *= 2
+	}
+	// The last one that is expected is no larger than what is to come.
+	for size > minSlabBytes && size >= 8*n && a.expected > a.used && int64(size/2) >= a.expected-a.used {
+		size /= 2
 	}
 	return size
 }

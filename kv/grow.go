@@ -122,3 +122,14 @@ func (sh *shard) presize(keys, bytes int) {
 		sh.dir.Store(d)
 	}
 }
+
+// expect lets the slabs of an empty shard have the size from the first one on that they
+// would have at the end, if the entries to come are like some that have come. On their word
+// alone one slab is made, of presizeShare times the bytes of those. In a store that is
+// bounded slabs are small, and stay so.
+func (sh *shard) expect(keys, some, bytes int) {
+	if some > 0 && sh.mem == nil {
+		estimate := float64(bytes+some*entryAlign/2) / float64(some) * float64(keys)
+		sh.mu.arena.expected = int64(min(estimate, float64(slabShare*presizeShare*bytes)))
+	}
+}

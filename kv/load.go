@@ -120,6 +120,7 @@ func (l *loader) Block(b *rdb.Block) error {
 	err := ls.receive(b)
 	if err == nil && b.First {
 		sh.presize(b.Keys, presizeShare*len(b.Data))
+		sh.expect(b.Keys, b.Count, len(b.Data))
 	}
 	sh.mu.Unlock()
 	if err != nil {

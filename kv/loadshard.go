@@ -92,6 +92,7 @@ func (l *loader) insert(b *rdb.Block) error {
 	}
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	sh.mu.arena.expected = 0
 	ls := &l.shards[b.Shard]
 	_, err := carryOut(nil, ls.at, ls.aside, l.table.seed, func() error { return nil }, func(ops []operation) error {
 		for i := range ops {
@@ -132,7 +133,9 @@ func (l *loader) decode(to *[insertAtOnce]incoming, data *[]byte, shard int) (n 
 	return n, nil
 }
 
-// insertNew inserts entries of which the shard has none.
+// insertNew inserts entries of which the shard has none. The stores are plain ones: nobody
+// reads a table that is being loaded, and an atomic store would wait for all before it, those
+// of the entry too, which go to memory that no processor has seen since it was cleared.
 func (sh *shard) insertNew(entries []incoming, number int) error {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -143,6 +146,8 @@ func (sh *shard) insertNew(entries []incoming, number int) error {
 		first, home := dir.home(entries[i].hash)
 		atomic.LoadUint64(&at(first, home)[0])
 	}
+	m := &sh.mu
+	sh.version.Add(1)
 	for i := range entries {
 		in := &entries[i]
 		at := sh.locate(in.hash, text(in.Key))
@@ -154,7 +159,13 @@ func (sh *shard) insertNew(entries []incoming, number int) error {
 			return err
 		}
 		copy(r.bytes, in.record)
-		sh.publish(in.hash, &at, r, in.Deadline, in.Sum())
+		sh.own(in.hash).build(tag(in.hash), r.slot(in.hash))
+		m.keys++
+		m.sum += in.Sum()
+		if in.Deadline != 0 {
+			m.deadlines.add(in.Deadline, in.hash)
+			sh.chargeDeadlines()
+		}
 	}
 	return nil
 }
