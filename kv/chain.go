@@ -198,6 +198,10 @@ func (r *recovery) follow(l link, p *replayer) (*badPlace, error) {
 	}
 }
 
+// errNotLoaded ends the reading of a journal that has no snapshot to be applied to: what is
+// wrong with that one is the error to be reported.
+var errNotLoaded = errors.New("the snapshot was not loaded")
+
 // take takes what a frame has behind the log's end.
 func (r *recovery) take(f rdb.Frame, p *replayer) error {
 	end := r.log.End()
@@ -215,11 +219,16 @@ func (r *recovery) take(f rdb.Frame, p *replayer) error {
 	if err := r.log.AppendAt(r.log.Position(), body); err != nil {
 		return err
 	}
-	if behind := max(r.from.Offset-end, 0); behind < int64(len(body)) {
-		r.report.Journal += int64(len(body)) - behind
-		return p.add(end+behind, body[behind:], f.Body)
+	behind := max(r.from.Offset-end, 0)
+	if behind >= int64(len(body)) {
+		p.free = f.Body
+		return nil
 	}
-	return nil
+	if err := r.loading.wait(); err != nil {
+		return errNotLoaded
+	}
+	r.report.Journal += int64(len(body)) - behind
+	return p.add(end+behind, body[behind:], f.Body)
 }
 
 // extend goes over to another history.

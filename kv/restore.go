@@ -48,21 +48,35 @@ func (s *Store) Restore(r io.Reader) error {
 
 // loadAll reads a whole snapshot into a loader, whose state it verifies and which nobody
 // else knows yet.
-func (s *Store) loadAll(r io.Reader) (_ *loader, h rdb.Header, err error) {
+func (s *Store) loadAll(r io.Reader) (*loader, rdb.Header, error) {
+	l, in, err := s.loadFrom(r)
+	if err != nil {
+		return nil, rdb.Header{}, err
+	}
+	return l, in.Header(), l.takeAll(in)
+}
+
+// loadFrom reads the header of a snapshot, and returns a loader for the rest.
+func (s *Store) loadFrom(r io.Reader) (*loader, *rdb.Reader, error) {
 	in, err := rdb.NewReader(r)
 	if err != nil {
-		return nil, h, err
+		return nil, nil, err
 	}
 	l, err := s.load(in.Header())
 	if err != nil {
-		return nil, h, err
+		return nil, nil, err
 	}
+	l.spare = make(chan []byte, spareBlocks)
+	return l, in, nil
+}
+
+// takeAll takes all that a snapshot has, and verifies the state. An error aborts the loader.
+func (l *loader) takeAll(in *rdb.Reader) (err error) {
 	defer func() {
 		if err != nil {
 			l.Abort()
 		}
 	}()
-	l.spare = make(chan []byte, spareBlocks)
 	for {
 		select {
 		case data := <-l.spare:
@@ -71,19 +85,15 @@ func (s *Store) loadAll(r io.Reader) (_ *loader, h rdb.Header, err error) {
 		}
 		b, err := in.NextUnread() // those who insert the entries read them
 		if err == io.EOF {
-			break
+			return l.verify(in.Footer())
 		}
 		if err == nil {
 			err = l.Block(b)
 		}
 		if err != nil {
-			return nil, h, err
+			return err
 		}
 	}
-	if err := l.verify(in.Footer()); err != nil {
-		return nil, h, err
-	}
-	return l, in.Header(), nil
 }
 
 var (
