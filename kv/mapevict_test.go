@@ -14,9 +14,10 @@ import (
 // room for it, nothing passes the bound, and followers are told. Without a policy it is
 // returned and not kept.
 func TestLoadsAtTheBound(t *testing.T) {
-	bound, n := int64(1<<20), 20_000
+	const bound = 1 << 20
+	n := 20_000
 	if raceEnabled {
-		bound, n = kv.MinMaxBytes, 5000 // one goroutine
+		n /= 2 // one goroutine
 	}
 	for _, policy := range append([]kv.Eviction{kv.NoEviction}, evicting...) {
 		t.Run(policy.String(), func(t *testing.T) {
