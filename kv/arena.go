@@ -7,6 +7,7 @@ const (
 	// not quite as small: each costs a few allocations.
 	firstSlabBytes = 1 << 10
 	minSlabBytes   = 4 << 10
+	minBoundedSlab = 2 << 10                  // of a store whose memory is bounded
 	maxSlabBytes   = entryAlign << offsetBits // 512 KiB
 
 	// bigEntryBytes is the size above which an entry has a slab to itself, of
@@ -176,7 +177,7 @@ func (sh *shard) abandon(r reservation) {
 
 // ownSlab reports whether an entry that takes n bytes has a slab to itself.
 func (sh *shard) ownSlab(n int) bool {
-	return n > bigEntryBytes || sh.mem != nil && n > minSlabBytes/4 && n > sh.nextSlabBytes(0)/4
+	return n > bigEntryBytes || sh.mem != nil && n > minBoundedSlab/4 && n > sh.nextSlabBytes(0)/4
 }
 
 // filling reports whether the slab takes entries.
@@ -188,11 +189,11 @@ func newBigSlab(size int) []byte { return make([]byte, aligned(size)) }
 // bytes: a share of the arena, but room for four such entries, so that what is
 // left over at its end is never a large part of it.
 func (sh *shard) nextSlabBytes(n int) int {
-	a, share := &sh.mu.arena, int64(slabShare)
+	a, least, share := &sh.mu.arena, minSlabBytes, int64(slabShare)
 	if sh.mem != nil {
-		share = boundedSlabShare
+		least, share = minBoundedSlab, boundedSlabShare
 	}
-	size, used := minSlabBytes, max(a.used, a.expected)
+	size, used := least, max(a.used, a.expected)
 	if used <= firstSlabBytes && a.used == 0 {
 		size = firstSlabBytes
 	}
@@ -200,7 +201,7 @@ func (sh *shard) nextSlabBytes(n int) int {
 		size *= 2
 	}
 	// The last one that is expected is no larger than what is to come.
-	for size > minSlabBytes && size >= 8*n && a.expected > a.used && int64(size/2) >= a.expected-a.used {
+	for size > least && size >= 8*n && a.expected > a.used && int64(size/2) >= a.expected-a.used {
 		size /= 2
 	}
 	return size

@@ -139,7 +139,7 @@ func (l *loader) decode(to *[insertAtOnce]incoming, data *[]byte, shard int) (n 
 func (sh *shard) insertNew(entries []incoming, number int) error {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	// Their groups lie anywhere in half a megabyte. Asked for one after the other, before
+	// Their groups lie anywhere in two megabytes. Asked for one after the other, before
 	// anything else is done, they come together.
 	dir := sh.dir.Load()
 	for i := range entries {

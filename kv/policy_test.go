@@ -47,9 +47,11 @@ func TestUsedKeysStay(t *testing.T) {
 		t.Logf("%v: %d of the keys in use are left, %d of the others", policy, h, c)
 		// Every hot key is read seven times between two visits of the hand, so all should
 		// stay. But the first slabs hold as many hot keys as cold ones, and of one that is
-		// emptied because a writer waits no more than half is moved: it may lose one. There
-		// are no more than 30 such slabs. Of the cold ones none is ever read: all go.
-		if h < len(hot)-30 || c > 0 {
+		// emptied because a writer waits no more than half is moved. Of the sixteen entries in
+		// each eight are hot, give or take two, by the table's seed: it loses one on average.
+		// There are some 30 such slabs, so that twice as many lost keys are beyond chance. Of
+		// the cold ones none is ever read: all go.
+		if h < len(hot)-60 || c > 0 {
 			t.Errorf("%v: %d of %d keys in use are left, and %d of those that are not", policy, h, len(hot), c)
 		}
 	}
