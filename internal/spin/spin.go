@@ -14,10 +14,6 @@ const (
 	// microsecond at most: each takes the cache line from the one who has the lock, who
 	// writes beside it.
 	pause = 100
-
-	// yieldEvery is after how many rounds others may run: there may be more goroutines
-	// than processors, and one of them have the lock.
-	yieldEvery = 64
 )
 
 // Lock locks mu. Before it sleeps as mu.Lock does, it looks for some twenty microseconds
@@ -29,15 +25,17 @@ func Lock(mu *sync.Mutex) {
 	}
 }
 
+// wait lets nobody else run before it sleeps: the caller may have other locks, which would stay
+// locked for as long as all who want to run take. For the same reason it does not look where
+// whoever has the lock cannot run beside it.
 func wait(mu *sync.Mutex) {
-	for round := range rounds {
-		for range pause {
-		}
-		if mu.TryLock() {
-			return
-		}
-		if round%yieldEvery == yieldEvery-1 {
-			runtime.Gosched()
+	if runtime.GOMAXPROCS(0) > 1 {
+		for range rounds {
+			for range pause {
+			}
+			if mu.TryLock() {
+				return
+			}
 		}
 	}
 	mu.Lock()
