@@ -321,8 +321,12 @@ func (r *recovery) shelve(a *archive) {
 }
 
 // syncFile makes what was read durable: the process that wrote it may have ended before it
-// could, and what follows will say that it is.
+// could, and what follows will say that it is. A sync that fails is told once only, so none is
+// made for a snapshot that turns out to be damaged.
 func (r *recovery) syncFile(l link) error {
+	if r.loading.wait() != nil {
+		return errNotLoaded
+	}
 	file, err := r.folder.fs.Open(r.folder.join(l.name))
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 	"github.com/emberkv/ember/rdb"
 )
 
-// A recovery restores a store from its folder. The steps are numbered in part 9 of
+// A recovery restores a store from its folder. The steps are numbered in part 8 of
 // rdb/FORMAT.md.
 type recovery struct {
 	store  *Store
