@@ -45,7 +45,8 @@ func (r *Replica) Node() *Node { return r.node }
 // changes, and returns ctx.Err, [ErrClosed] or [ErrRoleChanged]. When a link
 // breaks that has worked, it dials again at once. When that fails, or the upstream
 // refuses, it tries again and again: each time after a random time of 5 ms to a
-// twentieth of the outage so far, or 25 ms if that is longer, but not over 5 s. What went wrong
+// twentieth of the outage so far, or 25 ms if that is longer, but not over 5 s; where no more than
+// eight followed the upstream, and nobody can connect to it, to a hundredth, or 10 ms. What went wrong
 // is in [Replica.Status] and Events. A second Run at the same time returns
 // [ErrRunning].
 func (r *Replica) Run(ctx context.Context) error { return r.tenure.up.run(ctx, r.tenure) }

@@ -140,7 +140,8 @@ var (
 // long. It grows with the outage, so a blip costs milliseconds and a dead
 // master is not hammered; random is in [0, 1), so a crowd does not come at once. Where the
 // upstream has said that there is none, only few followers, and cannot be connected to, they are
-// back five times sooner: such a try costs it nothing, unlike one that it turns away.
+// back five times sooner: such a try costs it nothing, or half of a TLS handshake, unlike one
+// that it turns away.
 func reconnectDelay(outage time.Duration, few bool, random float64) time.Duration {
 	s := spreadOfCrowd
 	if few {

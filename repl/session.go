@@ -224,7 +224,7 @@ func (s *session) heartbeat(body []byte) error {
 	}
 	s.echo = h.seq
 	s.up.heard(h.clock, h.end, s.link.r)
-	s.up.heardCrowd(h.few)
+	s.up.heardCrowd(s.to, h.few)
 	if err := s.up.heardPath(s.link, h.path); err != nil {
 		s.link.refuse(err)
 		return err

@@ -119,11 +119,13 @@ func (u *upstream) heard(clock, end int64, r *frameReader) {
 	}
 }
 
-// heardCrowd takes down whether so few follow the upstream that they may come back at once.
-func (u *upstream) heardCrowd(few bool) {
+// heardCrowd takes down whether so few follow the upstream, to, that they may come back at once.
+func (u *upstream) heardCrowd(to *target, few bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.mu.few = few
+	if u.mu.target == to {
+		u.mu.few = few
+	}
 }
 
 // hasFew reports what heardCrowd took down of the present target; false before.

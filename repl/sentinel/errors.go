@@ -28,8 +28,9 @@ var (
 	// ErrSuperseded means that somebody else has promoted a node meanwhile.
 	ErrSuperseded = errors.New("sentinel: another master was promoted")
 
-	// ErrNotElected means that too few sentinels gave their vote in time. Nothing has happened. Try
-	// again when more of them can be reached, see [Sentinel.CheckQuorum].
+	// ErrNotElected means that too few sentinels gave their vote in time, or that others stood at
+	// the same moment. Nothing has happened. Try again, when enough of them can be reached: see
+	// [Sentinel.CheckQuorum].
 	ErrNotElected = errors.New("sentinel: not elected")
 
 	// ErrAborted means that the group was reset, or the sentinel closed, meanwhile.

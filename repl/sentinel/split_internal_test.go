@@ -131,6 +131,13 @@ func TestOverheardEpochsAreLeftAlone(t *testing.T) {
 		t.Errorf("whoever has begun it gets %v", r.Verdict)
 	}
 
+	idle := newHustings(t, 3)
+	idle.voter = idle.overheard(5, idle.now)
+	idle.voter = idle.stand(idle.scene)
+	if d := idle.next().Sub(idle.now); d < idle.pace.delay {
+		t.Errorf("stands after %v for what it hears together with the epoch, want %v", d, idle.pace.delay)
+	}
+
 	h.voter = h.stand(h.scene)
 	begins := h.next()
 	h.voter = h.overheard(6, h.now)

@@ -52,7 +52,7 @@ type voter struct {
 	pace   pace
 
 	campaign campaign
-	rest     time.Time // it does not stand before, after a failover in vain
+	rest     time.Time // it does not stand before, after a failover or an election in vain, or another's epoch
 	loyal    time.Time // until then whom it voted for may be about to promote
 	counts   time.Time // until then it may not know how many sentinels there are: since its start, or Sentinel.Reset
 	wanted   time.Time // until then somebody asks for a vote that a promise stands against
@@ -80,6 +80,8 @@ func (v voter) overheard(epoch uint64, now time.Time) voter {
 	v = v.heard(epoch)
 	if c := &v.campaign; c.stage == waiting && !c.aim.anyway() {
 		c.begins = later(c.begins, now.Add(v.pace.delay))
+	} else if c.stage == idle {
+		v.rest = later(v.rest, now.Add(v.pace.delay)) // the same news may have it stand
 	}
 	return v
 }
