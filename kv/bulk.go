@@ -26,7 +26,7 @@ func (t *table) buildIndex() *index {
 				return nil
 			}
 			runs[i] = t.sortedItems(i)
-			runtime.Gosched() // some milliseconds for ten million keys
+			runtime.Gosched() // some tens of milliseconds for ten million keys
 		}
 	})
 	x := newIndex()

@@ -74,8 +74,8 @@ func (sh *shard) ownDirectory(d *directory) *directory {
 	return d
 }
 
-// A listing says where the entries of a view lie. It is made from the view at once, some
-// hundred microseconds for a large shard, and the view can be released then: what the
+// A listing says where the entries of a view lie. It is made from the view at once, in
+// milliseconds for a large shard, and the view can be released then: what the
 // slabs hold does not change.
 type listing struct {
 	slabs *slabSet

@@ -176,7 +176,7 @@ func TestWatchersShareSnapshots(t *testing.T) {
 		watchers, views = append(watchers, w), append(views, v)
 		set(t, s, key(i), "1")
 	}
-	if n := kv.Views(s); n == 0 || n > 4*128 {
+	if n := kv.Views(s); n == 0 || n > 4*32 {
 		t.Errorf("%d views of shards are held", n)
 	}
 	for i, w := range watchers {
