@@ -169,7 +169,7 @@ type RoleChange struct {
 	Role     Role
 	Upstream string           // whom it follows; empty for a master, and for a replica of nobody
 	Position backlog.Position // end of the log
-	Err      error            // why, if the program has not asked for it: a [*FencedError]
+	Err      error            // why, if the program has not asked for it: a [*FencedError], or a [*HandoverError] that is an [ErrInDoubt]
 }
 
 func call[T any](f func(T), v T) {

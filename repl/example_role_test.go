@@ -186,3 +186,50 @@ func ExampleAllow() {
 	// refused, and has one
 	// allowed, and has other
 }
+
+// What a node is now, whatever was done to it since the program has looked last.
+func ExampleRole() {
+	replica, err := repl.NewReplica(newLedger(nil), "10.0.0.1:7000", nil)
+	if err != nil {
+		panic(err)
+	}
+	defer replica.Close()
+	node := replica.Node()
+	fmt.Println(node.Role())
+	if _, err := replica.Promote(context.Background()); err != nil {
+		panic(err)
+	}
+	fmt.Println(node.Role(), node.Role() == repl.RoleMaster)
+	// Output:
+	// replica
+	// master true
+}
+
+// A program learns from its writes where to send them.
+func ExampleReadOnlyError() {
+	machine := newLedger(nil)
+	master, err := repl.NewMaster(machine, nil)
+	if err != nil {
+		panic(err)
+	}
+	defer master.Close()
+	write := func() {
+		_, err := machine.put("key", "value")
+		var readOnly *repl.ReadOnlyError
+		if errors.As(err, &readOnly) {
+			fmt.Println("write to", readOnly.Master)
+		}
+	}
+	replica, err := master.Demote("10.0.0.2:7000")
+	if err != nil {
+		panic(err)
+	}
+	write()
+	if err := replica.Follow("10.0.0.3:7000"); err != nil {
+		panic(err)
+	}
+	write()
+	// Output:
+	// write to 10.0.0.2:7000
+	// write to 10.0.0.3:7000
+}

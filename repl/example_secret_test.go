@@ -95,3 +95,51 @@ func ExampleSecret() {
 	// 64 (secret)
 	// {Secrets:[(secret)]}
 }
+
+// What is meant to guard a node, and would not, is refused.
+func ExampleSecurity() {
+	for _, secrets := range [][]repl.Secret{{}, {"open sesame"}, {repl.NewSecret()}} {
+		master, err := repl.NewMaster(newLedger(nil), &repl.Options{Security: repl.Security{Secrets: secrets}})
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println("secrets:", master.Status().Secrets)
+		master.Close()
+	}
+	// Output:
+	// repl: invalid option: len(Secrets) is 0, want 1 to 4, or nil for none
+	// repl: invalid option: len(Secrets[0]) is 11, want at least 16 bytes
+	// secrets: 1
+}
+
+// Only one of the two ends was given a secret: the one that is dialled says what the matter is, and
+// not to the other.
+func ExampleAuthReason() {
+	guarded := repl.Security{Secrets: []repl.Secret{repl.NewSecret()}}
+	for _, end := range []struct{ master, replica repl.Security }{{master: guarded}, {replica: guarded}} {
+		net, reasons := repl.NewMemory(), make(chan repl.AuthReason, 1)
+		master := masterAt(net, "paris", newLedger(nil), &repl.Options{Security: end.master, Events: repl.Events{
+			Refused: func(_ repl.Peer, err error) {
+				var auth *repl.AuthError
+				if errors.As(err, &auth) {
+					select {
+					case reasons <- auth.Reason:
+					default:
+					}
+				}
+			},
+		}})
+		replica, err := repl.NewReplica(newLedger(nil), "paris", &repl.Options{Transport: net, Security: end.replica})
+		if err != nil {
+			panic(err)
+		}
+		go replica.Run(context.Background())
+		fmt.Println(<-reasons)
+		replica.Close()
+		master.Close()
+	}
+	// Output:
+	// the peer has no secret, and needs one here
+	// the peer asks for a secret, and this node has none
+}

@@ -204,3 +204,22 @@ func ExampleHandoverStatus() {
 	// to paris, at step prepare for 2ms
 	// {"to":"paris","step":"prepare","took_ns":2000000} <nil>
 }
+
+// The step at which a handover has failed says whether writers were held up. The old master
+// goes on.
+func ExampleHandoverStep() {
+	master, replica := attach(repl.Options{Name: "berlin"})
+	defer master.Close()
+	defer replica.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	_, err := master.Handover(ctx, "berlin") // which has no listener
+	var failed *repl.HandoverError
+	if errors.As(err, &failed) {
+		fmt.Printf("at step %s; writers were held up: %v\n", failed.Step, failed.Step != repl.StepNear)
+	}
+	fmt.Println(master.Node().Role())
+	// Output:
+	// at step prepare; writers were held up: true
+	// master
+}

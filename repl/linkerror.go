@@ -25,7 +25,7 @@ func (e *VersionError) Error() string {
 // Unwrap returns ErrVersion.
 func (e *VersionError) Unwrap() error { return ErrVersion }
 
-// An AuthReason says why a link ended before, or without, a proof.
+// An AuthReason says why a link ended before, or without, a proof, or by a forgery after it.
 type AuthReason uint8
 
 const (

@@ -78,7 +78,8 @@ type Counters struct {
 type FollowerState uint8
 
 const (
-	// FollowerOffered means that a full copy was offered and not answered yet.
+	// FollowerOffered means that a full copy was offered and not answered yet, or that a
+	// repair is under way or in line.
 	FollowerOffered FollowerState = iota
 	// FollowerCopying means that a full copy is under way or in line.
 	FollowerCopying
@@ -129,7 +130,7 @@ type LinkState uint8
 const (
 	// LinkDown means that there is no connection; the replica tries again.
 	LinkDown LinkState = iota
-	// LinkConnecting means that it dials or shakes hands.
+	// LinkConnecting means that it dials, shakes hands, or waits to hear how it is brought up to date.
 	LinkConnecting
 	// LinkCopying means that it takes a full copy.
 	LinkCopying
