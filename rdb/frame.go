@@ -16,7 +16,7 @@ const (
 	FrameHeader FrameKind = 1
 	// FrameRecords holds whole records of the log, the first at the frame's offset.
 	FrameRecords FrameKind = 2
-	// FrameLineage holds what a log came to be at the frame's offset; see [Origin].
+	// FrameLineage holds how the log came to be, from the frame's offset on; see [ParseOrigin].
 	FrameLineage FrameKind = 3
 	// FrameMark holds nothing: it is there for its Synced.
 	FrameMark FrameKind = 4
