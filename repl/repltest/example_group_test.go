@@ -69,6 +69,72 @@ func ExampleTree() {
 	// Output: [{a } {b a} {c a} {d b} {e b} {f c}]
 }
 
+// shown is what an example has handed to inBubble last.
+var shown func(*testing.T)
+
+// inBubble takes what an example shows of a test, which go test runs as the example's own:
+// an example has no testing.T.
+func inBubble(f func(*testing.T)) { shown = f }
+
+func TestExampleGroup(t *testing.T) {
+	ExampleGroup()
+	synctest.Test(t, shown)
+}
+
+func TestExampleSeat(t *testing.T) {
+	ExampleSeat()
+	synctest.Test(t, shown)
+}
+
+// A partition: nobody hears the master any more, and a replica takes its place. What the old
+// one has written meanwhile is gone when it comes back.
+func ExampleGroup() {
+	inBubble(func(t *testing.T) {
+		g := repltest.New(t, repltest.Topology[*kv.Store]{
+			Seats:   repltest.Star("a", "b", "c"),
+			Machine: func(string) *kv.Store { return kv.New(nil) },
+		}, 1)
+		g.Master().Machine().Set("stock", []byte("three apples"))
+		g.WaitEqual()
+		g.Network.Around("a").Blackhole()
+		g.Member("b").Promote()
+		g.Member("c").Follow("b")
+		g.Member("a").Machine().Set("order", []byte("an apple"))
+		if n := len(g.Masters()); n != 2 {
+			t.Errorf("%d masters\n%s", n, g) // how each member stands
+		}
+		g.Network.HealAll()
+		g.Member("a").Follow("b")
+		g.WaitEqual()
+		if n := g.Member("a").Machine().Len(); n != 1 || g.Master().Name() != "b" {
+			t.Errorf("%d keys\n%s", n, g)
+		}
+	})
+	// Output:
+}
+
+// Two sites: a star, and behind one of its replicas another site, which is copied to once.
+func ExampleSeat() {
+	seats := append(repltest.Star("paris", "lyon", "nice"),
+		repltest.Seat{Name: "oslo", Upstream: "lyon"},
+		repltest.Seat{Name: "bergen", Upstream: "oslo"},
+	)
+	inBubble(func(t *testing.T) {
+		g := repltest.New(t, repltest.Topology[*kv.Store]{
+			Seats:   seats,
+			Machine: func(string) *kv.Store { return kv.New(nil) },
+		}, 1)
+		g.WaitEqual()
+		g.Network.Link("lyon", "oslo").Cut()
+		g.Master().Machine().Set("price", []byte("3"))
+		g.WaitEqual()
+		if up := g.Member("bergen").Upstream(); up != "oslo" {
+			t.Errorf("bergen follows %s", up)
+		}
+	})
+	// Output:
+}
+
 // A failover: the master dies, a replica takes its place, and the old one comes back
 // under it with what it had.
 func ExampleMember() {
