@@ -133,3 +133,106 @@ func ExampleControlServer() {
 	// oracle: paris, dear client, <nil>
 	// true refused by the peer: peer could not do it, in its words: ask me another
 }
+
+// A link tells when it is worth asking again, and when there is nobody to ask any more.
+func ExampleControl() {
+	net, ctx := repl.NewMemory(), context.Background()
+	a, b := overseen(net)
+	defer a.Close()
+	defer b.Close()
+	control, err := repl.DialControl(ctx, "b", &repl.ControlOptions{Name: "operator", Transport: net})
+	if err != nil {
+		panic(err)
+	}
+	defer control.Close()
+	show := func() {
+		report, err := control.Poll(ctx, nil)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(control.Peer().Name, "is a", report.Role)
+	}
+	show()
+	if replica, err := b.Replica(); err != nil {
+		panic(err)
+	} else if _, err := replica.Promote(ctx); err != nil {
+		panic(err)
+	}
+	<-control.News()
+	show()
+	b.Close()
+	<-control.Done()
+	var link *repl.LinkError
+	fmt.Println(errors.As(control.Err(), &link))
+	// Output:
+	// b is a replica
+	// b is a master
+	// true
+}
+
+// Who wants to ask the nodes of a group says which, and proves to know its secret.
+func ExampleControlOptions() {
+	net, ctx := repl.NewMemory(), context.Background()
+	guarded := repl.Security{Secrets: []repl.Secret{repl.NewSecret()}}
+	master, err := repl.NewMaster(newLedger(nil), &repl.Options{Name: "a", Group: "orders", Security: guarded})
+	if err != nil {
+		panic(err)
+	}
+	defer master.Close()
+	ln, err := net.Listen("a")
+	if err != nil {
+		panic(err)
+	}
+	go master.Serve(ln)
+
+	opts := repl.ControlOptions{Name: "operator", Group: "orders", Transport: net, Security: guarded}
+	control, err := repl.DialControl(ctx, "a", &opts)
+	if err != nil {
+		panic(err)
+	}
+	defer control.Close()
+	fmt.Println("speaks to", control.Peer().Name)
+
+	opts.Group = "invoices"
+	_, err = repl.DialControl(ctx, "a", &opts)
+	fmt.Println(errors.Is(err, repl.ErrGroup))
+	// Output:
+	// speaks to a
+	// true
+}
+
+// A handler may take its time. Its context ends when the one who has called is gone.
+func ExampleCallHandler() {
+	net, calls, ends := repl.NewMemory(), make(chan string), make(chan error)
+	var handle repl.CallHandler = func(ctx context.Context, from repl.Peer, body []byte) ([]byte, error) {
+		calls <- fmt.Sprintf("%s asks: %s", from.Name, body)
+		<-ctx.Done()
+		ends <- ctx.Err()
+		return nil, ctx.Err()
+	}
+	server, err := repl.NewControlServer(nil, handle)
+	if err != nil {
+		panic(err)
+	}
+	defer server.Close()
+	ln, err := net.Listen("oracle")
+	if err != nil {
+		panic(err)
+	}
+	go server.Serve(ln)
+
+	control := oversee(net, "oracle", "client")
+	answered := make(chan error, 1)
+	go func() {
+		_, err := control.Call(context.Background(), []byte("who will be the master?"))
+		answered <- err
+	}()
+	fmt.Println(<-calls)
+	control.Close()
+	fmt.Println(errors.Is(<-answered, repl.ErrClosed))
+	fmt.Println(<-ends)
+	// Output:
+	// client asks: who will be the master?
+	// true
+	// context canceled
+}

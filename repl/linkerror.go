@@ -67,7 +67,7 @@ func (e *AuthError) Unwrap() error { return ErrAuth }
 
 // A LinkError says where on a link something went wrong.
 type LinkError struct {
-	Op   string // "dial", "handshake"; of a follower "follow", "load", "apply"; of an upstream "serve", "copy", "dump"
+	Op   string // "dial", "handshake"; of a follower "follow", "load", "repair", "apply"; of an upstream "serve", "copy", "dump"; of a [Control] "control"
 	Peer string // address, and name if known
 	Err  error
 }
