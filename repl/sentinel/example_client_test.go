@@ -2,8 +2,10 @@ package sentinel_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
+	"syscall"
 	"time"
 
 	"github.com/emberkv/ember/kv"
@@ -77,7 +79,9 @@ func (w *watched) join(name, upstream string, opts *repl.Options) {
 }
 
 func (w *watched) close() {
-	w.guard.Close()
+	if w.guard != nil {
+		w.guard.Close()
+	}
 	for name, node := range w.nodes {
 		node.Close()
 		w.stores[name].Close()
@@ -157,4 +161,68 @@ func ExampleTransport() {
 	// Output:
 	// hello from a
 	// hello from b
+}
+
+// A client is let in where it says the right group and knows its secret.
+func ExampleClientOptions() {
+	network := repl.NewMemory() // repl.TCP between machines
+	guarded := repl.Security{Secrets: []repl.Secret{repl.NewSecret()}}
+	w := newPair(network, guarded)
+	defer w.close()
+	s, events := newGuard(network, "s", sentinel.Options{Security: guarded})
+	defer s.Close()
+	await(events, sentinel.EventMonitor)
+
+	opts := &sentinel.ClientOptions{Name: "shop", Transport: network, Timeout: time.Minute, Security: guarded}
+	master, err := sentinel.Resolve(context.Background(), []string{"s"}, "cache", opts)
+	fmt.Println(master.Name, err)
+	opts.Secrets = nil // who knows none gets no answer
+	_, err = sentinel.Resolve(context.Background(), []string{"s"}, "cache", opts)
+	fmt.Println(errors.Is(err, sentinel.ErrNoSentinel))
+	// Output:
+	// a <nil>
+	// true
+}
+
+// The error says of each sentinel why it was of no use.
+func ExampleNoSentinelError() {
+	opts := &sentinel.ClientOptions{Transport: repl.NewMemory()} // on which nobody listens
+	_, err := sentinel.Resolve(context.Background(), []string{"s1", "s2", "s3"}, "cache", opts)
+	var deaf *sentinel.NoSentinelError
+	if errors.As(err, &deaf) {
+		for _, err := range deaf.Errs {
+			fmt.Println(errors.Is(err, syscall.ECONNREFUSED))
+		}
+	}
+	fmt.Println(errors.Is(err, sentinel.ErrNoSentinel))
+	// Output:
+	// true
+	// true
+	// true
+	// true
+}
+
+// Of two reigns, be they told by different sentinels, the one above is the newer one.
+func ExampleReign() {
+	network := repl.NewMemory() // repl.TCP between machines
+	w := newPair(network, repl.Security{})
+	defer w.close()
+	s, events := newGuard(network, "s", sentinel.Options{})
+	defer s.Close()
+	var none sentinel.Reign
+	fmt.Println(none.IsZero())
+
+	await(events, sentinel.EventMonitor)
+	before := s.Master()
+	fmt.Println(before.Name, "since epoch", before.Epoch.Counter, "at", before.Addr)
+	w.promote("b") // as an operator would
+	await(events, sentinel.EventSwitchMaster)
+	now := s.Master()
+	fmt.Println(now.Name, "since epoch", now.Epoch.Counter, "at", now.Addr)
+	fmt.Println(now.Above(before), before.Above(none))
+	// Output:
+	// true
+	// a since epoch 1 at 10.0.0.1:7000
+	// b since epoch 2 at 10.0.0.2:7000
+	// true true
 }

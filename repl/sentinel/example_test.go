@@ -83,3 +83,38 @@ func ExampleNew() {
 	// master: a
 	// another took its place: true
 }
+
+// Options are checked when the sentinel is made.
+func ExampleOptions() {
+	_, err := sentinel.New(&sentinel.Options{
+		Group:           "cache",
+		Monitor:         []string{"10.0.0.1:7000", "10.0.0.2:7000"}, // in case that one of them is down
+		Quorum:          2,
+		DownAfter:       2 * time.Second,
+		FailoverTimeout: time.Second,
+	})
+	fmt.Println(err)
+	// Output: repl: invalid option: FailoverTimeout is 1s, want at least DownAfter
+}
+
+// An operator has the writing moved to another node, and no write is lost.
+func ExampleSentinel() {
+	network := repl.NewMemory() // repl.TCP between machines
+	w := newPair(network, repl.Security{})
+	defer w.close()
+	s, events := newGuard(network, "s", sentinel.Options{Quorum: 1})
+	defer s.Close()
+	await(events, sentinel.EventNewSlave) // the master was found before
+
+	usable, err := s.CheckQuorum()
+	fmt.Println("sentinels that can be reached:", usable, err)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := s.Handover(ctx, w.nodes["b"].ID()); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("writes go to", s.Master().Name)
+	// Output:
+	// sentinels that can be reached: 1 <nil>
+	// writes go to b
+}

@@ -47,7 +47,7 @@ type Scripts struct {
 	// told, with seven arguments: the group; the role of this sentinel, "leader" if it
 	// has done it and otherwise "observer"; the state, "start"; host and port of the old
 	// master; host and port of the new one. Where an address is not a host and a port, as
-	// that of a Unix socket, the host is all of it and the port is empty.
+	// that of a Unix socket, the host is all of it and the port is 0.
 	ReconfigScript string
 
 	// ScriptRetry is the pause before a script is tried for the second time. The default
