@@ -1,5 +1,7 @@
 package main
 
+import "encoding/binary"
+
 // splitmix is the step of a splitmix64 generator: a bijection, so it never
 // repeats within 2^64 steps of a counter.
 func splitmix(x uint64) uint64 {
@@ -23,6 +25,15 @@ const (
 	tokenBytes = 40
 	alphabet   = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 )
+
+// pairs holds two characters of the alphabet for each twelve bits, because values are made
+// in the time that is measured.
+var pairs = func() (p [1 << 12]uint16) {
+	for i := range p {
+		p[i] = uint16(alphabet[i&63]) | uint16(alphabet[i>>6])<<8
+	}
+	return p
+}()
 
 // newEntry returns an entry whose values are valueBytes long: at 100 bytes the
 // object whole, at fewer its front, at more its front and a run of dots.
@@ -51,17 +62,14 @@ func (e *entry) valueOf(i uint64) []byte {
 	if len(e.value) >= idEnd {
 		putDecimal(e.value[idEnd-11:idEnd], i)
 	}
-	token := e.value[min(len(valueStart), len(e.value)):]
-	token = token[:min(tokenBytes, len(token))]
-	var bits uint64
-	for p := range token {
-		if p%10 == 0 {
-			i = splitmix(i)
-			bits = i
+	var token [tokenBytes]byte
+	for p := 0; p < tokenBytes; p += 10 {
+		i = splitmix(i)
+		for at, bits := p, i; at < p+10; at, bits = at+2, bits>>12 {
+			binary.LittleEndian.PutUint16(token[at:], pairs[bits&(1<<12-1)])
 		}
-		token[p] = alphabet[bits&63]
-		bits >>= 6
 	}
+	copy(e.value[min(len(valueStart), len(e.value)):], token[:])
 	return e.value
 }
 

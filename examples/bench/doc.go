@@ -12,8 +12,8 @@
 // # Lines
 //
 //   - writes/R: how many writes a second reach R replicas. Two goroutines set
-//     random keys of a million that exist; the clock stops when every replica
-//     has applied the last write. No write may run more than 16 MiB of log ahead
+//     random keys of a million that have been overwritten three times each; the clock
+//     stops when every replica has applied the last write. No write may run more than 16 MiB of log ahead
 //     of any replica. Then the processor time of all nodes for one write, and the
 //     greatest resident memory of the nodes, from the start of the process.
 //
@@ -24,7 +24,8 @@
 //     latency of those writes before and during the copy. They are an open loop:
 //     each has an instant at which it is due, and its latency counts from there, so
 //     that a stall is charged to every write that it delays. The loop sleeps for at
-//     least 100 microseconds at a time; that much of a latency is its own.
+//     least 100 microseconds at a time; that much of a latency is its own. How late the
+//     machine lets it be comes first, as "no write": the same loop, which writes nothing.
 //
 //   - lag/memory, lag/process, lag/processes: one write at a time, from the call of Set until
 //     the replica's acknowledgement that it has applied it; both nodes in one

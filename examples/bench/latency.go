@@ -35,6 +35,20 @@ func nearestRank[T any](sorted []T, perMille int) T {
 	return sorted[max(rank, 1)-1]
 }
 
+// recorded is how long the latencies of an open loop fit into what expectLatencies returns.
+const recorded = 2 * time.Minute
+
+// expectLatencies returns room for those of rate writes a second, in memory that has been used
+// before: that a page is not there yet, or all are copied to a larger place, would hold up the
+// loop, and count as latency.
+func expectLatencies(rate int) []time.Duration {
+	l := make([]time.Duration, rate*int(recorded/time.Second))
+	for i := range l {
+		l[i] = -1
+	}
+	return l[:0]
+}
+
 // median returns the middle one of values, the lower of two, as the peers'
 // harness does, so that it is always a value that was measured.
 func median(values []float64) float64 {

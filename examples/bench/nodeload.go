@@ -17,8 +17,9 @@ type LoadArgs struct {
 	Space      int // number of different keys
 	ValueBytes int
 	Seed       uint64
-	Replicas   int // that must have applied the last write
-	Rate       int // of an open loop, writes a second
+	Replicas   int  // that must have applied the last write
+	Rate       int  // of an open loop, writes a second
+	Idle       bool // the open loop writes nothing
 }
 
 // Fill sets every key of the space once, in ascending order in each of the
@@ -98,7 +99,11 @@ func (n *Node) Lag(a LoadArgs, l *Latency) error {
 
 // StartLoad begins an open loop of a.Rate writes a second.
 func (n *Node) StartLoad(a LoadArgs, _ *None) error {
-	n.load = startOpenLoop(n.store, a)
+	s := n.store
+	if a.Idle {
+		s = nil
+	}
+	n.load = startOpenLoop(s, a)
 	return nil
 }
 

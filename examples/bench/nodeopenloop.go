@@ -14,8 +14,9 @@ const napBetween = 100 * time.Microsecond
 
 // An openLoop sets random keys at a fixed rate, however long a write takes. The
 // i-th write is due i intervals after the start, and its latency counts from there.
+// Without a store it writes nothing: what is late then is the machine's.
 type openLoop struct {
-	store    *kv.Store
+	store    *kv.Store // or nil
 	began    time.Time
 	interval time.Duration
 	space    uint64
@@ -37,6 +38,7 @@ func startOpenLoop(s *kv.Store, a LoadArgs) *openLoop {
 		store: s, began: time.Now(), interval: time.Second / time.Duration(a.Rate),
 		space: uint64(a.Space), seed: a.Seed, entry: newEntry(a.ValueBytes), done: make(chan struct{}),
 	}
+	o.mu.latencies = expectLatencies(a.Rate)
 	go o.run()
 	return o
 }
@@ -63,8 +65,11 @@ func (o *openLoop) run() {
 
 func (o *openLoop) write(i int) error {
 	x := splitmix(o.seed + uint64(i))
-	if err := o.store.Set(o.entry.keyOf(x%o.space), o.entry.valueOf(x)); err != nil {
-		return err
+	key, value := o.entry.keyOf(x%o.space), o.entry.valueOf(x)
+	if o.store != nil {
+		if err := o.store.Set(key, value); err != nil {
+			return err
+		}
 	}
 	latency := time.Since(o.began) - time.Duration(i)*o.interval
 	o.mu.Lock()

@@ -38,6 +38,7 @@ func startPeerOpenLoop(addr string, a LoadArgs) (*peerOpenLoop, error) {
 		c: c, args: a, began: time.Now(), interval: time.Second / time.Duration(a.Rate),
 		sent: make(chan struct{}), done: make(chan struct{}),
 	}
+	o.mu.latencies = expectLatencies(a.Rate)
 	go o.send()
 	go o.receive()
 	return o, nil

@@ -25,6 +25,14 @@ func peerWrites(replicas int) peerMeasurement {
 		if err := g.master.waitApplied(replicas); err != nil {
 			return err
 		}
+		settle := a
+		settle.Writes, settle.Seed = settling*a.Space, 0
+		if err := g.master.overwrite(settle, peerConns, peerPipeline); err != nil {
+			return err
+		}
+		if err := g.master.waitApplied(replicas); err != nil {
+			return err
+		}
 		worked := g.worked()
 		began := time.Now()
 		if err := g.master.overwrite(a, peerConns, peerPipeline); err != nil {

@@ -53,6 +53,9 @@ func (g *group) measureSync(ctx context.Context, s *series, run int, args LoadAr
 	defer g.detach()
 	var before Window
 	if loaded {
+		if err := g.measureClock(ctx, s, args); err != nil {
+			return err
+		}
 		if before, err = g.startLoad(ctx, args); err != nil {
 			return err
 		}
@@ -97,6 +100,20 @@ func (g *group) reportSync(ctx context.Context, s *series, rest Report) error {
 	return nil
 }
 
+// measureClock adds the latencies of an open loop that writes nothing: how late this machine
+// lets it be.
+func (g *group) measureClock(ctx context.Context, s *series, args LoadArgs) error {
+	args.Idle = true
+	window, err := g.startLoad(ctx, args)
+	if err != nil {
+		return err
+	}
+	if err := g.addLoad(ctx, s, rowClock, window); err != nil {
+		return err
+	}
+	return g.master.do(ctx, "StopLoad", None{})
+}
+
 // startLoad starts the open loop and returns the window before the copy.
 func (g *group) startLoad(ctx context.Context, args LoadArgs) (Window, error) {
 	if err := g.master.do(ctx, "StartLoad", args); err != nil {
@@ -111,15 +128,21 @@ func (g *group) startLoad(ctx context.Context, args LoadArgs) (Window, error) {
 
 // stopLoad ends the open loop and adds its latencies in both windows.
 func (g *group) stopLoad(ctx context.Context, s *series, before, during Window) error {
-	for _, part := range []struct {
-		measure string
-		window  Window
-	}{{rowBefore, before}, {rowDuring, during}} {
-		var l Latency
-		if err := g.master.call(ctx, "LoadLatency", part.window, &l); err != nil {
-			return err
-		}
-		s.addLatency(part.measure, l)
+	if err := g.addLoad(ctx, s, rowBefore, before); err != nil {
+		return err
+	}
+	if err := g.addLoad(ctx, s, rowDuring, during); err != nil {
+		return err
 	}
 	return g.master.do(ctx, "StopLoad", None{})
+}
+
+// addLoad adds the latencies of the open loop in a window.
+func (g *group) addLoad(ctx context.Context, s *series, measure string, w Window) error {
+	var l Latency
+	if err := g.master.call(ctx, "LoadLatency", w, &l); err != nil {
+		return err
+	}
+	s.addLatency(measure, l)
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 const (
 	rowRate        = "applied by all"
 	rowCaughtUp    = "caught up after"
+	rowClock       = "no write"
 	rowBefore      = "write before"
 	rowDuring      = "write during"
 	rowAck         = "write to ack"

@@ -8,6 +8,12 @@ import (
 // writeSpace is how many keys there are where writes overwrite random ones.
 const writeSpace = 1_000_000
 
+// settling is how many overwrites a key has had before writes are measured: after as many the
+// store moves as much as it ever will, and the process has the memory that it needs. What a
+// page costs that it never had depends on the machine, on a virtual one up to ten
+// microseconds.
+const settling = 3
+
 // writes measures how fast writes reach so many replicas.
 func writes(replicas int) measurement {
 	return func(ctx context.Context, b *bench, s *series) error {
@@ -26,6 +32,11 @@ func writes(replicas int) measurement {
 			ValueBytes: b.valueBytes, Replicas: replicas,
 		}
 		if err := g.master.do(ctx, "Fill", args); err != nil {
+			return err
+		}
+		settle := args
+		settle.Writes = settling * args.Space
+		if _, err := g.write(ctx, settle); err != nil {
 			return err
 		}
 		for run := range b.runs {
