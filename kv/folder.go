@@ -15,7 +15,7 @@ import (
 	"github.com/emberkv/ember/rdb"
 )
 
-// The names in a store's folder. See part 8 of rdb/FORMAT.md.
+// The names in a store's folder. See part 7 of rdb/FORMAT.md.
 const (
 	lockName     = "lock"
 	stopName     = "stopped"

@@ -126,8 +126,8 @@ func (sh *shard) presize(keys, bytes int) {
 // expect lets the slabs of an empty shard have the size from the first one on that they
 // would have at the end, if the entries to come are like some that have come; larger ones than
 // that, if those have a few that are unlike the rest. On their word
-// alone one slab is made, of presizeShare times the bytes of those. In a store that is
-// bounded slabs are small, and stay so.
+// alone one slab is made, of presizeShare times the bytes of those or the least size. In a
+// store that is bounded slabs are small, and stay so.
 func (sh *shard) expect(keys, some, bytes int) {
 	if some > 0 && sh.mem == nil {
 		estimate := float64(bytes+some*entryAlign/2) / float64(some) * float64(keys)

@@ -131,6 +131,14 @@ func TestOverheardEpochsAreLeftAlone(t *testing.T) {
 		t.Errorf("whoever has begun it gets %v", r.Verdict)
 	}
 
+	other := newHustings(t, 3)
+	other.voter = other.stand(other.scene)
+	spread := other.next().Sub(other.now)
+	other.voter = other.overheard(5, other.now)
+	if d := other.next().Sub(other.now); d != other.pace.delay+spread {
+		t.Errorf("who would have waited for %v more waits for %v: all would begin together", spread, d)
+	}
+
 	idle := newHustings(t, 3)
 	idle.voter = idle.overheard(5, idle.now)
 	idle.voter = idle.stand(idle.scene)

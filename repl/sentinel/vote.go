@@ -79,7 +79,9 @@ func (v voter) heard(epoch uint64) voter {
 func (v voter) overheard(epoch uint64, now time.Time) voter {
 	v = v.heard(epoch)
 	if c := &v.campaign; c.stage == waiting && !c.aim.anyway() {
-		c.begins = later(c.begins, now.Add(v.pace.delay))
+		if c.begins.Before(now.Add(v.pace.delay)) {
+			c.begins = later(c.begins, now).Add(v.pace.delay) // as far from others' as it was
+		}
 	} else if c.stage == idle {
 		v.rest = later(v.rest, now.Add(v.pace.delay)) // the same news may have it stand
 	}
