@@ -121,9 +121,11 @@ func TestReplayedRecordsAreUnsaved(t *testing.T) {
 // TestWriteAfterRestore waits for the snapshot of the new contents, as long as the disk
 // takes it, however long that is.
 func TestWriteAfterRestore(t *testing.T) {
+	const keys = 4000
 	source := kv.New(nil)
 	defer source.Close()
-	for i := range 600 {
+	must(t, newSnapshotMaker(source, 256).load(source)) // shards of less than what is written at once
+	for i := range keys {
 		must(t, source.Set(diskKey(i), make([]byte, 1000)))
 	}
 	var file bytes.Buffer
@@ -133,10 +135,10 @@ func TestWriteAfterRestore(t *testing.T) {
 	must(t, err)
 	snap.Close()
 	fs, opts := faultfs.New(), always()
-	opts.DiskTimeout = time.Second // in which a busy machine writes once, too
+	opts.DiskTimeout = 4 * time.Second // in which a busy machine writes a few times, too
 	s := mustOpen(t, fs, opts)
 	defer s.Close()
-	fs.Delay(faultfs.Write, 35*time.Millisecond) // of which there are forty: in no bubble, as they hold a lock
+	fs.Delay(faultfs.Write, 16*time.Millisecond) // of which there are 300: in no bubble, as they hold a lock
 	began := time.Now()                          // before the snapshot does
 	must(t, s.Restore(&file))
 	if err := s.Set("k", []byte("v")); err != nil {
@@ -147,7 +149,7 @@ func TestWriteAfterRestore(t *testing.T) {
 	}
 	fs.Delay(faultfs.Write, 0)
 	after := mustOpen(t, fs.Crashed(faultfs.Nothing()), opts)
-	if v, err := after.Get("k"); err != nil || string(v) != "v" || after.Len() != 601 {
+	if v, err := after.Get("k"); err != nil || string(v) != "v" || after.Len() != keys+1 {
 		t.Errorf("%d keys, %q, %v", after.Len(), v, err)
 	}
 	mustClose(t, after)
