@@ -122,7 +122,8 @@ func ExampleRetry() {
 func ExampleSafety() {
 	net, top := repl.NewMemory(), newLedger(nil)
 	master, err := repl.NewMaster(top, &repl.Options{Safety: repl.Safety{
-		Ack:         1,               // each write waits until a replica has it
+		Ack:         1,               // each write waits until a replica has it,
+		AckTimeout:  time.Minute,     // for so long,
 		MinReplicas: 1,               // and is let in only while one is near:
 		MaxLag:      5 * time.Second, // has what there was five seconds ago
 	}})
