@@ -3,7 +3,6 @@ package repl_test
 import (
 	"errors"
 	"io"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/emberkv/ember/internal/leakcheck"
 	"github.com/emberkv/ember/repl"
 	"github.com/emberkv/ember/repl/repltest"
 )
@@ -136,7 +136,7 @@ func TestCrowdAtTheDoor(t *testing.T) {
 			fill(t, a, "k", 10)
 			m := master(t, a, network.Host("a"), "a", guarded(secrets...))
 			synctest.Wait()
-			before := runtime.NumGoroutine()
+			before := leakcheck.Bubbled(t)
 			crowd := func(n int) {
 				for range n {
 					call(t, network.Host("crowd"), "a")
@@ -144,7 +144,7 @@ func TestCrowdAtTheDoor(t *testing.T) {
 			}
 			crowd(1000)
 			synctest.Wait()
-			if n := runtime.NumGoroutine() - before; n > 64+10 {
+			if n := leakcheck.Bubbled(t) - before; n > 64+10 {
 				t.Errorf("%d goroutines for a thousand strangers", n)
 			}
 			for i := range 20 {
