@@ -7,6 +7,9 @@ import (
 	"github.com/emberkv/ember/internal/keytree"
 )
 
+// TableShards is the number of shards of a table that was not loaded from another node.
+const TableShards = tableShards
+
 // SlabBytes returns how many bytes of the store's slabs were given out, and how many
 // of them are dead.
 func SlabBytes(s *Store) (used, dead int64) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/internal/heap"
+	"github.com/emberkv/ember/internal/leakcheck"
 	"github.com/emberkv/ember/kv"
 )
 
@@ -177,7 +177,7 @@ func TestWatchersShareSnapshots(t *testing.T) {
 		watchers, views = append(watchers, w), append(views, v)
 		set(t, s, key(i), "1")
 	}
-	if n := kv.Views(s); n == 0 || n > 4*32 {
+	if n := kv.Views(s); n == 0 || n > 4*kv.TableShards {
 		t.Errorf("%d views of shards are held", n)
 	}
 	for i, w := range watchers {
@@ -252,7 +252,7 @@ func TestWatchLetsGo(t *testing.T) {
 		for i := range 1000 {
 			set(t, s, key(i), "1")
 		}
-		before := bubbled(t)
+		before := leakcheck.Bubbled(t)
 		for range s.Watch(t.Context(), "", backlog.Position{}) {
 			break
 		}
@@ -275,23 +275,10 @@ func TestWatchLetsGo(t *testing.T) {
 			t.Errorf("%d views of shards are held", n)
 		}
 		synctest.Wait() // for those that are about to end
-		if n := bubbled(t); n > before {
+		if n := leakcheck.Bubbled(t); n > before {
 			t.Errorf("%d goroutines, before there were %d", n, before)
 		}
 	})
-}
-
-// bubbled counts the goroutines in the bubble of its caller. runtime.NumGoroutine counts
-// others as well: the runtime's own, while they run somebody's cleanups.
-func bubbled(t *testing.T) int {
-	buf := make([]byte, 1<<20)
-	stacks := string(buf[:runtime.Stack(buf, true)])
-	own, _, _ := strings.Cut(stacks, "\n") // goroutine 7 [running, synctest bubble 3]:
-	_, name, ok := strings.Cut(own, ", ")
-	if !ok {
-		t.Fatalf("the stack's first line names no bubble: %s", own)
-	}
-	return strings.Count(stacks, name)
 }
 
 // The loop's body may write to the store, and watch it.
