@@ -35,7 +35,7 @@ func newWatched(network *repl.Memory) *watched {
 	}
 	var err error
 	w.guard, err = sentinel.New(&sentinel.Options{
-		Group: "cache", Monitor: []string{"a"}, Quorum: 1, DownAfter: 300 * time.Millisecond, Transport: network,
+		Group: "cache", Monitor: []string{"a"}, Quorum: 1, DownAfter: 2 * time.Second, Transport: network,
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -85,6 +85,19 @@ func (w *watched) close() {
 	for name, node := range w.nodes {
 		node.Close()
 		w.stores[name].Close()
+	}
+}
+
+// until calls f until it returns nil, for a minute.
+func until(f func() error) {
+	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Since(begun) > time.Minute {
+			log.Fatal(err)
+		}
 	}
 }
 
@@ -142,21 +155,19 @@ func ExampleTransport() {
 	}
 	w.join("client", "the master", &repl.Options{Name: "client", Group: "cache", Transport: transport, Priority: -1})
 	show := func(key string) {
-		for {
-			if value, err := w.stores["client"].Get(key); err == nil {
+		until(func() error {
+			value, err := w.stores["client"].Get(key)
+			if err == nil {
 				fmt.Printf("%s\n", value)
-				return
 			}
-			time.Sleep(time.Millisecond)
-		}
+			return err
+		})
 	}
-	w.stores["a"].Set("greeting", []byte("hello from a"))
+	until(func() error { return w.stores["a"].Set("greeting", []byte("hello from a")) }) // until it has a lease
 	show("greeting")
 
 	w.nodes["a"].Close()
-	for w.stores["b"].Set("next", []byte("hello from b")) != nil { // until it is the master
-		time.Sleep(time.Millisecond)
-	}
+	until(func() error { return w.stores["b"].Set("next", []byte("hello from b")) }) // until it is the master
 	show("next")
 	// Output:
 	// hello from a

@@ -45,7 +45,7 @@ func ExampleNew() {
 	var sentinels []*sentinel.Sentinel
 	for _, name := range []string{"s1", "s2", "s3"} {
 		s, err := sentinel.New(&sentinel.Options{
-			Name: name, Monitor: []string{"a"}, DownAfter: 500 * time.Millisecond, Transport: network,
+			Name: name, Monitor: []string{"a"}, DownAfter: 2 * time.Second, Transport: network,
 			Store: new(sentinel.MemoryStore), // sentinel.OpenFileStore, of a real one
 		})
 		if err != nil {
