@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"testing"
 	"time"
 
@@ -137,18 +136,21 @@ func TestBoundIsTheHeap(t *testing.T) {
 	const bound = 16 << 20
 	for _, policy := range evicting {
 		t.Run(policy.String(), func(t *testing.T) {
-			r, value := rand.New(rand.NewPCG(1, 2)), make([]byte, 100_000)
-			before := heap.Live()
-			s := open(t, &kv.Options{MaxBytes: bound, Eviction: policy})
-			for i := range 150_000 {
-				must(t, randomLoad(s, r, 300_000, value))
-				if i%50_000 == 49_999 {
-					if grown := heap.Live() - before; grown > bound+bound/50 {
-						t.Errorf("the heap has grown by %d, %.1f %% of the bound: %+v", grown, 100*float64(grown)/bound, s.Stats())
+			heap.Try(t, func() error {
+				r, value := rand.New(rand.NewPCG(1, 2)), make([]byte, 100_000)
+				before := heap.Live()
+				s := kv.New(&kv.Options{MaxBytes: bound, Eviction: policy})
+				defer s.Close()
+				for i := range 150_000 {
+					must(t, randomLoad(s, r, 300_000, value))
+					if i%50_000 == 49_999 {
+						if grown := heap.Live() - before; grown > bound+bound/50 {
+							return fmt.Errorf("the heap has grown by %d, %.1f %% of the bound: %+v", grown, 100*float64(grown)/bound, s.Stats())
+						}
 					}
 				}
-			}
-			runtime.KeepAlive(s)
+				return nil
+			})
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package heap_test
 
 import (
+	"errors"
 	"runtime"
 	"testing"
 
@@ -24,5 +25,31 @@ func TestFigures(t *testing.T) {
 	kept = nil
 	if n := with - heap.Live(); n < block/2 || n > 2*block {
 		t.Errorf("a block of %d: %d bytes less when it is let go", block, n)
+	}
+}
+
+// A quiet test notes whether it was failed.
+type quiet struct {
+	testing.TB
+	failed bool
+}
+
+func (q *quiet) Helper()               {}
+func (q *quiet) Logf(string, ...any)   {}
+func (q *quiet) Errorf(string, ...any) { q.failed = true }
+
+// TestTry: one good run of five is enough, and the last one; without, the test fails.
+func TestTry(t *testing.T) {
+	for good := 1; good <= 6; good++ {
+		q, runs := &quiet{}, 0
+		heap.Try(q, func() error {
+			if runs++; runs == good {
+				return nil
+			}
+			return errors.New("too much")
+		})
+		if runs != min(good, 5) || q.failed != (good > 5) {
+			t.Errorf("when run %d is the first good one: %d runs, failed: %t", good, runs, q.failed)
+		}
 	}
 }
