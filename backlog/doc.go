@@ -67,6 +67,15 @@
 // The files that it writes may serve followers for longer than the memory does: a journal that
 // is told of by [Reader.SetArchive] makes the log reach back into them.
 //
+// # What it costs
+//
+// By "go test -bench . ./backlog" on two cores of an EPYC, a virtual machine, 2026-11-22, one
+// run: an append of a record of 120 bytes takes 73 ns, and 260 if two goroutines append at
+// once, since the lock and the chunk's end go to and fro between their processors; large ones
+// are copied at 4 to 5 GB/s. A reader that is caught up finds that out in 6 ns; an
+// append that has one to wake takes 0.4 us, the reader's part included. A reader goes over a window of 16 MB in a microsecond, because it is given slices of it; record by
+// record it reads 6 GB/s. A reader that confirms what it hands out adds a [Sum] at 6 GB/s.
+//
 // # Concurrency
 //
 // An append holds the log's one lock for the length of one copy. Readers take

@@ -269,6 +269,27 @@
 // endian. Records are effects: one that is applied again, with all that followed it,
 // changes nothing.
 //
+// # What it costs
+//
+// No cache holds a million entries of 16 and 100 bytes: what an operation takes is mostly the
+// lines of memory that it has to wait for. Per operation, by "go test -bench . ./kv" on
+// two cores of an EPYC, a virtual machine, 2026-11-22; the least and the greatest of three:
+//
+//   - Get, 510 to 670 ns: a line of the table, and then one of the entry, which the first
+//     one leads to. Two goroutines at once: 230 to 260 ns.
+//   - Set of a key that is there, 1.4 to 1.6 us: the same two, a copy into the log and one into a
+//     slab, and a fifth of it for what an overwrite leaves to be moved, some 0.8 entries. Two
+//     goroutines, 1.0 to 1.3 us: there is one log, and one may add to it at a time.
+//   - Apply, 0.6 to 1.1 us a record: the lines of 32 records are asked for together.
+//   - Update of one key, 3.0 to 3.5 us, of four, 8.7 to 9.5, and View, 0.9 and 2.4 to 2.7: what was
+//     read is found again under the locks, and a write of one key that depends on nothing is
+//     cheaper as Set.
+//   - A hundred keys in order, 37 us, by two goroutines 17 each: the index leads to each
+//     entry, wherever it lies.
+//   - Snapshot, 2 to 3 us, which is how long writers wait for it; Dump, 4 to 7 GB/s.
+//
+// Package examples/compare has the same for other stores, and what a key takes of memory.
+//
 // # Invariants
 //
 //   - An entry is encoded once, and never changed, moved or written over where it
@@ -308,8 +329,8 @@
 // that for a chunk of keys. The functions of transactions, the bodies of loops, codecs and
 // loaders run without any.
 //
-// Writers and transactions take the locks of shards, and that of the log for an append, by
-// package internal/spin: they stay awake for as long as most holders take.
+// Writes of a few keys, reads of transactions, and Log.Append take their locks by package
+// internal/spin: they stay awake for as long as most holders take.
 //
 // # Files
 //

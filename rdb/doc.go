@@ -70,6 +70,13 @@
 // reader tells what a crash has left unfinished from what was damaged. [SegmentReader]
 // reads one; FORMAT.md says what a folder of them means, and how a store is recovered from it.
 //
+// # What it costs
+//
+// By "go test -bench . ./rdb" on two cores of an EPYC, a virtual machine, 2026-11-22, one run:
+// an entry of 116 bytes is encoded in 21 ns. A [Writer] takes 2.9 GB/s of blocks, and its share is
+// their checksums and a copy; a [Reader] gives 1.2 GB/s, in memory of their own. Compression is
+// what costs: S2 writes and reads 0.6 GB/s of entries, Zstandard writes 0.17 and reads 0.29.
+//
 // # Concurrency
 //
 // A [Writer] may be used by several goroutines, a [Reader] by one. The package

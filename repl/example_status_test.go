@@ -110,7 +110,7 @@ func ExampleRetry() {
 	go replica.Run(ctx)
 	for range 2 {
 		r := <-retries
-		fmt.Printf("attempt %d: %v; again soon: %v\n", r.Attempts, r.Err, r.Pause <= 25*time.Millisecond)
+		fmt.Printf("attempt %d: %v; again soon: %v\n", r.Attempts, r.Err, r.Pause < time.Second)
 	}
 	cancel()
 	// Output:
@@ -121,12 +121,15 @@ func ExampleRetry() {
 // A master that cannot reach enough replicas takes no writes.
 func ExampleSafety() {
 	net, top := repl.NewMemory(), newLedger(nil)
-	master, err := repl.NewMaster(top, &repl.Options{Safety: repl.Safety{
+	opts := &repl.Options{Safety: repl.Safety{
 		Ack:         1,               // each write waits until a replica has it,
 		AckTimeout:  time.Minute,     // for so long,
 		MinReplicas: 1,               // and is let in only while one is near:
 		MaxLag:      5 * time.Second, // has what there was five seconds ago
-	}})
+	}}
+	changes := make(chan repl.GateChange, 10)
+	opts.Events.Gate = func(c repl.GateChange) { changes <- c }
+	master, err := repl.NewMaster(top, opts)
 	if err != nil {
 		panic(err)
 	}
@@ -146,8 +149,10 @@ func ExampleSafety() {
 	}
 	defer replica.Close()
 	go replica.Run(context.Background())
-	for master.Status().NearReplicas < 1 {
-		time.Sleep(time.Millisecond)
+	for c := range changes {
+		if c.Err == nil {
+			break
+		}
 	}
 	_, err = top.put("key", "value")
 	fmt.Println(err, len(top.state()))
