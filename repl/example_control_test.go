@@ -174,16 +174,8 @@ func ExampleControl() {
 func ExampleControlOptions() {
 	net, ctx := repl.NewMemory(), context.Background()
 	guarded := repl.Security{Secrets: []repl.Secret{repl.NewSecret()}}
-	master, err := repl.NewMaster(newLedger(nil), &repl.Options{Name: "a", Group: "orders", Security: guarded})
-	if err != nil {
-		panic(err)
-	}
+	master := masterAt(net, "a", newLedger(nil), &repl.Options{Group: "orders", Security: guarded})
 	defer master.Close()
-	ln, err := net.Listen("a")
-	if err != nil {
-		panic(err)
-	}
-	go master.Serve(ln)
 
 	opts := repl.ControlOptions{Name: "operator", Group: "orders", Transport: net, Security: guarded}
 	control, err := repl.DialControl(ctx, "a", &opts)

@@ -33,16 +33,8 @@ func (o observed) Apply(at backlog.Position, records []byte) error {
 func ExampleMachine() {
 	net, store := repl.NewMemory(), kv.New(nil)
 	defer store.Close()
-	master, err := repl.NewMaster(store, nil)
-	if err != nil {
-		panic(err)
-	}
+	master := masterAt(net, "top", store, nil)
 	defer master.Close()
-	ln, err := net.Listen("top")
-	if err != nil {
-		panic(err)
-	}
-	go master.Serve(ln)
 
 	machine := observed{kv.New(nil), make(chan string, 10)}
 	defer machine.Close()
@@ -94,16 +86,8 @@ func (c *clocked) Clock() int64 { return c.now.Load() }
 // A machine whose entries end at some time must not end them on a replica before the master does.
 func ExampleClocked() {
 	net, top, below := repl.NewMemory(), newClocked(2_000), newClocked(9_999) // which is fast
-	master, err := repl.NewMaster(top, nil)
-	if err != nil {
-		panic(err)
-	}
+	master := masterAt(net, "top", top, nil)
 	defer master.Close()
-	ln, err := net.Listen("top")
-	if err != nil {
-		panic(err)
-	}
-	go master.Serve(ln)
 
 	replica, err := repl.NewReplica(below, "top", &repl.Options{Transport: net})
 	if err != nil {
@@ -138,16 +122,8 @@ func (c counted) Len() int { return len(c.ledger.state()) }
 func ExampleCounted() {
 	net, top, used := repl.NewMemory(), newLedger(nil), newLedger(nil)
 	top.put("key", "value")
-	master, err := repl.NewMaster(top, nil)
-	if err != nil {
-		panic(err)
-	}
+	master := masterAt(net, "top", top, nil)
 	defer master.Close()
-	ln, err := net.Listen("top")
-	if err != nil {
-		panic(err)
-	}
-	go master.Serve(ln)
 
 	used.put("old", "value")
 	delete(used.entries, "old")

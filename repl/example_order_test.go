@@ -33,16 +33,8 @@ func ExampleOrder() {
 // A node that is not Supervised reports how it is, and does nothing that it is told.
 func ExampleOrderKind() {
 	net, ctx := repl.NewMemory(), context.Background()
-	master, err := repl.NewMaster(newLedger(nil), nil)
-	if err != nil {
-		panic(err)
-	}
+	master := masterAt(net, "a", newLedger(nil), nil)
 	defer master.Close()
-	ln, err := net.Listen("a")
-	if err != nil {
-		panic(err)
-	}
-	go master.Serve(ln)
 	control := oversee(net, "a", "operator")
 	defer control.Close()
 
