@@ -275,18 +275,18 @@
 // lines of memory that it has to wait for. Per operation, by "go test -bench . ./kv" on
 // two cores of an EPYC, a virtual machine, 2026-11-22; the least and the greatest of three:
 //
-//   - Get, 510 to 670 ns: a line of the table, and then one of the entry, which the first
-//     one leads to. Two goroutines at once: 230 to 260 ns.
-//   - Set of a key that is there, 1.4 to 1.6 us: the same two, a copy into the log and one into a
+//   - Get, 540 to 600 ns: a line of the table, and then one of the entry, which the first
+//     one leads to. Two goroutines at once: 300 to 320 ns.
+//   - Set of a key that is there, 1.6 to 2.3 us: the same two, a copy into the log and one into a
 //     slab, and a fifth of it for what an overwrite leaves to be moved, some 0.8 entries. Two
-//     goroutines, 1.0 to 1.3 us: there is one log, and one may add to it at a time.
-//   - Apply, 0.6 to 1.1 us a record: the lines of 32 records are asked for together.
-//   - Update of one key, 3.0 to 3.5 us, of four, 8.7 to 9.5, and View, 0.9 and 2.4 to 2.7: what was
+//     goroutines, 1.4 to 2.1 us: there is one log, and one may add to it at a time.
+//   - Apply, 0.9 to 1.2 us a record: the lines of 32 records are asked for together.
+//   - Update of one key, 2.8 to 3.3 us, of four, 8.0 to 10, and View, 1.0 and 2.8 to 3.2: what was
 //     read is found again under the locks, and a write of one key that depends on nothing is
 //     cheaper as Set.
-//   - A hundred keys in order, 37 us, by two goroutines 17 each: the index leads to each
+//   - A hundred keys in order, 35 to 40 us, 16 if two goroutines do so: the index leads to each
 //     entry, wherever it lies.
-//   - Snapshot, 2 to 3 us, which is how long writers wait for it; Dump, 4 to 7 GB/s.
+//   - Snapshot, 3 to 4 us, which is how long writers wait for it; Dump, 4 to 6 GB/s.
 //
 // Package examples/compare has the same for other stores, and what a key takes of memory.
 //
