@@ -145,7 +145,7 @@
 // By "go test -bench . ./repl" on two cores of an EPYC, a virtual machine, 2026-11-22, one run: a
 // frame of 100 bytes, written and read, 0.4 us, one of 256 KiB 50 us; encrypted 0.7 and 195
 // us. A feed puts what is there into one frame, so that a record of 100 bytes, its master's
-// write and its effect at the replica together take 0.8 to 1.2 us of two processors. A write that waits
+// write and its effect at the replica together take 0.6 to 1.0 us of two processors. A write that waits
 // for its ack by [Memory] takes 15 us, and by TCP as much longer as
 // halted processors take to be woken (examples/bench, lag). Options.Safety costs a write 0.1 us. What one more replica
 // costs is in the README of examples/bench, and what links cost in memory in PROTOCOL.md, "Limits".
