@@ -119,11 +119,24 @@ func (s *Store) commit(b *batch) (end int64, err error) {
 	}
 	if t.mem != nil {
 		t.mem.used.Add(-acquired)
-		for i := range b.steps {
-			s.evictFor(t.shard(b.steps[i].op.hash), len(b.steps[i].room.bytes))
-		}
+		s.evictForBatch(b)
 	}
 	return end, err
+}
+
+// evictForBatch is evictFor for all that a batch has written.
+func (s *Store) evictForBatch(b *batch) {
+	if !b.table.mem.tight() {
+		return
+	}
+	var few [16]uint64
+	written := spared{hashes: few[:0]}
+	for i := range b.steps {
+		written.hashes = append(written.hashes, b.steps[i].op.hash) // which are sorted
+	}
+	for i := range b.steps {
+		s.evictFor(b.table.shard(b.steps[i].op.hash), len(b.steps[i].room.bytes), &written)
+	}
 }
 
 // record returns the record of what a batch does, in the room of dst if there is enough.

@@ -26,7 +26,7 @@ func (s *Store) Add(key string, delta int64) (int64, error) {
 		}
 	}
 	sum, end, err := s.add(key, delta)
-	for try := 0; s.again(&err, try); try++ {
+	for try := 0; s.again(&err, try, key); try++ {
 		sum, end, err = s.add(key, delta)
 	}
 	if err != nil {

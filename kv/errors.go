@@ -36,8 +36,9 @@ var (
 	ErrOverflow = errors.New("kv: integer overflow")
 
 	// ErrFull is returned when there is no room: a write would pass [Options.MaxBytes],
-	// and nothing can be evicted for it; delete something, or try again when snapshots
-	// are closed. And when a shard has used up what its slots can address, 117 million
+	// and nothing can be evicted for it, where keys by whose values the write goes are
+	// spared; delete something, or try again when snapshots are closed. And when a shard
+	// has used up what its slots can address, 117 million
 	// keys or 8 TiB, whatever MaxBytes is: use a table of more shards.
 	ErrFull = errors.New("kv: full")
 

@@ -199,8 +199,9 @@ func (s *Store) evictSoonest(sh *shard, spare *spared) (freed int, ok bool, err 
 
 // evictFor evicts what has to go for a write of size bytes, a little and only now and
 // then, so that there is a slab's room when the next one is needed. The shard must be
-// locked, and whatever was found in it is out of date afterwards.
-func (s *Store) evictFor(sh *shard, size int) {
+// locked, and whatever was found in it is out of date afterwards. What was written is spared:
+// in a small store it may be what the policy comes to next.
+func (s *Store) evictFor(sh *shard, size int, written *spared) {
 	m := sh.mem
 	if m == nil || m.policy == NoEviction || m.err != nil || !m.tight() || s.following.Load() {
 		return
@@ -213,7 +214,7 @@ func (s *Store) evictFor(sh *shard, size int) {
 		return
 	}
 	x.due = min(x.due, 16*evictBytes)
-	if freed, ok, err := s.evictSome(sh, false, nil); ok && err == nil {
+	if freed, ok, err := s.evictSome(sh, false, written); ok && err == nil {
 		x.due -= freed
 	} else {
 		x.due = 0

@@ -182,3 +182,11 @@ func combine(opts []SetOption) (c conditions, err error) {
 	}
 	return c, nil
 }
+
+// goesBy returns the key if what it has decides what a Set of it does.
+func (c *conditions) goesBy(key string) []string {
+	if c.ifPresent || c.kind == setKeepTTL {
+		return []string{key}
+	}
+	return nil
+}

@@ -26,12 +26,7 @@ func (s *Store) transfer(key, to string, remove bool) error {
 		}
 	}
 	deadline, end, err := s.transferKey(key, to, remove)
-	for try := 0; isShort(err) || resumed(err); try++ {
-		if isShort(err) {
-			if err = s.makeRoom(err, try, s.sparing(key, to)); err != nil {
-				continue
-			}
-		}
+	for try := 0; s.again(&err, try, key, to); try++ {
 		deadline, end, err = s.transferKey(key, to, remove)
 	}
 	if end == 0 {

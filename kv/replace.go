@@ -18,7 +18,7 @@ func (s *Store) replace(key string, was, value []byte, deadline int64, may func(
 		return false, err
 	}
 	end, err := s.replaceNow(key, was, value, deadline, may)
-	for try := 0; s.again(&err, try); try++ {
+	for try := 0; s.again(&err, try, key); try++ {
 		end, err = s.replaceNow(key, was, value, deadline, may)
 	}
 	if err != nil || end == 0 {

@@ -27,10 +27,15 @@ func isShort(err error) bool {
 
 // again reports whether a write that ended with *err should be tried again, since there
 // was too little room, and is enough now, or since writes were held up, and go on. If not,
-// *err is what the caller gets. No lock may be held.
-func (s *Store) again(err *error, try int) bool {
+// *err is what the caller gets. The write goes by what keys have, if any are given: they are
+// not evicted, or it would find them gone by its own doing. No lock may be held.
+func (s *Store) again(err *error, try int, keys ...string) bool {
 	if isShort(*err) {
-		if *err = s.makeRoom(*err, try, nil); *err == nil {
+		var spare *spared
+		if len(keys) > 0 {
+			spare = s.sparing(keys...)
+		}
+		if *err = s.makeRoom(*err, try, spare); *err == nil {
 			return true
 		}
 	}

@@ -36,7 +36,7 @@ func (s *Store) Set(key string, value []byte, opts ...SetOption) error {
 		}
 	}
 	end, err := s.set(key, value, deadline, c)
-	for try := 0; s.again(&err, try); try++ {
+	for try := 0; s.again(&err, try, c.goesBy(key)...); try++ {
 		end, err = s.set(key, value, deadline, c)
 	}
 	if err != nil || end == 0 {
@@ -121,7 +121,7 @@ func (s *Store) put(sh *shard, h uint64, at *found, key string, value []byte, de
 		return 0, err
 	}
 	sh.publish(h, at, r, deadline, sum)
-	s.evictFor(sh, size)
+	s.evictFor(sh, size, &spared{hashes: []uint64{h}})
 	return end, nil
 }
 

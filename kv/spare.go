@@ -1,11 +1,15 @@
 package kv
 
-import "github.com/emberkv/ember/internal/hash"
+import (
+	"slices"
 
-// A spared is a set of keys that are not to be evicted: those of the transaction that needs
-// the room.
+	"github.com/emberkv/ember/internal/hash"
+)
+
+// A spared is a set of keys that are not to be evicted: those of the write or the transaction
+// that needs the room.
 type spared struct {
-	hashes map[uint64]struct{}
+	hashes []uint64  // sorted
 	shards *shardSet // of which no key is, because too many were read
 	table  *table
 }
@@ -15,7 +19,7 @@ func (p *spared) has(sh *shard, hash uint64) bool {
 	if p == nil {
 		return false
 	}
-	_, ok := p.hashes[hash]
+	_, ok := slices.BinarySearch(p.hashes, hash)
 	return ok || p.shards != nil && p.shards.has(p.table.number(hash))
 }
 
@@ -25,10 +29,11 @@ func (s *Store) sparing(keys ...string) *spared {
 	if t == nil || t.mem == nil {
 		return nil
 	}
-	p := &spared{hashes: make(map[uint64]struct{}), table: t}
+	p := &spared{table: t}
 	for _, key := range keys {
-		p.hashes[hash.String(t.seed, key)] = struct{}{}
+		p.hashes = append(p.hashes, hash.String(t.seed, key))
 	}
+	slices.Sort(p.hashes)
 	return p
 }
 
@@ -37,13 +42,14 @@ func (tx *Tx) sparing() *spared {
 	if tx.table.mem == nil {
 		return nil
 	}
-	p := &spared{hashes: make(map[uint64]struct{}), table: tx.table}
+	p := &spared{hashes: make([]uint64, 0, len(tx.writes)+len(tx.seen.keys)), table: tx.table}
 	for i := range tx.writes {
-		p.hashes[hash.String(tx.table.seed, tx.writes[i].key)] = struct{}{}
+		p.hashes = append(p.hashes, hash.String(tx.table.seed, tx.writes[i].key))
 	}
 	for i := range tx.seen.keys {
-		p.hashes[tx.seen.keys[i].hash] = struct{}{}
+		p.hashes = append(p.hashes, tx.seen.keys[i].hash)
 	}
+	slices.Sort(p.hashes)
 	if tx.seen.whole {
 		p.shards = new(shardSet)
 		for i := range tx.seen.shards {

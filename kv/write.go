@@ -59,7 +59,7 @@ func (s *Store) CompareAndSwap(key string, old, new []byte) (bool, error) {
 		}
 	}
 	end, err := s.compareAndSwap(key, old, new)
-	for try := 0; s.again(&err, try); try++ {
+	for try := 0; s.again(&err, try, key); try++ {
 		end, err = s.compareAndSwap(key, old, new)
 	}
 	if end == 0 {
@@ -96,7 +96,7 @@ func (s *Store) Expire(key string, d time.Duration) (bool, error) {
 		}
 	}
 	end, err := s.redate(key, now+ms)
-	for try := 0; s.again(&err, try); try++ {
+	for try := 0; s.again(&err, try, key); try++ {
 		end, err = s.redate(key, now+ms)
 	}
 	if end == 0 {
@@ -115,7 +115,7 @@ func (s *Store) Persist(key string) (bool, error) {
 		}
 	}
 	end, err := s.redate(key, 0)
-	for try := 0; s.again(&err, try); try++ {
+	for try := 0; s.again(&err, try, key); try++ {
 		end, err = s.redate(key, 0)
 	}
 	if end == 0 {
@@ -151,7 +151,7 @@ func (s *Store) redate(key string, deadline int64) (end int64, err error) {
 		return 0, err
 	}
 	sh.publish(h, &at, r, deadline, rdb.EntrySum(key, at.value, deadline))
-	s.evictFor(sh, size)
+	s.evictFor(sh, size, &spared{hashes: []uint64{h}})
 	return end, nil
 }
 
