@@ -18,7 +18,18 @@ type campaign struct {
 	askAt   time.Time     // when the peers are asked again, that
 	asks    int           // many times so far
 	answers []answer      // one from each peer; never changed, but replaced
+
+	overheard int // for how many epochs of others it was put off, up to maxOverheard
+	raised    int // how often it was begun anew above a peer's epoch, up to maxRaised
 }
+
+// Bounds of what a peer can do to a candidacy by epochs that it tells of. An honest one puts it off once or
+// twice; a faulty one, by no more than maxOverheard times the delay of a candidacy, and as long again with
+// the answers to the first maxRaised asks.
+const (
+	maxOverheard = 4
+	maxRaised    = 2
+)
 
 type stage uint8
 
@@ -134,7 +145,10 @@ func (v voter) begin(s scene) (voter, outcome) {
 		return v, outcome{}
 	}
 	v.ballot = ballot{epoch: next, votedIn: next, votedFor: v.self}
-	v.campaign = campaign{stage: campaigning, aim: v.campaign.aim, reign: s.reign, ends: s.now.Add(v.timeout())}
+	v.campaign = campaign{
+		stage: campaigning, aim: v.campaign.aim, reign: s.reign, ends: s.now.Add(v.timeout()),
+		overheard: v.campaign.overheard, raised: v.campaign.raised,
+	}
 	v, out := v.askAgain(s)
 	out.save, out.aim = true, v.campaign.aim
 	if v.wins(s) {
@@ -167,7 +181,7 @@ func (v voter) askAgain(s scene) (voter, outcome) {
 // answered takes in a peer's answer to an ask. Those to earlier campaigns change nothing
 // but the epoch.
 func (v voter) answered(from repl.NodeID, r reply, s scene) (voter, outcome) {
-	v = v.heard(r.Epoch)
+	v = v.heard(leap(v.ballot.epoch, r.Epoch))
 	if v.campaign.stage != campaigning || r.To != v.ballot.votedIn || !slices.Contains(s.peers, from) {
 		return v, outcome{}
 	}
@@ -175,14 +189,8 @@ func (v voter) answered(from repl.NodeID, r reply, s scene) (voter, outcome) {
 		v.campaign = campaign{}
 		return v, outcome{}
 	}
-	if r.Verdict == lowerEpoch && r.Epoch > r.To {
-		// It was hopeless, and says nothing against the next, for which there is no need to
-		// wait.
-		if a := v.campaign.aim; a != toReplace {
-			return v.demand(a, s), outcome{}
-		}
-		v.campaign = campaign{}
-		return v.stand(s), outcome{}
+	if r.Verdict == lowerEpoch && r.Epoch > r.To && v.campaign.raised < maxRaised {
+		return v.raise(s), outcome{}
 	}
 	c := &v.campaign
 	was, i := c.answer(from)
@@ -211,6 +219,20 @@ func (v voter) answered(from repl.NodeID, r reply, s scene) (voter, outcome) {
 	out := outcome{elected: v.ballot.votedIn, aim: c.aim}
 	v.campaign = campaign{}
 	return v, out
+}
+
+// raise begins a campaign anew above the epoch of a peer who has voted in a higher one. It was hopeless if others
+// have, too, and says nothing against the next, for which there is no need to wait.
+func (v voter) raise(s scene) voter {
+	c := v.campaign
+	if c.aim != toReplace {
+		v = v.demand(c.aim, s)
+	} else {
+		v.campaign = campaign{}
+		v = v.stand(s)
+	}
+	v.campaign.overheard, v.campaign.raised = c.overheard, c.raised+1
+	return v
 }
 
 // lose ends a campaign in vain.

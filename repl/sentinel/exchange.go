@@ -115,7 +115,7 @@ func (v *view) heardPeer(id repl.NodeID, s *state, now time.Time) {
 		return
 	}
 	p.state, p.gotAt = s, now
-	v.hear(s.Epoch)
+	v.hearPeer(s.Epoch)
 	v.learn(s.Reign, p.instance(), now)
 	for _, c := range s.Nodes {
 		v.found(c.ID, "", c.Addr, now)
@@ -135,7 +135,7 @@ func (v *view) read(posted repl.Notice, now time.Time) {
 	if posted.Addr != "" {
 		addr = posted.Addr
 	}
-	v.hear(n.Epoch)
+	v.hearPeer(n.Epoch)
 	v.foundPeer(posted.ID, n.Name, addr, now)
 	if p := v.peers[posted.ID]; p != nil {
 		v.learn(n.Reign, p.instance(), now)

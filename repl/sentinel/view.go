@@ -147,5 +147,8 @@ func (v *view) tellIn(k EventKind, about Instance, epoch uint64, text string) {
 	v.told[len(v.told)-1].Epoch = epoch
 }
 
-// hear takes in an epoch's counter, of whomever.
+// hear takes in an epoch's counter, of a node's or a reign's epoch, or one of this sentinel's own.
 func (v *view) hear(epoch uint64) { v.epoch = max(v.epoch, epoch) }
+
+// hearPeer takes in an epoch's counter that a peer has heard of, in which it believes it only so far.
+func (v *view) hearPeer(epoch uint64) { v.epoch = leap(v.epoch, epoch) }

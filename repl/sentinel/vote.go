@@ -66,8 +66,16 @@ func newVoter(self repl.NodeID, b ballot, downAfter time.Duration, seed uint64) 
 	return voter{self: self, ballot: b, pace: paceOf(downAfter), seed: seed}
 }
 
+// maxLeap is how far above all epochs that are known one is believed of a peer. There is one for each
+// election; and as there is none above [backlog.MaxCounter], one wrong word would end all elections for ever.
+const maxLeap = 1 << 20
+
+// leap returns what is known after a peer has told of an epoch.
+func leap(known, told uint64) uint64 { return max(known, min(told, known+maxLeap)) }
+
 // heard returns v after it has heard of an epoch, of whomever. It need not be saved: the
-// vote is what counts, and a candidate that has forgotten an epoch is told.
+// vote is what counts, and a candidate that has forgotten an epoch is told. Nor does it stand
+// against a vote in a lower one: a sentinel that tells of ever higher ones would have none elected.
 func (v voter) heard(epoch uint64) voter {
 	v.ballot.epoch = max(v.ballot.epoch, min(epoch, backlog.MaxCounter))
 	return v
@@ -75,12 +83,14 @@ func (v voter) heard(epoch uint64) voter {
 
 // overheard is heard for an epoch in which v was not asked for its vote. Whoever has begun that is asking
 // just now, or is elected already: it is to have its chance. If v began the next one it would vote for itself
-// in that, and lease nothing to the master that comes of the other.
+// in that, and lease nothing to the master that comes of the other. But it waits for no more than
+// maxOverheard of them: elections that come to nothing, or are none, must not keep it from standing for ever.
 func (v voter) overheard(epoch uint64, now time.Time) voter {
 	v = v.heard(epoch)
 	if c := &v.campaign; c.stage == waiting && !c.aim.anyway() {
-		if c.begins.Before(now.Add(v.pace.delay)) {
+		if c.begins.Before(now.Add(v.pace.delay)) && c.overheard < maxOverheard {
 			c.begins = later(c.begins, now).Add(v.pace.delay) // as far from others' as it was
+			c.overheard++
 		}
 	} else if c.stage == idle {
 		v.rest = later(v.rest, now.Add(v.pace.delay)) // the same news may have it stand
@@ -105,29 +115,24 @@ func (v voter) asked(from repl.NodeID, a ask, s scene) (voter, reply, outcome) {
 	r := reply{To: a.Epoch, Known: 1 + len(s.peers)}
 	granting := v
 	switch {
-	case a.Epoch < v.ballot.epoch:
+	case a.Epoch < v.ballot.votedIn:
 		r.Verdict = lowerEpoch
-		if v.ballot.votedIn == a.Epoch && v.ballot.votedFor == from {
-			r.Verdict = granted // told again, for the first answer may be lost
-		}
 	case a.Epoch == v.ballot.votedIn:
 		switch r.Verdict = taken; v.ballot.votedFor {
 		case from:
-			r.Verdict = granted
+			r.Verdict = granted // told again, for the first answer may be lost
 		case v.self:
 			r.Wait = max(v.campaign.ends.Sub(s.now), time.Microsecond)
 		}
 	case a.Reign.Compare(s.reign) < 0:
 		r.Verdict = oldReign
-	case a.Epoch < lowest(a.Reign):
+	case a.Epoch < lowest(a.Reign), a.Epoch > v.ballot.epoch+maxLeap:
 		r.Verdict = lowerEpoch
 	default:
 		if r.Wait = v.patience(from, a, s); r.Wait > 0 {
 			r.Verdict = notYet
 			v.wanted = later(v.wanted, s.now.Add(r.Wait+2*v.pace.base))
-			if v.campaign.stage == waiting { // it is to have its chance
-				v.campaign.begins = later(v.campaign.begins, s.now.Add(r.Wait+v.pace.delay))
-			}
+			v.giveWay(s.now.Add(r.Wait + v.pace.delay))
 			break
 		}
 		granting = v.vote(from, a.Epoch, s)
@@ -136,6 +141,14 @@ func (v voter) asked(from repl.NodeID, a ask, s scene) (voter, reply, outcome) {
 	}
 	r.Epoch = v.ballot.epoch
 	return v, r, outcome{}
+}
+
+// giveWay puts a candidacy off that waits, so that another has its chance before at. All who are asked for
+// their votes in the same moment do so, and do not stand in the same moment after it.
+func (v *voter) giveWay(at time.Time) {
+	if c := &v.campaign; c.stage == waiting && c.begins.Before(at) {
+		c.begins = at.Add(v.random(v.pace.delay))
+	}
 }
 
 // patience returns for how long v gives nobody a vote, but perhaps the one whom it gave the
@@ -156,7 +169,7 @@ func (v voter) patience(from repl.NodeID, a ask, s scene) time.Duration {
 
 // vote gives from the vote in epoch.
 func (v voter) vote(from repl.NodeID, epoch uint64, s scene) voter {
-	v.ballot = ballot{epoch: epoch, votedIn: epoch, votedFor: from}
+	v.ballot = ballot{epoch: max(epoch, v.ballot.epoch), votedIn: epoch, votedFor: from}
 	v.campaign = campaign{}
 	v.loyal = s.now.Add(2 * v.pace.base)
 	v.wanted = time.Time{} // here it is; whoever else wants one asks again

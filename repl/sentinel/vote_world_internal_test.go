@@ -385,7 +385,7 @@ func (w *world) key(b []byte) []byte {
 		d := &w.at[i]
 		v, c := &d.voter, &d.voter.campaign
 		num(v.ballot.epoch, v.ballot.votedIn, uint64(v.ballot.votedFor[15]), d.saved.epoch, d.saved.votedIn, uint64(d.saved.votedFor[15]))
-		num(d.reign, d.leading, uint64(bit(d.ordered)), uint64(c.stage), uint64(c.aim), c.reign.Counter, uint64(len(c.answers)))
+		num(d.reign, d.leading, uint64(bit(d.ordered)), uint64(c.stage), uint64(c.aim), uint64(c.raised), c.reign.Counter, uint64(len(c.answers)))
 		for _, a := range c.answers {
 			num(uint64(a.from[15]), uint64(a.verdict))
 		}
