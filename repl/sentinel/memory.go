@@ -2,6 +2,7 @@ package sentinel
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"time"
@@ -49,17 +50,17 @@ func appendChecksum(b []byte, start int) []byte {
 func parseMemory(b []byte) (*memory, error) {
 	switch {
 	case len(b) > maxSavedBytes:
-		return nil, &StateError{fmt.Sprintf("more than %d bytes", maxSavedBytes)}
+		return nil, &StateError{Reason: fmt.Sprintf("more than %d bytes", maxSavedBytes)}
 	case len(b) < len(savedMagic)+4:
-		return nil, &StateError{fmt.Sprintf("torn: %d bytes", len(b))}
+		return nil, &StateError{Reason: fmt.Sprintf("torn: %d bytes", len(b))}
 	case [7]byte(b) != [7]byte(savedMagic[:]):
-		return nil, &StateError{"not the state of a sentinel"}
+		return nil, &StateError{Reason: "not the state of a sentinel"}
 	case b[7] != savedMagic[7]:
-		return nil, &StateError{fmt.Sprintf("version %d, not %d", b[7], savedMagic[7])}
+		return nil, &StateError{Reason: fmt.Sprintf("version %d, not %d", b[7], savedMagic[7])}
 	}
 	body, sum := b[:len(b)-4], binary.LittleEndian.Uint32(b[len(b)-4:])
 	if crc32.Checksum(body, castagnoli) != sum {
-		return nil, &StateError{"damaged: another checksum"}
+		return nil, &StateError{Reason: "damaged: another checksum"}
 	}
 	c := &cutter{what: "state", rest: body[len(savedMagic):]}
 	m := &memory{group: c.text(repl.MaxNameBytes), id: c.id()}
@@ -69,7 +70,7 @@ func parseMemory(b []byte) (*memory, error) {
 	c.check(m.hold <= MaxDownAfter, "a promise that binds for too long")
 	m.reign, m.peers, m.nodes = c.reign(), c.contacts(MaxPeers), c.contacts(MaxNodes)
 	if err := c.end(); err != nil {
-		return nil, &StateError{err.Error()}
+		return nil, &StateError{Reason: err.Error()}
 	}
 	return m, nil
 }
@@ -90,11 +91,17 @@ func recall(s Store, group string, id repl.NodeID) (*memory, error) {
 	m, err := parseMemory(b)
 	switch {
 	case err != nil:
-		return nil, err
 	case m.group != group:
-		return nil, &StateError{fmt.Sprintf("of group %q, not %q", m.group, group)}
+		err = &StateError{Reason: fmt.Sprintf("of group %q, not %q", m.group, group)}
 	case id != repl.NodeID{} && m.id != id:
-		return nil, &StateError{fmt.Sprintf("of sentinel %s, not %s", m.id, id)}
+		err = &StateError{Reason: fmt.Sprintf("of sentinel %s, not %s", m.id, id)}
 	}
-	return m, nil
+	if err == nil {
+		return m, nil
+	}
+	var unusable *StateError
+	if file, ok := s.(interface{ Path() string }); ok && errors.As(err, &unusable) {
+		unusable.File = file.Path()
+	}
+	return nil, err
 }

@@ -32,10 +32,16 @@ var ErrState = errors.New("sentinel: unusable state")
 // A StateError says why a state cannot be used. A sentinel does not start without its
 // vote: remove the state only if it has not been running for as long as an election lasts.
 type StateError struct {
+	File   string // where it is, if the Store has a method Path, as a [FileStore]; or empty
 	Reason string
 }
 
-func (e *StateError) Error() string { return ErrState.Error() + ": " + e.Reason }
+func (e *StateError) Error() string {
+	if e.File == "" {
+		return ErrState.Error() + ": " + e.Reason
+	}
+	return ErrState.Error() + " in " + e.File + ": " + e.Reason
+}
 
 // Unwrap returns [ErrState].
 func (e *StateError) Unwrap() error { return ErrState }
@@ -121,6 +127,9 @@ func (f *FileStore) sweep() error {
 	}
 	return nil
 }
+
+// Path returns where the state is: what OpenFileStore was given, cleaned.
+func (f *FileStore) Path() string { return f.path }
 
 // Load implements [Store].
 func (f *FileStore) Load() ([]byte, error) {

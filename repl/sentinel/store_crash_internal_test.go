@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -127,7 +128,8 @@ func TestStatesThatAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		var e *StateError
-		if m, err := recall(store, c.group, c.id); !errors.Is(err, ErrState) || !errors.As(err, &e) {
+		m, err := recall(store, c.group, c.id)
+		if !errors.Is(err, ErrState) || !errors.As(err, &e) || e.File != statePath || !strings.Contains(err.Error(), statePath) {
 			t.Errorf("%s: %+v, %v", name, m, err)
 		}
 		store.Close()
