@@ -31,7 +31,7 @@ func TestAnnounce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				mem, a, b := repl.NewMemory(), newLedger(nil), newLedger(nil)
 				m := master(t, a, mem, "a", &repl.Options{Name: "top", Priority: 5})
-				r, err := repl.NewReplica(b, "a", &repl.Options{Transport: mem, Announce: c.announce, Priority: c.priority})
+				r, err := repl.NewReplica(b, "a", seeded(t, &repl.Options{Transport: mem, Announce: c.announce, Priority: c.priority}))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -57,7 +57,7 @@ func TestAnnounce(t *testing.T) {
 // the one that it came from; and a listener that is gone is not announced.
 func TestAnnounceOfEveryInterface(t *testing.T) {
 	a, b := newLedger(nil), newLedger(nil)
-	m, err := repl.NewMaster(a, nil)
+	m, err := repl.NewMaster(a, seeded(t, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

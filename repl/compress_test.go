@@ -89,13 +89,13 @@ func TestCompressionSavesBytes(t *testing.T) {
 				}
 			}
 			write(5000)
-			m, err := repl.NewMaster(s[0], nil)
+			m, err := repl.NewMaster(s[0], seeded(t, nil))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer m.Close()
 			serve(t, m, net.Host("a"), "a")
-			r, err := repl.NewReplica(s[1], "a", &repl.Options{Transport: net.Host("b"), Compression: c})
+			r, err := repl.NewReplica(s[1], "a", seeded(t, &repl.Options{Transport: net.Host("b"), Compression: c}))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -20,7 +20,7 @@ import (
 func TestEpochOfAReopenedReplica(t *testing.T) {
 	a, dir, net := kv.New(nil), t.TempDir(), repl.NewMemory()
 	defer a.Close()
-	m, err := repl.NewMaster(a, &repl.Options{Name: "a", Transport: net})
+	m, err := repl.NewMaster(a, seeded(t, &repl.Options{Name: "a", Transport: net}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestEpochOfAReopenedReplica(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := repl.NewReplica(b, "a", &repl.Options{Name: "b", Transport: net})
+	r, err := repl.NewReplica(b, "a", seeded(t, &repl.Options{Name: "b", Transport: net}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestEpochOfAReopenedReplica(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	again, err := repl.NewMaster(b, &repl.Options{Name: "b"})
+	again, err := repl.NewMaster(b, seeded(t, &repl.Options{Name: "b"}))
 	if err != nil {
 		t.Fatal(err)
 	}

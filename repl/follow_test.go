@@ -100,7 +100,7 @@ func TestFollowInMidCopy(t *testing.T) {
 }
 
 func TestFollowNobody(t *testing.T) {
-	m, err := repl.NewMaster(newLedger(nil), nil)
+	m, err := repl.NewMaster(newLedger(nil), seeded(t, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

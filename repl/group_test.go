@@ -20,7 +20,7 @@ import (
 // master makes a ledger the master at addr of net.
 func master(t testing.TB, l *ledger, net repl.Transport, addr string, opts *repl.Options) *repl.Master {
 	t.Helper()
-	m, err := repl.NewMaster(l, opts)
+	m, err := repl.NewMaster(l, seeded(t, opts))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func replica(t testing.TB, l *ledger, net repl.Transport, upstream string, opts 
 		o = *opts
 	}
 	o.Transport = net
-	r, err := repl.NewReplica(l, upstream, &o)
+	r, err := repl.NewReplica(l, upstream, seeded(t, &o))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ var errEOF = io.ErrUnexpectedEOF
 func TestOverTCP(t *testing.T) {
 	a, b := newLedger(nil), newLedger(nil)
 	fill(t, a, "before", 1000)
-	m, err := repl.NewMaster(a, nil)
+	m, err := repl.NewMaster(a, seeded(t, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

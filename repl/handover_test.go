@@ -311,7 +311,7 @@ func TestHandoverLetsWritersGo(t *testing.T) {
 		net.SetDelay(5*time.Millisecond, 0)
 		s, writers, held := kv.New(nil), new(sync.WaitGroup), time.Duration(-1)
 		defer s.Close()
-		a, err := repl.NewMaster(s, &repl.Options{Name: "a", Transport: net.Host("a"), Events: repl.Events{Role: func(repl.RoleChange) {
+		a, err := repl.NewMaster(s, seeded(t, &repl.Options{Name: "a", Transport: net.Host("a"), Events: repl.Events{Role: func(repl.RoleChange) {
 			begun, done := time.Now(), make(chan struct{})
 			go func() { writers.Wait(); close(done) }()
 			select {
@@ -319,7 +319,7 @@ func TestHandoverLetsWritersGo(t *testing.T) {
 			case <-time.After(time.Second):
 			}
 			held = time.Since(begun)
-		}}})
+		}}}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -295,7 +295,7 @@ func TestInfoThroughALife(t *testing.T) {
 		fill(t, a, "k", 100)
 		end := fmt.Sprint(a.Log().End())
 		slowly(a, 100*time.Millisecond)
-		r, err := repl.NewReplica(b, "10.0.0.1:7000", &repl.Options{Name: "below", Transport: net.Host("b"), Priority: -1})
+		r, err := repl.NewReplica(b, "10.0.0.1:7000", seeded(t, &repl.Options{Name: "below", Transport: net.Host("b"), Priority: -1}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -117,10 +117,10 @@ func TestWaitDurable(t *testing.T) {
 func TestAckDurable(t *testing.T) {
 	net := repl.NewMemory()
 	store := newStores(t, 1)[0]
-	m, err := repl.NewMaster(store, &repl.Options{
+	m, err := repl.NewMaster(store, seeded(t, &repl.Options{
 		Liveness: repl.Liveness{Heartbeat: time.Minute}, // which would bring the news, too
 		Safety:   repl.Safety{Ack: 1, AckDurable: true, AckTimeout: 10 * time.Second},
-	})
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestAckDurableEverySecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := repl.NewMemory()
 		store := newStores(t, 1)[0]
-		m, err := repl.NewMaster(store, &repl.Options{Safety: repl.Safety{Ack: 1, AckDurable: true}})
+		m, err := repl.NewMaster(store, seeded(t, &repl.Options{Safety: repl.Safety{Ack: 1, AckDurable: true}}))
 		if err != nil {
 			t.Fatal(err)
 		}

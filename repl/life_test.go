@@ -117,7 +117,7 @@ func TestRunAgain(t *testing.T) {
 		tr, a, b := repl.NewMemory(), newLedger(nil), newLedger(nil)
 		fill(t, a, "k", 10)
 		m := master(t, a, tr, "a", nil)
-		r, err := repl.NewReplica(b, "a", &repl.Options{Transport: tr})
+		r, err := repl.NewReplica(b, "a", seeded(t, &repl.Options{Transport: tr}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +152,7 @@ func TestRunAgain(t *testing.T) {
 // though there had been none when the wait began.
 func TestWaitSyncedSaysWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, err := repl.NewReplica(newLedger(nil), "nobody", &repl.Options{Transport: repl.NewMemory()})
+		r, err := repl.NewReplica(newLedger(nil), "nobody", seeded(t, &repl.Options{Transport: repl.NewMemory()}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,7 +212,7 @@ func (s *starved) Accept() (net.Conn, error) {
 func TestListenerWithoutDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr, a := repl.NewMemory(), newLedger(nil)
-		m, err := repl.NewMaster(a, nil)
+		m, err := repl.NewMaster(a, seeded(t, nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -246,7 +246,7 @@ func TestCloseDuringAcceptPause(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := repl.NewMaster(newLedger(nil), nil)
+		m, err := repl.NewMaster(newLedger(nil), seeded(t, nil))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -85,7 +85,7 @@ func TestMisconfiguredTLS(t *testing.T) {
 			a, b := newLedger(nil), newLedger(nil)
 			fill(t, a, "k", 10)
 			refused, ended := make(chan error, 1), make(chan error, 1)
-			m, err := repl.NewMaster(a, &repl.Options{Events: repl.Events{Refused: func(_ repl.Peer, err error) { put(refused, err) }}})
+			m, err := repl.NewMaster(a, seeded(t, &repl.Options{Events: repl.Events{Refused: func(_ repl.Peer, err error) { put(refused, err) }}}))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,9 +96,9 @@ func TestMisconfiguredTLS(t *testing.T) {
 			}
 			go m.Serve(ln)
 			wrong := &openConns{Transport: c.below}
-			r, err := repl.NewReplica(b, ln.Addr().String(), &repl.Options{Transport: wrong, Events: repl.Events{
+			r, err := repl.NewReplica(b, ln.Addr().String(), seeded(t, &repl.Options{Transport: wrong, Events: repl.Events{
 				Disconnected: func(_ repl.Peer, err error) { put(ended, err) },
-			}})
+			}}))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -155,7 +155,7 @@ func TestMisconfiguredAddresses(t *testing.T) {
 		}
 		ended := make(chan error, 1)
 		b := newLedger(nil)
-		r, err := repl.NewReplica(b, addr, &repl.Options{Events: repl.Events{Disconnected: func(_ repl.Peer, err error) { put(ended, err) }}})
+		r, err := repl.NewReplica(b, addr, seeded(t, &repl.Options{Events: repl.Events{Disconnected: func(_ repl.Peer, err error) { put(ended, err) }}}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -269,7 +269,7 @@ func TestAnyListener(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a, b := newLedger(nil), newLedger(nil)
 			fill(t, a, "before", 100)
-			m, err := repl.NewMaster(a, nil)
+			m, err := repl.NewMaster(a, seeded(t, nil))
 			if err != nil {
 				t.Fatal(err)
 			}

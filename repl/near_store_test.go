@@ -52,7 +52,7 @@ func TestStoreWithoutReplicas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		master, err := repl.NewMaster(store, minReplicas(1, 0))
+		master, err := repl.NewMaster(store, seeded(t, minReplicas(1, 0)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -41,7 +41,7 @@ func TestNothingIsAppliedAfterwards(t *testing.T) {
 					}
 					io.Copy(io.Discard, p)
 				})
-				r, err := repl.NewReplica(slowLedger{b}, "a", &repl.Options{Transport: net, Liveness: repl.Liveness{Timeout: time.Hour}})
+				r, err := repl.NewReplica(slowLedger{b}, "a", seeded(t, &repl.Options{Transport: net, Liveness: repl.Liveness{Timeout: time.Hour}}))
 				if err != nil {
 					t.Fatal(err)
 				}

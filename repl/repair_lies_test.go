@@ -95,9 +95,9 @@ func mend(t *testing.T, change func(m *mending)) (s *kv.Store, before, after kv.
 	})
 	before, _ = old.Digest()
 	after, _ = now.Digest()
-	if r, err = repl.NewReplica(old, "a", &repl.Options{Transport: net, Events: repl.Events{
+	if r, err = repl.NewReplica(old, "a", seeded(t, &repl.Options{Transport: net, Events: repl.Events{
 		Disconnected: func(_ repl.Peer, err error) { ends = append(ends, err) },
-	}}); err != nil {
+	}})); err != nil {
 		t.Fatal(err)
 	}
 	go r.Run(context.Background())

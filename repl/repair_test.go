@@ -58,13 +58,13 @@ func newStand(t testing.TB, net repl.Transport, name, upstream string, o *repl.O
 		}
 	}
 	if upstream == "" {
-		m, err := repl.NewMaster(s.store, o)
+		m, err := repl.NewMaster(s.store, seeded(t, o))
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.node = m.Node()
 	} else {
-		r, err := repl.NewReplica(s.store, upstream, o)
+		r, err := repl.NewReplica(s.store, upstream, seeded(t, o))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -60,7 +60,7 @@ func newMemberOf(t testing.TB, net repl.Transport, addr, upstream string, l *led
 	if upstream == "" {
 		m.node = master(t, m.ledger, net, addr, &o).Node()
 	} else {
-		r, err := repl.NewReplica(m.ledger, upstream, &o)
+		r, err := repl.NewReplica(m.ledger, upstream, seeded(t, &o))
 		if err != nil {
 			t.Fatal(err)
 		}

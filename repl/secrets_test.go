@@ -196,9 +196,9 @@ func TestChangeOfSecret(t *testing.T) {
 func TestSecretsMustBeGood(t *testing.T) {
 	short := repl.Secret("fifteen bytes..")
 	for _, list := range [][]repl.Secret{{}, {short}, {keyA, short}, {keyA, ""}, {keyA, keyA, keyA, keyA, keyA}} {
-		m, err := repl.NewMaster(newLedger(nil), guarded(list...))
+		m, err := repl.NewMaster(newLedger(nil), seeded(t, guarded(list...)))
 		if len(list) == 0 {
-			m, err = repl.NewMaster(newLedger(nil), &repl.Options{Security: repl.Security{Secrets: list}})
+			m, err = repl.NewMaster(newLedger(nil), seeded(t, &repl.Options{Security: repl.Security{Secrets: list}}))
 		}
 		var option *repl.OptionError
 		if !errors.As(err, &option) || !strings.Contains(option.Field, "Secrets") {
@@ -207,7 +207,7 @@ func TestSecretsMustBeGood(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), string(short)) {
 			t.Errorf("%v shows a secret", err)
 		}
-		m, err = repl.NewMaster(newLedger(nil), guarded(keyA))
+		m, err = repl.NewMaster(newLedger(nil), seeded(t, guarded(keyA)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -122,7 +122,7 @@ func TestCopyWithManyCores(t *testing.T) {
 				for i := range 500 {
 					s.Set(fmt.Sprint("k", i), value)
 				}
-				m, err := repl.NewMaster(s, nil)
+				m, err := repl.NewMaster(s, seeded(t, nil))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -132,7 +132,7 @@ func TestCopyWithManyCores(t *testing.T) {
 					t.Fatal(err)
 				}
 				go m.Serve(ln)
-				r, err := repl.NewReplica(c, "a", &repl.Options{Transport: net.Host("b")})
+				r, err := repl.NewReplica(c, "a", seeded(t, &repl.Options{Transport: net.Host("b")}))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -27,13 +27,13 @@ func newStation(t *testing.T, net *repltest.Network, name, upstream string, read
 	s := &station{Store: kv.New(nil)}
 	t.Cleanup(func() { s.Close() })
 	if upstream == "" {
-		m, err := repl.NewMaster(s, o)
+		m, err := repl.NewMaster(s, seeded(t, o))
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.node = m.Node()
 	} else {
-		r, err := repl.NewReplica(s, upstream, o)
+		r, err := repl.NewReplica(s, upstream, seeded(t, o))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -55,7 +55,7 @@ func Example_store() {
 // serveStore makes a store the master at addr of net.
 func serveStore(t *testing.T, net *repl.Memory, s *kv.Store, addr string) *repl.Master {
 	t.Helper()
-	m, err := repl.NewMaster(s, nil)
+	m, err := repl.NewMaster(s, seeded(t, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func serveStore(t *testing.T, net *repl.Memory, s *kv.Store, addr string) *repl.
 // followStore makes a store a replica of upstream and waits until it is level.
 func followStore(t *testing.T, net *repl.Memory, s *kv.Store, upstream string) *repl.Replica {
 	t.Helper()
-	r, err := repl.NewReplica(s, upstream, &repl.Options{Transport: net})
+	r, err := repl.NewReplica(s, upstream, seeded(t, &repl.Options{Transport: net}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,11 +177,11 @@ func TestDropFirst(t *testing.T) {
 		}
 		s[1].Set("old", []byte("1"))
 		before := -1
-		r, err := repl.NewReplica(s[1], "a", &repl.Options{
+		r, err := repl.NewReplica(s[1], "a", seeded(t, &repl.Options{
 			Transport: net,
 			Copying:   repl.Copying{DropFirst: true, AllowForeign: true},
 			Events:    repl.Events{FullSync: func(repl.FullSync) { before = s[1].Len() }},
-		})
+		}))
 		if err != nil {
 			t.Fatal(err)
 		}

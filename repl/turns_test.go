@@ -87,7 +87,7 @@ func TestRepairsTakeTurns(t *testing.T) {
 		who.end, who.lineage = fork+10, store.Log().Lineage()
 		store.Log().Fork(backlog.NewHistory())
 		o := &repl.Options{Copying: repl.Copying{MaxSyncs: atOnce, SyncRate: rate}}
-		m, err := repl.NewMaster(store, o)
+		m, err := repl.NewMaster(store, seeded(t, o))
 		if err != nil {
 			t.Fatal(err)
 		}

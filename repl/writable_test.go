@@ -73,7 +73,7 @@ func writableStation(t *testing.T, net *repltest.Network, name, upstream string)
 	host := net.Host(name)
 	s := &station{Store: kv.New(&kv.Options{WritableReplica: true})}
 	t.Cleanup(func() { s.Close() })
-	r, err := repl.NewReplica(s, upstream, &repl.Options{Name: name, Transport: host})
+	r, err := repl.NewReplica(s, upstream, seeded(t, &repl.Options{Name: name, Transport: host}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,9 +21,9 @@ func TestAnotherGroup(t *testing.T) {
 			d := keep(o)
 			var n *repl.Node
 			if upstream == "" {
-				n = must1(repl.NewMaster(l, o)).Node()
+				n = must1(repl.NewMaster(l, seeded(t, o))).Node()
 			} else {
-				n = must1(repl.NewReplica(l, upstream, o)).Node()
+				n = must1(repl.NewReplica(l, upstream, seeded(t, o))).Node()
 			}
 			t.Cleanup(func() { n.Close() })
 			serve(t, n, net, addr)
