@@ -157,7 +157,11 @@ type CorruptError struct {
 }
 
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("%v: %s, at byte %d: %v", ErrCorrupt, e.File, e.Offset, e.Err)
+	if e.Offset == 0 {
+		return fmt.Sprintf("%v: %s: %v", ErrCorrupt, e.File, e.Err)
+	}
+	at := fmt.Sprintf("at byte %d", e.Offset)
+	return fmt.Sprintf("%v: %s, %s: %s", ErrCorrupt, e.File, at, strings.TrimSuffix(e.Err.Error(), " ("+at+")"))
 }
 
 // Unwrap returns ErrCorrupt and e.Err.

@@ -51,14 +51,14 @@ type stored struct {
 // openFolder makes a folder, if it is not there, and locks it.
 func openFolder(fs disk.FS, path string) (*folder, error) {
 	if err := fs.MakeDir(path); err != nil {
-		return nil, fmt.Errorf("kv: open %s: %w", path, err)
+		return nil, fmt.Errorf("kv: open folder: %w", err)
 	}
 	lock, err := fs.Lock(filepath.Join(path, lockName))
 	if errors.Is(err, disk.ErrLocked) {
 		return nil, fmt.Errorf("%w: %s", ErrLocked, path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("kv: open %s: %w", path, err)
+		return nil, fmt.Errorf("kv: open folder: %w", err)
 	}
 	return &folder{fs: fs, path: path, lock: lock}, nil
 }

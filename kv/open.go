@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -49,6 +50,9 @@ func openOn(fs disk.FS, dir string, opts *Options) (*Store, error) {
 		s.journal = nil // it has not begun
 		s.Close()
 		f.close()
+		if corrupt := (*CorruptError)(nil); errors.As(err, &corrupt) {
+			return nil, err // it names the file
+		}
 		return nil, fmt.Errorf("kv: open %s: %w", dir, err)
 	}
 	return s, nil

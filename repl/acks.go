@@ -216,5 +216,8 @@ func (a *acks) settle(t *tenure, end int64) error {
 	if a.await(t, end-o.MaxUnacked) {
 		return nil
 	}
-	return &NotAckedError{Position: backlog.Position{History: lineage.At(end - 1).Current, Offset: end}}
+	a.mu.Lock()
+	near := min(a.countLocked(end-o.MaxUnacked, o.AckDurable), o.Ack-1) // another may have come since
+	a.mu.Unlock()
+	return &NotAckedError{Position: backlog.Position{History: lineage.At(end - 1).Current, Offset: end}, Near: near, Need: o.Ack}
 }

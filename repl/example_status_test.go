@@ -114,8 +114,8 @@ func ExampleRetry() {
 	}
 	cancel()
 	// Output:
-	// attempt 1: repl: dial nobody: dial memory nobody: connection refused; again soon: true
-	// attempt 2: repl: dial nobody: dial memory nobody: connection refused; again soon: true
+	// attempt 1: repl: dial nobody: connection refused; again soon: true
+	// attempt 2: repl: dial nobody: connection refused; again soon: true
 }
 
 // A master that cannot reach enough replicas takes no writes.

@@ -235,9 +235,11 @@ func ExampleNotAckedError() {
 	_, err = machine.put("key", "value")
 	var late *repl.NotAckedError
 	fmt.Println(errors.As(err, &late), late.Position == machine.Log().Position())
+	fmt.Println(late.Near, "of", late.Need)
 	fmt.Println(machine.state()["key"])
 	// Output:
 	// true true
+	// 0 of 1
 	// value
 }
 

@@ -127,7 +127,7 @@ func unexpected(err error) error {
 func tellOnce(told *string, err error) slog.Level {
 	text := err.Error()
 	if link := (*LinkError)(nil); errors.As(err, &link) {
-		text = link.Err.Error()
+		text = link.reason()
 	}
 	if text == *told {
 		return slog.LevelDebug

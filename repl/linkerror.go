@@ -1,7 +1,9 @@
 package repl
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"strings"
 )
 
@@ -73,7 +75,30 @@ type LinkError struct {
 }
 
 func (e *LinkError) Error() string {
-	return fmt.Sprintf("repl: %s %s: %s", e.Op, e.Peer, strings.TrimPrefix(e.Err.Error(), "repl: "))
+	return fmt.Sprintf("repl: %s %s: %s", e.Op, e.Peer, strings.TrimPrefix(e.reason(), "repl: "))
+}
+
+// reason returns the cause's text, without what package net says again: the operation, the peer's
+// address, and this end's, which is another each time. An address that the peer's was resolved to stays.
+func (e *LinkError) reason() string {
+	text := e.Err.Error()
+	var op *net.OpError
+	if !errors.As(e.Err, &op) {
+		return text
+	}
+	short := op.Err.Error()
+	if bad := (*net.AddrError)(nil); errors.As(op.Err, &bad) {
+		short = bad.Err
+	}
+	if op.Op != e.Op && !strings.HasPrefix(short, op.Op+": ") {
+		short = op.Op + ": " + short
+	}
+	if op.Addr != nil {
+		if at := op.Addr.String(); e.Peer != at && !strings.HasPrefix(e.Peer, at+" ") {
+			short = at + ": " + short
+		}
+	}
+	return strings.Replace(text, op.Error(), short, 1)
 }
 
 // Unwrap returns the cause.

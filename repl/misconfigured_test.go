@@ -162,7 +162,7 @@ func TestMisconfiguredAddresses(t *testing.T) {
 		go r.Run(t.Context())
 		text := first(t, "the replica", ended)
 		// A machine whose name server does not answer says so after a time-out.
-		if !strings.HasPrefix(text, "repl: dial "+addr+": ") || !strings.Contains(text, "dial tcp: ") || strings.Contains(text, "\n") {
+		if !strings.HasPrefix(text, "repl: dial "+addr+": ") || strings.Contains(text, "dial tcp") || strings.Contains(text, "\n") {
 			t.Errorf("address %q: %s", addr, text)
 		}
 		r.Close()
@@ -177,7 +177,7 @@ func TestSocketMended(t *testing.T) {
 	a, b := newLedger(nil), newLedger(nil)
 	fill(t, a, "k", 10)
 	r := replica(t, b, repl.Unix{}, path, &repl.Options{Events: repl.Events{Disconnected: func(_ repl.Peer, err error) { put(ended, err) }}})
-	if text, want := first(t, "the replica", ended), "repl: dial "+path+": dial unix "+path+": connect: no such file or directory"; text != want {
+	if text, want := first(t, "the replica", ended), "repl: dial "+path+": connect: no such file or directory"; text != want {
 		t.Errorf("%q, want %q", text, want)
 	}
 	if err := os.WriteFile(path, nil, 0o600); err != nil {

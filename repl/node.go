@@ -97,7 +97,7 @@ func newNode(m Machine, opts *Options) (*Node, error) {
 	log := m.Log()
 	release, err := log.Occupy()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
+		return nil, ErrInUse // it says no more than err, ErrOccupied
 	}
 	n := &Node{machine: m, log: log, release: release, opts: o, changing: make(chan struct{}, 1)}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())

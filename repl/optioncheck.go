@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 	"unicode/utf8"
 
 	"github.com/emberkv/ember/rdb"
@@ -99,7 +98,7 @@ type OptionError struct {
 func (e *OptionError) Error() string {
 	value := e.Value
 	if s, ok := value.(string); ok {
-		value = strconv.Quote(s)
+		value = fmt.Sprintf("%.100q", s)
 	}
 	return fmt.Sprintf("%v: %s is %v, want %s", ErrOption, e.Field, value, e.Want)
 }

@@ -61,10 +61,12 @@ func (e *LeaseError) Unwrap() error { return ErrNoLease }
 // The write stands and goes on being replicated.
 type NotAckedError struct {
 	Position backlog.Position // after the write
+	Near     int              // how many came near enough
+	Need     int              // Options.Ack
 }
 
 func (e *NotAckedError) Error() string {
-	return fmt.Sprintf("%v to %s; the write stands", ErrNotAcked, e.Position)
+	return fmt.Sprintf("%v to %s: %d of %d; the write stands", ErrNotAcked, e.Position, e.Near, e.Need)
 }
 
 // Unwrap returns ErrNotAcked.

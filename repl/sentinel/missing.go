@@ -43,7 +43,7 @@ func (d *desk) unheard() string {
 	for _, addr := range slices.Sorted(maps.Keys(d.hints)) {
 		why := "nobody has answered yet"
 		if l := d.lines[addr]; l != nil && l.failed != "" {
-			why = strings.TrimPrefix(l.failed, "repl: ")
+			why = strings.Replace(strings.TrimPrefix(l.failed, "repl: "), " "+addr, "", 1)
 		} else if id := d.hints[addr]; id != (repl.NodeID{}) && d.view.peers[id] != nil {
 			why = "a sentinel is there, and no node"
 		}

@@ -36,8 +36,8 @@ func TestMissingMaster(t *testing.T) {
 				}
 			}
 		}
-		says(watches("s1"), "no node answers", "nowhere: dial nowhere")
-		says(watches("s2"), "no node answers", "nowhere: dial nowhere", "s1: a sentinel is there, and no node")
+		says(watches("s1"), "no node answers", "nowhere: dial: connection refused")
+		says(watches("s2"), "no node answers", "nowhere: dial: connection refused", "s1: a sentinel is there, and no node")
 
 		w.opts.Monitor = []string{"b"}
 		w.Member("a").Kill()
