@@ -2,8 +2,11 @@ package spin_test
 
 import (
 	"bytes"
+	"fmt"
 	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,5 +70,59 @@ func BenchmarkLock(b *testing.B) {
 	for b.Loop() {
 		spin.Lock(&mu)
 		mu.Unlock()
+	}
+}
+
+// work keeps a processor busy for half a nanosecond a turn or more.
+//
+//go:noinline
+func work(turns int) {
+	for range turns {
+	}
+}
+
+// BenchmarkContendedLock takes a lock that another goroutine has, for a microsecond or so, two thirds of
+// the time. It reports how long one waits for it, of those who find it locked.
+func BenchmarkContendedLock(b *testing.B) {
+	for name, lock := range map[string]func(*sync.Mutex){"spin": spin.Lock, "mutex": (*sync.Mutex).Lock} {
+		b.Run(name, func(b *testing.B) {
+			if runtime.NumCPU() == 1 {
+				b.Skip("nobody waits awake on one processor")
+			}
+			var mu sync.Mutex
+			var ended atomic.Bool
+			var other sync.WaitGroup
+			other.Go(func() {
+				for !ended.Load() {
+					lock(&mu)
+					work(2000)
+					mu.Unlock()
+					work(1000)
+				}
+			})
+			waits := make([]time.Duration, 0, 1<<20)
+			b.ReportAllocs()
+			for b.Loop() {
+				if !mu.TryLock() {
+					begun := time.Now()
+					lock(&mu)
+					if len(waits) < cap(waits) {
+						waits = append(waits, time.Since(begun))
+					}
+				}
+				work(100)
+				mu.Unlock()
+				work(3000)
+			}
+			ended.Store(true)
+			other.Wait()
+			if len(waits) == 0 {
+				return
+			}
+			slices.Sort(waits)
+			for _, at := range []int{500, 990, 999} {
+				b.ReportMetric(float64(waits[len(waits)*at/1000]), fmt.Sprintf("p%g-wait-ns", float64(at)/10))
+			}
+		})
 	}
 }
