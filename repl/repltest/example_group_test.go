@@ -76,6 +76,9 @@ var shown func(*testing.T)
 // an example has no testing.T.
 func inBubble(f func(*testing.T)) { shown = f }
 
+// asTest is inBubble for a test that has tests of its own, which a bubble has not.
+func asTest(f func(*testing.T)) { shown = f }
+
 func TestExampleGroup(t *testing.T) {
 	ExampleGroup()
 	synctest.Test(t, shown)
@@ -84,6 +87,21 @@ func TestExampleGroup(t *testing.T) {
 func TestExampleSeat(t *testing.T) {
 	ExampleSeat()
 	synctest.Test(t, shown)
+}
+
+func TestExampleMember(t *testing.T) {
+	ExampleMember()
+	synctest.Test(t, shown)
+}
+
+func TestExampleTopology(t *testing.T) {
+	ExampleTopology()
+	synctest.Test(t, shown)
+}
+
+func TestExampleCheckTransport(t *testing.T) {
+	ExampleCheckTransport()
+	shown(t)
 }
 
 // A partition: nobody hears the master any more, and a replica takes its place. What the old
@@ -138,31 +156,42 @@ func ExampleSeat() {
 // A failover: the master dies, a replica takes its place, and the old one comes back
 // under it with what it had.
 func ExampleMember() {
-	_ = func(t *testing.T) { // in a bubble
+	inBubble(func(t *testing.T) {
 		g := repltest.New(t, repltest.Topology[*kv.Store]{
 			Seats:   repltest.Star("a", "b", "c"),
 			Machine: func(string) *kv.Store { return kv.New(nil) },
 		}, 1)
+		g.Master().Machine().Set("stock", []byte("three apples"))
 		g.WaitEqual()
 		g.Member("a").Kill()
 		g.Member("b").Promote()
 		g.Member("c").Follow("b")
 		g.Member("a").Restart("b")
 		g.WaitEqual()
-	}
+		if n := g.Member("a").Machine().Len(); n != 1 || g.Master().Name() != "b" {
+			t.Errorf("%d keys\n%s", n, g)
+		}
+	})
 	// Output:
 }
 
 // What two stores at one position must have in common is their digest.
 func ExampleTopology() {
-	_ = repltest.Topology[*kv.Store]{
-		Seats:   repltest.Chain("a", "b", "c"),
-		Machine: func(string) *kv.Store { return kv.New(&kv.Options{LogBytes: 64 << 10}) },
-		Options: func(name string) *repl.Options { return &repl.Options{Group: "shop"} },
-		State: func(s *kv.Store) any {
-			d, err := s.Digest()
-			return fmt.Sprint(d, err)
-		},
-	}
+	inBubble(func(t *testing.T) {
+		g := repltest.New(t, repltest.Topology[*kv.Store]{
+			Seats:   repltest.Chain("a", "b", "c"),
+			Machine: func(string) *kv.Store { return kv.New(&kv.Options{LogBytes: 64 << 10}) },
+			Options: func(name string) *repl.Options { return &repl.Options{Group: "shop"} },
+			State: func(s *kv.Store) any {
+				d, err := s.Digest()
+				return fmt.Sprint(d, err)
+			},
+		}, 1)
+		g.Master().Machine().Set("stock", []byte("three apples"))
+		g.WaitEqual()
+		if group := g.Member("c").Node().Status().Group; group != "shop" {
+			t.Errorf("c is of group %q", group)
+		}
+	})
 	// Output:
 }

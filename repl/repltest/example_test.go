@@ -244,10 +244,10 @@ func ExampleStats() {
 
 // A program that brings a transport of its own checks it like this.
 func ExampleCheckTransport() {
-	_ = func(t *testing.T) {
+	asTest(func(t *testing.T) {
 		network := repltest.NewNetwork(1)
 		defer network.Close()
 		repltest.CheckTransport(t, network.Host("server"), network.Host("client"), "server")
-	}
+	})
 	// Output:
 }

@@ -49,12 +49,17 @@ func newWatched(network *repl.Memory) *watched {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := replica.WaitSynced(context.Background()); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := replica.WaitSynced(ctx); err != nil {
 		log.Fatal(err)
 	}
-	for len(w.guard.Status().Nodes) < 2 {
-		time.Sleep(time.Millisecond)
-	}
+	until(func() error {
+		if n := len(w.guard.Status().Nodes); n < 2 {
+			return fmt.Errorf("the sentinel has found %d nodes", n)
+		}
+		return nil
+	})
 	return w
 }
 

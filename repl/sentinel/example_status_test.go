@@ -2,9 +2,9 @@ package sentinel_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
-	"runtime"
 	"time"
 
 	"github.com/emberkv/ember/kv"
@@ -34,7 +34,9 @@ func newPair(network *repl.Memory, security repl.Security) *watched {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := replica.WaitSynced(context.Background()); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := replica.WaitSynced(ctx); err != nil {
 		log.Fatal(err)
 	}
 	return w
@@ -70,9 +72,17 @@ func newGuard(network *repl.Memory, name string, opts sentinel.Options) (*sentin
 	return s, events
 }
 
-// await returns when an event of this kind has come.
+// await returns when an event of this kind has come, for which it gives it a minute.
 func await(events <-chan sentinel.EventKind, kind sentinel.EventKind) {
-	for kind != <-events {
+	for tooLate := time.After(time.Minute); ; {
+		select {
+		case got := <-events:
+			if got == kind {
+				return
+			}
+		case <-tooLate:
+			log.Fatalf("no event %v has come", kind)
+		}
 	}
 }
 
@@ -125,11 +135,13 @@ func ExamplePeerStatus() {
 	defer second.Close()
 	await(events, sentinel.EventNewSentinel)
 
-	peer := second.Status().Sentinels[0]
-	for peer.Heard < 0 { // its first answer is on its way
-		runtime.Gosched()
-		peer = second.Status().Sentinels[0]
-	}
+	var peer sentinel.PeerStatus
+	until(func() error {
+		if peer = second.Status().Sentinels[0]; peer.Heard < 0 {
+			return errors.New("its first answer is on its way")
+		}
+		return nil
+	})
 	fmt.Printf("%s at %s: linked %t; the master is %s, down: %t\n", peer.Name, peer.Addr, peer.Linked, peer.Master.Name, peer.Down)
 	// Output: s1 at s1: linked true; the master is a, down: false
 }

@@ -2,6 +2,7 @@ package sentinel_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"time"
@@ -61,23 +62,31 @@ func ExampleNew() {
 	}
 
 	s := sentinels[0]
-	for len(s.Status().Nodes) < 3 || len(s.Status().Sentinels) < 2 {
-		time.Sleep(10 * time.Millisecond)
-	}
+	until(func() error {
+		if st := s.Status(); len(st.Nodes) < 3 || len(st.Sentinels) < 2 {
+			return fmt.Errorf("%d nodes and %d other sentinels were found", len(st.Nodes), len(st.Sentinels))
+		}
+		return nil
+	})
 	fmt.Println("master:", s.Master().Name)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 	for _, name := range []string{"b", "c"} { // one that has nothing yet is not promoted
 		replica, err := nodes[name].Replica()
 		if err == nil {
-			err = replica.WaitSynced(context.Background())
+			err = replica.WaitSynced(ctx)
 		}
 		if err != nil {
 			log.Fatal(err)
 		}
 	}
 	nodes["a"].Close()
-	for s.Master().Name == "a" {
-		time.Sleep(10 * time.Millisecond)
-	}
+	until(func() error {
+		if s.Master().Name == "a" {
+			return errors.New("nobody has taken a's place")
+		}
+		return nil
+	})
 	fmt.Println("another took its place:", s.Master().Name == "b" || s.Master().Name == "c")
 	// Output:
 	// master: a
