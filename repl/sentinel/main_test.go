@@ -4,6 +4,10 @@ import (
 	"testing"
 
 	"github.com/emberkv/ember/internal/leakcheck"
+	"github.com/emberkv/ember/internal/racebubble"
 )
 
-func TestMain(m *testing.M) { leakcheck.Main(m) }
+func TestMain(m *testing.M) {
+	racebubble.OneProcessor()
+	leakcheck.Main(m)
+}

@@ -153,7 +153,7 @@ func TestNodeReplaced(t *testing.T) {
 		machine := kv.New(nil)
 		defer machine.Close()
 		r, err := repl.NewReplica(machine, "a", &repl.Options{
-			Name: "new", Transport: w.Network.Host("b"), Supervision: repl.Supervision{Supervised: true},
+			ID: w.newID("new"), Name: "new", Transport: w.Network.Host("b"), Supervision: repl.Supervision{Supervised: true},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package sentinel_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"sync"
 	"testing"
@@ -23,6 +24,7 @@ type town struct {
 	nameless bool             // nodes have another id with each start
 	free     map[string]bool  // nodes that take no orders, from their next start on
 	priority map[string]int   // of nodes that are started from now on
+	ids      map[string]int   // how many each has been given, by name
 }
 
 // A guard is a seat of a sentinel, which may be closed and started again.
@@ -39,14 +41,14 @@ type guard struct {
 func newTown(t testing.TB, seats []repltest.Seat, n int, opts sentinel.Options) *town {
 	t.Helper()
 	ids := make(map[string]repl.NodeID)
-	w := &town{t: t, opts: opts}
+	w := &town{t: t, opts: opts, ids: make(map[string]int)}
 	w.Group = repltest.New(t, repltest.Topology[*kv.Store]{
 		Seats:   seats,
 		Machine: func(string) *kv.Store { return kv.New(nil) },
 		State:   func(s *kv.Store) any { return digest(t, s) },
 		Options: func(name string) *repl.Options {
 			if ids[name] == (repl.NodeID{}) || w.nameless {
-				ids[name] = repl.NewNodeID() // which a program keeps beside its data
+				ids[name] = w.newID(name) // which a program keeps beside its data
 			}
 			return &repl.Options{ID: ids[name], Priority: w.priority[name], Security: opts.Security, Supervision: repl.Supervision{Supervised: !w.free[name], Fenced: w.fenced && !w.free[name]}}
 		},
@@ -66,6 +68,15 @@ func newTown(t testing.TB, seats []repltest.Seat, n int, opts sentinel.Options) 
 	return w
 }
 
+// newID returns an id that nobody has had, the same whenever the test runs: ids seed the pauses
+// before tries and candidacies.
+func (w *town) newID(name string) (id repl.NodeID) {
+	sum := sha256.Sum256(fmt.Append(nil, w.t.Name(), " ", name, " ", w.ids[name]))
+	w.ids[name]++
+	copy(id[:], sum[:])
+	return id
+}
+
 func digest(t testing.TB, s *kv.Store) uint64 {
 	d, err := s.Digest()
 	if err != nil {
@@ -79,6 +90,9 @@ func (w *town) start(s *guard) {
 	w.t.Helper()
 	o := w.opts
 	o.Name, o.Store, o.Transport = s.name, s.store, w.Network.Host(s.name)
+	if state, err := s.store.Load(); err == nil && state == nil {
+		o.ID = w.newID(s.name) // else it has one
+	}
 	o.OnEvent = func(e sentinel.Event) {
 		s.mu.Lock()
 		defer s.mu.Unlock()

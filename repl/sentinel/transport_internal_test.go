@@ -23,7 +23,7 @@ type member struct {
 func newMember(t *testing.T, network, transport repl.Transport, addr, upstream string) *member {
 	t.Helper()
 	m := &member{store: kv.New(nil), addr: addr}
-	opts := &repl.Options{Name: addr, Group: "g", Transport: transport}
+	opts := &repl.Options{ID: idOf(addr), Name: addr, Group: "g", Transport: transport}
 	if upstream == "" {
 		master, err := repl.NewMaster(m.store, opts)
 		if err != nil {
