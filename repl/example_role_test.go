@@ -103,7 +103,7 @@ func ExampleMaster_Handover() {
 
 	_, err = master.Handover(context.Background(), "b")
 	fmt.Println(err)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, err = master.Handover(ctx, "nobody")
 	fmt.Println(errors.Is(err, repl.ErrNoFollower))

@@ -78,7 +78,7 @@ func TestWaitDurable(t *testing.T) {
 	net, s := repl.NewMemory(), newStores(t, 2)
 	m := serveStore(t, net, s[0], "a")
 	followStore(t, net, s[1], "a")
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for i := range 20 {
 		s[0].Set("k", []byte{byte(i)})
@@ -118,8 +118,8 @@ func TestAckDurable(t *testing.T) {
 	net := repl.NewMemory()
 	store := newStores(t, 1)[0]
 	m, err := repl.NewMaster(store, seeded(t, &repl.Options{
-		Liveness: repl.Liveness{Heartbeat: time.Minute}, // which would bring the news, too
-		Safety:   repl.Safety{Ack: 1, AckDurable: true, AckTimeout: 10 * time.Second},
+		Liveness: repl.Liveness{Heartbeat: time.Hour}, // which would bring the news, too
+		Safety:   repl.Safety{Ack: 1, AckDurable: true, AckTimeout: time.Minute},
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func TestReplicaFromTheJournal(t *testing.T) {
 	for i := range 2000 { // thirty windows
 		store.Set(fmt.Sprint("key", i%100), value)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := store.Durable(ctx, store.Position()); err != nil {
 		t.Fatal(err)

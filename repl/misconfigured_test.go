@@ -21,7 +21,7 @@ func first(t *testing.T, what string, c <-chan error) string {
 	select {
 	case err := <-c:
 		return err.Error()
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nothing from " + what)
 		return ""
 	}

@@ -40,7 +40,7 @@ func (s *story) lag() (time.Duration, error) {
 
 // compare waits until every node has what the master has, and prints how they stand.
 func (s *story) compare() error {
-	ctx, cancel := context.WithTimeout(s.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(s.ctx, 40*time.Second)
 	defer cancel()
 	want, err := s.nodes[0].store.Digest()
 	if err != nil {

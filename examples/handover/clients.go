@@ -105,7 +105,7 @@ func (c *clients) stop() {
 // compare waits until all nodes have what the master has now, looks whether it has all that
 // was acknowledged, and says how they stand.
 func (s *story) compare(master *node) error {
-	ctx, cancel := context.WithTimeout(s.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(s.ctx, 40*time.Second)
 	defer cancel()
 	s.clients.mu.Lock()
 	acked, err := len(s.clients.acked), s.clients.err

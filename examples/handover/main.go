@@ -103,7 +103,7 @@ func (s *story) give(from, to *node) error {
 	}
 	s.clients.lap()
 	time.Sleep(20 * time.Millisecond) // of ordinary writes before
-	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.ctx, 30*time.Second)
 	defer cancel()
 	began := time.Now()
 	if _, err := master.Handover(ctx, to.name); err != nil {
