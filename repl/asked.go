@@ -241,12 +241,9 @@ func (n *Node) report() *Report {
 func (u *upstream) report() UpstreamReport {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	r := UpstreamReport{ID: u.mu.peer.ID, Addr: u.mu.target.addr, State: u.mu.state, Down: -1}
-	switch {
-	case r.State == LinkStreaming:
-		r.Down = 0
-	case !u.mu.lostAt.IsZero():
-		r.Down = time.Since(u.mu.lostAt)
+	r := UpstreamReport{ID: u.mu.peer.ID, Addr: u.mu.target.addr, State: u.mu.state}
+	if r.State != LinkStreaming {
+		r.Down = u.mu.outages.down(time.Now())
 	}
 	return r
 }

@@ -182,7 +182,8 @@
 //   - the way down: entrance.go, accept.go, door.go, roster.go, feed.go, feedlog.go,
 //     listen.go, parting.go, turns.go, copy.go, pass.go, buffer.go, pace.go, acks.go,
 //     settle.go, kept.go, near.go
-//   - and up: upstream.go, freshness.go, run.go, dial.go, session.go, repair.go, load.go
+//   - and up: upstream.go, outage.go, freshness.go, run.go, dial.go, session.go, repair.go,
+//     load.go
 //   - how a node is watched and told what to be: supervision.go; controloptions.go,
 //     control.go, controlserver.go (the ends that are no node); poll.go, report.go,
 //     command.go (what is said); answerer.go, asked.go (the node's end); board.go, lease.go

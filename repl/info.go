@@ -122,6 +122,9 @@ import (
 //	ember_master_clock_skew_seconds the writer's clock less ours
 //	ember_master_last_error         why the last link or attempt ended
 //	ember_master_next_try_seconds   until the next attempt
+//	ember_master_outages            times that it has ceased to stream
+//	ember_master_outage_seconds     in which it did not, after it first had
+//	ember_master_last_outage_seconds, ember_master_last_outage_why  the last of them, and why that link ended
 //	ember_master_attempts           connections tried
 //	ember_master_sync_place         in its line for a full copy, from 1; 0 when not in line
 //	ember_master_sync_full, ember_master_sync_partial  how many were taken

@@ -108,6 +108,8 @@ func statuses() map[string]repl.Status {
 	}
 	copying, down := up, up
 	copying.State, copying.Synced, copying.Down, copying.Behind, copying.LastIO = repl.LinkCopying, false, 3*time.Second, 0, 100*time.Millisecond
+	copying.Outages, copying.OutageTime = 2, 10*time.Second
+	copying.LastOutage = &repl.Outage{Began: now.Add(-3 * time.Second), Took: 3 * time.Second, Why: "repl: follow 10.0.0.1:7000 (paris): peer timed out"}
 	copying.Progress = repl.Progress{Keys: 25, KeysTotal: 100, Bytes: 3000, BytesTotal: 12_000, Shards: 2, ShardsTotal: 8}
 	down.State, down.Synced, down.Down, down.LastIO, down.Behind = repl.LinkDown, false, -1, -1, 0
 	down.LastError, down.NextTry, down.LastFull = "repl: dial 10.0.0.1:7000: connection refused", 250*time.Millisecond, nil

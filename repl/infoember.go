@@ -100,6 +100,12 @@ func (w *infoWriter) emberUpstream(u *UpstreamStatus) {
 	w.seconds("ember_master_clock_skew_seconds", u.ClockSkew)
 	w.text("ember_master_last_error", u.LastError)
 	w.seconds("ember_master_next_try_seconds", u.NextTry)
+	w.number("ember_master_outages", u.Outages)
+	w.seconds("ember_master_outage_seconds", u.OutageTime)
+	if o := u.LastOutage; o != nil {
+		w.seconds("ember_master_last_outage_seconds", o.Took)
+		w.text("ember_master_last_outage_why", o.Why)
+	}
 	w.number("ember_master_attempts", u.Attempts)
 	w.number("ember_master_sync_place", int64(u.Progress.Place))
 	w.number("ember_master_sync_full", u.Fulls)

@@ -42,7 +42,7 @@ type upstream struct {
 		ready                 bool          // holds data of the group: one sync was completed, or it came with a history
 		changed               chan struct{} // closed and renewed when synced becomes true
 		downSince             time.Time
-		lostAt                time.Time // when the replica last ceased to stream; zero before it ever did
+		outages               outages
 		retryAt               time.Time // when the next try is due; zero while there is one
 		path                  []NodeID  // of the upstream and of whom it follows; nil while the link is down
 		lastIO                time.Time
@@ -203,7 +203,9 @@ func (u *upstream) setPlace(place int) {
 func (u *upstream) setState(s LinkState) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.mu.state = s
+	if u.mu.state = s; s == LinkStreaming {
+		u.mu.outages.end(time.Now())
+	}
 }
 
 // down takes down that a session has ended, and why.
@@ -213,7 +215,7 @@ func (u *upstream) down(err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.mu.state == LinkStreaming {
-		u.mu.lostAt = time.Now()
+		u.mu.outages.begin(time.Now(), err)
 	}
 	u.mu.state, u.mu.synced, u.mu.lastErr, u.mu.place = LinkDown, false, err, 0
 }
@@ -297,13 +299,12 @@ func (u *upstream) status(end int64) *UpstreamStatus {
 	if m.place > 0 {
 		s.Progress.Place = m.place
 	}
-	switch {
-	case m.state == LinkStreaming:
+	now := time.Now()
+	s.Outages, s.OutageTime, s.LastOutage = m.outages.status(now)
+	if m.state == LinkStreaming {
 		s.Behind = max(m.theirEnd-end, 0)
-	case m.lostAt.IsZero():
-		s.Down = -1
-	default:
-		s.Down = time.Since(m.lostAt)
+	} else {
+		s.Down = m.outages.down(now)
 	}
 	if !m.lastIO.IsZero() {
 		s.LastIO = time.Since(m.lastIO)
