@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ func TestTransports(t *testing.T) {
 	withName := mutual.Clone()
 	withName.ServerName = "localhost"
 	socket := func(t *testing.T) string { return filepath.Join(t.TempDir(), "s") }
-	port := func(*testing.T) string { return anyPort }
+	port := lastingPort
 	for _, c := range []struct {
 		name           string
 		server, client repl.Transport
@@ -45,6 +46,21 @@ func TestTransports(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) { repltest.CheckTransport(t, c.server, c.client, c.addr(t)) })
 	}
+}
+
+// lastingPort returns an address that is listened at again and again. Its port is below those
+// that the system hands out, or another process might have it in between.
+func lastingPort(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 func TestTCPRefusesNegativeBuffer(t *testing.T) {
