@@ -36,13 +36,13 @@ func TestStar(t *testing.T) {
 // TestLateSlave gets what was written before it came, deletes and deadlines included.
 func TestLateSlave(t *testing.T) {
 	t.Parallel()
-	a := start(t, "a")
+	a := start(t, "a", patient)
 	a.fill("early", 200)
 	a.do(http.StatusNoContent, "DELETE", "/keys/early7", "", "")
 	a.do(http.StatusNoContent, "PUT", "/keys/hour?ttl=1h", "x", "")
 	a.do(http.StatusNoContent, "PUT", "/keys/moment?ttl=1ms", "x", "")
 
-	b := start(t, "b", "-follow", a.repl)
+	b := start(t, "b", "-follow", a.repl, patient)
 	written := a.put("late", "v")
 	b.gets("late", "v", written)
 	b.has("early199", "early")

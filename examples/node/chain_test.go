@@ -38,9 +38,9 @@ func TestChain(t *testing.T) {
 // the master it goes on from where it stood.
 func TestMiddleDies(t *testing.T) {
 	t.Parallel()
-	a := start(t, "a")
-	b := start(t, "b", "-follow", a.repl)
-	c := start(t, "c", "-follow", b.repl)
+	a := start(t, "a", patient)
+	b := start(t, "b", "-follow", a.repl, patient)
+	c := start(t, "c", "-follow", b.repl, patient)
 	c.gets("k1", "v1", a.put("k1", "v1"))
 
 	b.kill()
@@ -63,16 +63,16 @@ func TestMiddleDies(t *testing.T) {
 // to serve until it has a copy itself. Then its follower goes on where it stood.
 func TestMiddleComesBack(t *testing.T) {
 	t.Parallel()
-	a := start(t, "a")
+	a := start(t, "a", patient)
 	at := fixedAddr(t)
-	b := start(t, "b", "-follow", a.repl, "-repl", at)
-	c := start(t, "c", "-follow", b.repl)
+	b := start(t, "b", "-follow", a.repl, "-repl", at, patient)
+	c := start(t, "c", "-follow", b.repl, patient)
 	c.gets("k1", "v1", a.put("k1", "v1"))
 
 	b.kill()
 	c.shows("role:slave", "master_link_status:down")
 	c.has("k1", "v1")
-	b = start(t, "b again", "-follow", a.repl, "-repl", at)
+	b = start(t, "b again", "-follow", a.repl, "-repl", at, patient)
 	c.shows("master_link_status:up")
 	c.gets("k2", "v2", a.put("k2", "v2"))
 	same(t, a, b, c)
@@ -85,10 +85,10 @@ func TestMiddleComesBack(t *testing.T) {
 // the same offsets.
 func TestOtherSlaveTakesOver(t *testing.T) {
 	t.Parallel()
-	a := start(t, "a")
-	s1 := start(t, "s1", "-follow", a.repl)
-	s2 := start(t, "s2", "-follow", a.repl)
-	s3 := start(t, "s3", "-follow", s1.repl)
+	a := start(t, "a", patient)
+	s1 := start(t, "s1", "-follow", a.repl, patient)
+	s2 := start(t, "s2", "-follow", a.repl, patient)
+	s3 := start(t, "s3", "-follow", s1.repl, patient)
 	s3.gets("k1", "v1", a.put("k1", "v1"))
 
 	s1.terminate()

@@ -18,16 +18,16 @@ import (
 // both; nobody needs a full copy but the replica that has nothing yet.
 func TestDiskStory(t *testing.T) {
 	dirs := []string{t.TempDir(), t.TempDir()}
-	a := start(t, "a", "-dir", dirs[0], "-fsync", "always")
+	a := start(t, "a", "-dir", dirs[0], "-fsync", "always", patient)
 	a.fill("first", 100)
-	b := start(t, "b", "-dir", dirs[1], "-follow", a.repl)
+	b := start(t, "b", "-dir", dirs[1], "-follow", a.repl, patient)
 	same(t, a, b)
 	b.do(http.StatusOK, "POST", "/save", "", "")
 
 	// The replica is killed. It goes on where it was.
 	b.kill()
 	a.fill("second", 100)
-	b = start(t, "b", "-dir", dirs[1], "-follow", a.repl)
+	b = start(t, "b", "-dir", dirs[1], "-follow", a.repl, patient)
 	same(t, a, b)
 	if full, partial := b.syncs(); full != 0 || partial != 1 {
 		t.Errorf("the replica that came back has taken %d full copies and %d partial ones", full, partial)
@@ -41,7 +41,7 @@ func TestDiskStory(t *testing.T) {
 		t.Errorf("saved at %s, then wrote at %s", saved.Position, position)
 	}
 	a.kill()
-	a = start(t, "a", "-dir", dirs[0], "-repl", a.repl)
+	a = start(t, "a", "-dir", dirs[0], "-repl", a.repl, patient)
 	a.has("third", "after the save")
 	same(t, a, b)
 	if full, partial := b.syncs(); full != 0 || partial != 2 {
@@ -53,14 +53,14 @@ func TestDiskStory(t *testing.T) {
 	b.gets("fourth", "before the end", position)
 	b.terminate()
 	a.terminate()
-	a = start(t, "a", "-dir", dirs[0], "-repl", a.repl)
-	b = start(t, "b", "-dir", dirs[1], "-follow", a.repl)
+	a = start(t, "a", "-dir", dirs[0], "-repl", a.repl, patient)
+	b = start(t, "b", "-dir", dirs[1], "-follow", a.repl, patient)
 	b.gets("fourth", "before the end", position)
 	same(t, a, b)
 	if full, _ := b.syncs(); full != 0 {
 		t.Errorf("after a stop there were %d full copies", full)
 	}
-	c := start(t, "c")
+	c := start(t, "c", patient)
 	c.do(http.StatusConflict, "POST", "/save", "", "")
 }
 

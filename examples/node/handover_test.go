@@ -16,9 +16,9 @@ import (
 // copy, and the other replica goes on through the old master.
 func TestHandover(t *testing.T) {
 	t.Parallel()
-	a := start(t, "a")
-	b := start(t, "b", "-follow", a.repl)
-	c := start(t, "c", "-follow", a.repl)
+	a := start(t, "a", patient)
+	b := start(t, "b", "-follow", a.repl, patient)
+	c := start(t, "c", "-follow", a.repl, patient)
 	written := a.fill("k", 20)
 	b.gets("k19", "k", written)
 	c.gets("k19", "k", written)

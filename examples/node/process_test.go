@@ -30,6 +30,10 @@ type process struct {
 	gone chan struct{} // closed when the process has ended
 }
 
+// patient is a flag of nodes whose links are counted: without it one that gets no time for three
+// seconds is taken for dead by the others, on a slow machine.
+const patient = "-heartbeat=10s"
+
 // start starts a node with these flags, and ends it with the test: by SIGTERM, after
 // which it must exit with 0. A -http or -repl among the flags takes the place of port 0.
 func start(t *testing.T, name string, flags ...string) *process {

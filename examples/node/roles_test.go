@@ -44,9 +44,9 @@ func TestSlaveofNoOne(t *testing.T) {
 // the same place, and no copy is needed.
 func TestStarGoesOn(t *testing.T) {
 	t.Parallel()
-	a := start(t, "a")
-	b := start(t, "b", "-follow", a.repl)
-	c := start(t, "c", "-follow", a.repl)
+	a := start(t, "a", patient)
+	b := start(t, "b", "-follow", a.repl, patient)
+	c := start(t, "c", "-follow", a.repl, patient)
 	written := a.fill("k", 20)
 	b.gets("k19", "k", written)
 	c.gets("k19", "k", written)
@@ -62,7 +62,7 @@ func TestStarGoesOn(t *testing.T) {
 
 	// The old master comes back at its place, a master without data. Nobody follows it,
 	// and it has to be pointed at the new one by hand.
-	a = start(t, "a again")
+	a = start(t, "a again", patient)
 	a.shows("role:master", "connected_slaves:0")
 	a.lacks("k1")
 	a.follow(b)
@@ -88,8 +88,8 @@ func TestStarGoesOn(t *testing.T) {
 // the new master it goes on from where the histories part.
 func TestOldMasterReturns(t *testing.T) {
 	t.Parallel()
-	a := start(t, "a")
-	b := start(t, "b", "-follow", a.repl)
+	a := start(t, "a", patient)
+	b := start(t, "b", "-follow", a.repl, patient)
 	written := a.fill("k", 20)
 	b.gets("k19", "k", written)
 
