@@ -149,7 +149,7 @@ func (f *feed) run() error {
 	if f.reader != nil {
 		f.reader.Close()
 	}
-	f.n.delist(f)
+	f.n.delist(f, err)
 	o.Logger.Info("follower disconnected", "peer", f.link.peer.Name, "addr", f.link.peer.Addr, "err", err)
 	if call := o.Events.Disconnected; call != nil {
 		call(f.link.peer, err)

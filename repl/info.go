@@ -89,6 +89,10 @@ import (
 //	                                had more than the master's, and what that was
 //	ember_handshakes_failed         of those who dialled this node
 //	ember_handshakes_unproved       of these, for want of a secret that both ends know
+//	ember_links_lost                with followers that have ended, for whatever reason
+//	ember_last_lost                 the newest of them: name, id, addr; seconds: since it ended; behind:
+//	                                bytes not applied then
+//	ember_last_lost_why             why it ended
 //	ember_connections_unheard       closed because too many were in their handshake
 //	ember_secrets                   how many there are; 0 for a node that asks for no proof
 //	ember_ack, ember_ack_durable, ember_min_replicas, ember_max_lag_seconds  of Options

@@ -36,6 +36,12 @@ func (w *infoWriter) ember(s *Status) {
 	w.number("ember_repaired_bytes", s.Counters.RepairedBytes)
 	w.number("ember_lost_tails", s.Counters.LostTails)
 	w.number("ember_lost_bytes", s.Counters.LostBytes)
+	w.number("ember_links_lost", s.Counters.LinksLost)
+	if l := s.LastLost; l != nil {
+		w.line(fmt.Sprintf("ember_last_lost:name=%s,id=%s,addr=%s,seconds=%s,behind=%d",
+			item(l.Peer.Name), l.Peer.ID, item(l.Peer.Addr), lagSeconds(max(s.Time.Sub(l.At), 0)), l.Behind))
+		w.text("ember_last_lost_why", l.Why)
+	}
 	w.number("ember_handshakes_failed", s.Counters.Handshakes)
 	w.number("ember_handshakes_unproved", s.Counters.Unproved)
 	w.number("ember_connections_unheard", s.Counters.Unheard)

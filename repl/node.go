@@ -79,7 +79,8 @@ type Node struct {
 		askers                map[NodeID]*answerer // one for each who polls or gives orders
 		feeds                 map[NodeID]*feed     // one for each follower
 		counters              Counters
-		lastPartial, lastFull *syncRecord // given to followers; nil before the first
+		lastPartial, lastFull *syncRecord   // given to followers; nil before the first
+		lastLost              *LostFollower // not changed; nil before the first
 	}
 }
 

@@ -51,3 +51,31 @@ func TestStatusKeepsOutages(t *testing.T) {
 		}
 	})
 }
+
+// TestStatusKeepsWhoWasLost: an upstream tells who has left it last, when, why, and how much that one lacked.
+func TestStatusKeepsWhoWasLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, a := repl.NewMemory(), newLedger(nil)
+		m := master(t, a, net, "a", nil)
+		b, c := replica(t, newLedger(nil), net, "a", &repl.Options{Name: "b"}), replica(t, newLedger(nil), net, "a", &repl.Options{Name: "c"})
+		synced(t, m, a, b)
+		synced(t, m, a, c)
+		if s := m.Status(); s.LastLost != nil || s.Counters.LinksLost != 0 {
+			t.Errorf("before anybody has left: %+v of %d", s.LastLost, s.Counters.LinksLost)
+		}
+		for n, r := range []*repl.Replica{b, c} {
+			left := time.Now()
+			r.Close()
+			synctest.Wait()
+			time.Sleep(time.Second)
+			s := m.Status()
+			l := s.LastLost
+			if s.Counters.LinksLost != int64(n+1) || l == nil || l.Peer.Name != r.Status().Name || !l.At.Equal(left) || l.Behind != 0 {
+				t.Fatalf("%s has left at %v: %+v of %d", r.Status().Name, left, l, s.Counters.LinksLost)
+			}
+			if !strings.HasPrefix(l.Why, "repl: serve ") || !strings.Contains(l.Why, "("+l.Peer.Name+")") {
+				t.Errorf("%s has left because of %q", l.Peer.Name, l.Why)
+			}
+		}
+	})
+}

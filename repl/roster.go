@@ -49,10 +49,14 @@ func (n *Node) isFullLocked(id NodeID) bool {
 	return n.mu.feeds[id] == nil && len(n.mu.feeds) >= n.opts.MaxFollowers
 }
 
-func (n *Node) delist(f *feed) {
+// delist ends what enlist began, and takes down why.
+func (n *Node) delist(f *feed, why error) {
 	n.acks.retire(f)
+	lost := f.lost(why)
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.mu.counters.LinksLost++
+	n.mu.lastLost = lost
 	if n.mu.feeds[f.link.peer.ID] == f {
 		delete(n.mu.feeds, f.link.peer.ID)
 	}

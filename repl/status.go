@@ -51,12 +51,15 @@ type Status struct {
 	// there; nil before the first.
 	LastPartial *SyncStatus `json:"last_partial,omitempty"`
 	LastFull    *SyncStatus `json:"last_full,omitempty"`
+
+	LastLost *LostFollower `json:"last_lost,omitempty"` // the newest link with a follower that has ended; nil before the first
 }
 
 // Counters count what has happened since the node was made.
 type Counters struct {
 	PartialSyncs int64 `json:"partial_syncs"` // granted to followers
 	FullSyncs    int64 `json:"full_syncs"`    // begun for followers
+	LinksLost    int64 `json:"links_lost"`    // with followers that have ended, for whatever reason
 	Handshakes   int64 `json:"handshakes"`    // with those who dialled this node that failed
 	Unproved     int64 `json:"unproved"`      // of those, the ones that failed with ErrAuth
 	Unheard      int64 `json:"unheard"`       // connections closed because too many others were in their handshake
@@ -212,8 +215,12 @@ func (n *Node) Status() Status {
 	for r, c := range n.mu.counters.Refusals {
 		s.Counters.Refusals[r] = c
 	}
-	partial, full := n.mu.lastPartial, n.mu.lastFull
+	partial, full, lost := n.mu.lastPartial, n.mu.lastFull, n.mu.lastLost
 	n.mu.Unlock()
+	if lost != nil {
+		shown := *lost
+		s.LastLost = &shown
+	}
 	feeds := n.presentFeeds()
 	s.LastPartial, s.LastFull = partial.status(), full.status()
 	s.Followers = make([]FollowerStatus, 0, len(feeds))
