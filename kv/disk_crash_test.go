@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/emberkv/ember/internal/faultfs"
 	"github.com/emberkv/ember/kv"
@@ -21,6 +22,7 @@ func crashOptions() *kv.Options {
 		MaxBytes: kv.MinMaxBytes,
 		Durability: kv.Durability{
 			Fsync: kv.FsyncAlways, SegmentBytes: 4 << 10, KeepBytes: -1, SavePoints: []kv.SavePoint{},
+			DiskTimeout: time.Minute, // of the wall's clock: the machine may be busy
 		},
 	}
 }

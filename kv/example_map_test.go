@@ -305,7 +305,7 @@ func ExampleLoadError() {
 	s := kv.New(nil)
 	defer s.Close()
 	m, _ := kv.NewMap(s, "user:", &kv.MapOptions[string, string]{
-		ErrorTTL: time.Second, // so as not to ask again at once
+		ErrorTTL: time.Minute, // so as not to ask again at once
 		Load: func(context.Context, string) (string, time.Duration, error) {
 			return "", 0, errors.New("database is down")
 		},

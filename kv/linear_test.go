@@ -228,7 +228,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 		}
 		close(begin)
 		group.Wait()
-		if got := porcupine.CheckOperationsTimeout(registerModel, history, 20*time.Second); got != porcupine.Ok {
+		if got := porcupine.CheckOperationsTimeout(registerModel, history, 2*time.Minute); got != porcupine.Ok {
 			for _, op := range history {
 				t.Logf("%d-%d %d: %s", op.Call, op.Return, op.ClientId, registerModel.DescribeOperation(op.Input, op.Output))
 			}

@@ -2,6 +2,7 @@ package kv_test
 
 import (
 	"bytes"
+	"flag"
 	"io"
 	"testing"
 
@@ -11,8 +12,14 @@ import (
 	"github.com/emberkv/ember/rdb"
 )
 
-// TestMain fails the run when a goroutine of this package outlives the tests.
-func TestMain(m *testing.M) { leakcheck.Main(m) }
+// TestMain fails the run when a goroutine of this package outlives the tests. Each run goes
+// through the same random cases, unless -rapid.seed names others: 0 is for new ones.
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.seed", "1"); err != nil {
+		panic(err)
+	}
+	leakcheck.Main(m)
+}
 
 // open returns a store that is closed when the test ends.
 func open(tb testing.TB, opts *kv.Options) *kv.Store {

@@ -57,7 +57,7 @@ func TestMapIsCoherent(t *testing.T) {
 		{NegativeTTL: time.Millisecond, RefreshAfter: time.Millisecond, TTL: 2 * time.Millisecond},
 	} {
 		var g growing
-		opts.Load = g.load
+		opts.Load, opts.LoadTimeout = g.load, -1
 		m := newMap(t, open(t, &kv.Options{MaxRetries: 1 << 20}), "p:", &opts)
 		var wg sync.WaitGroup
 		var stop atomic.Bool

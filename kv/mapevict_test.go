@@ -26,7 +26,7 @@ func TestLoadsAtTheBound(t *testing.T) {
 			to.SetFollower(true)
 			f := followEmpty(t, s, to)
 			m, err := kv.NewMap[string, []byte](s, "m:", &kv.MapOptions[string, []byte]{
-				Keys: kv.Strings[string]{}, Values: kv.Bytes{}, TTL: time.Hour,
+				Keys: kv.Strings[string]{}, Values: kv.Bytes{}, TTL: time.Hour, LoadTimeout: -1,
 				Load: func(context.Context, string) ([]byte, time.Duration, error) { return make([]byte, 100), 0, nil },
 			})
 			must(t, err)

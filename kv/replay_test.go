@@ -25,6 +25,7 @@ func TestJournalOfEverything(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			dir, opts := t.TempDir(), always()
 			opts.Fsync, opts.SegmentBytes, opts.LogBytes = c.fsync, 32<<10, 100<<10
+			opts.DiskTimeout = time.Minute // a real disk
 			s, err := kv.Open(dir, opts)
 			must(t, err)
 			defer func() { s.Close() }()
