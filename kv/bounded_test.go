@@ -75,6 +75,7 @@ func TestWritesAreRefusedAtTheBound(t *testing.T) {
 }
 
 func TestWhatCannotFit(t *testing.T) {
+	t.Parallel()
 	for _, policy := range append([]kv.Eviction{kv.NoEviction}, evicting...) {
 		s := open(t, &kv.Options{MaxBytes: 1 << 20, Eviction: policy})
 		n := fill(t, s, kv.TTL(time.Hour))
@@ -130,6 +131,7 @@ func TestBoundBelowTheFixedCost(t *testing.T) {
 
 // A transaction that needs room does not take it from what it reads or writes.
 func TestTransactionsSpareTheirKeys(t *testing.T) {
+	t.Parallel()
 	rounds := 100
 	if raceEnabled {
 		rounds = 20 // one goroutine
@@ -184,6 +186,7 @@ func hasKey(t *testing.T, s *kv.Store, key string) bool {
 // While a snapshot holds everything nothing can be freed: writes are refused rather than
 // the store emptied in vain, and go on afterwards.
 func TestSnapshotWhileEvicting(t *testing.T) {
+	t.Parallel()
 	writes := 20_000
 	if raceEnabled {
 		writes = 5000 // one goroutine
@@ -226,6 +229,7 @@ func TestSnapshotWhileEvicting(t *testing.T) {
 
 // A store that has followed a larger one comes down to its bound by and by.
 func TestPromotionAboveTheBound(t *testing.T) {
+	t.Parallel()
 	bound, keys := int64(4<<20), 60_000
 	if raceEnabled {
 		bound, keys = bound/4, keys/4 // one goroutine

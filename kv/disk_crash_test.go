@@ -109,6 +109,7 @@ func (l *tale) check(fs *faultfs.FS, n int) error {
 // whatever was acknowledged by then is there afterwards, and what is there is a
 // beginning of what was written.
 func TestCrashAtEveryByte(t *testing.T) {
+	t.Parallel()
 	fs, l := faultfs.New(), &tale{}
 	r := fs.Record()
 	l.live(t, fs, 200, r.Events)
@@ -170,6 +171,7 @@ func TestDroppedSyncsAreFound(t *testing.T) {
 // TestEveryOperationFails in turn, once and for ever: what was acknowledged is there after
 // a crash, writes are taken again after a single fault, and reads never fail.
 func TestEveryOperationFails(t *testing.T) {
+	t.Parallel()
 	const keys = 40
 	whole := faultfs.New()
 	(&tale{}).live(t, whole, keys, func() int { return 0 })
@@ -198,6 +200,7 @@ func TestEveryOperationFails(t *testing.T) {
 
 // TestFlippedBits: a store whose files were changed says so, or is as it was.
 func TestFlippedBits(t *testing.T) {
+	t.Parallel()
 	fs, l := faultfs.New(), &tale{}
 	l.live(t, fs, 100, func() int { return 0 })
 	var killed *faultfs.FS

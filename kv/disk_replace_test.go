@@ -41,6 +41,7 @@ func everyCrash(t *testing.T, r *faultfs.Recording, check func(events int, fs *f
 // TestCrashOfAReplicaThatDropsFirst: the folder holds the old state, nothing, or the new one,
 // and never a part; and the new one when that was said to be on disk.
 func TestCrashOfAReplicaThatDropsFirst(t *testing.T) {
+	t.Parallel()
 	source := kv.New(nil)
 	defer source.Close()
 	setSome(t, source, 0, 60)
@@ -81,6 +82,7 @@ func TestCrashOfAReplicaThatDropsFirst(t *testing.T) {
 // TestCrashOfARepair: a store that leaves the end of its log for another's is as it was, or as
 // the other one.
 func TestCrashOfARepair(t *testing.T) {
+	t.Parallel()
 	fs, opts := faultfs.New(), crashOptions()
 	old, now := mustOpen(t, fs, opts), kv.New(nil)
 	defer old.Close()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -121,6 +122,13 @@ func TestReplayedRecordsAreUnsaved(t *testing.T) {
 // TestWriteAfterRestore waits for the snapshot of the new contents, as long as the disk
 // takes it, however long that is.
 func TestWriteAfterRestore(t *testing.T) {
+	// One goroutine encodes then: of several, one waits for the lock of the one that writes,
+	// for which no bubble's clock goes on.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, testWriteAfterRestore)
+}
+
+func testWriteAfterRestore(t *testing.T) {
 	const keys = 4000
 	source := kv.New(nil)
 	defer source.Close()
@@ -135,11 +143,11 @@ func TestWriteAfterRestore(t *testing.T) {
 	must(t, err)
 	snap.Close()
 	fs, opts := faultfs.New(), always()
-	opts.DiskTimeout = 4 * time.Second // in which a busy machine writes a few times, too
+	opts.DiskTimeout = 4 * time.Second
 	s := mustOpen(t, fs, opts)
 	defer s.Close()
-	fs.Delay(faultfs.Write, 16*time.Millisecond) // of which there are 300: in no bubble, as they hold a lock
-	began := time.Now()                          // before the snapshot does
+	fs.Delay(faultfs.Write, 16*time.Millisecond) // of which there are 300
+	began := time.Now()
 	must(t, s.Restore(&file))
 	if err := s.Set("k", []byte("v")); err != nil {
 		t.Errorf("after %v: %v", time.Since(began), err)

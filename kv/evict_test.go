@@ -54,6 +54,7 @@ func randomLoad(s *kv.Store, r *rand.Rand, keys int, value []byte) error {
 
 // Under random load at the limit the bytes stay within the bound, and a follower the same.
 func TestBoundHoldsUnderRandomLoad(t *testing.T) {
+	t.Parallel()
 	bounds := []int64{kv.MinMaxBytes, 1 << 20, 8 << 20}
 	if raceEnabled {
 		bounds = bounds[:2] // one goroutine: the largest is most of the steps, and no other code
@@ -99,6 +100,7 @@ func TestBoundHoldsUnderRandomLoad(t *testing.T) {
 
 // A transaction that writes the keys whose deadlines come first makes room by others.
 func TestEvictTTLBesidesATransaction(t *testing.T) {
+	t.Parallel()
 	s := open(t, &kv.Options{MaxBytes: 1 << 20, Eviction: kv.EvictTTL})
 	deadline := time.Now().Add(time.Hour)
 	const keys = 20_000

@@ -99,6 +99,7 @@ func TestLoadedStoreGoesOn(t *testing.T) {
 
 // A table has the number of shards that came with its contents.
 func TestLoadAdoptsTheShape(t *testing.T) {
+	t.Parallel()
 	for _, shards := range []int{1, 2, 1024} {
 		to := open(t, nil)
 		b := newSnapshotMaker(to, shards)
@@ -431,6 +432,7 @@ func (w outOfRange) Next() (int, bool) { i, _ := w.replacing.Next(); return i, t
 // The footer that a damaged copy would need cannot be guessed: each flipped bit of a
 // snapshot is found by Restore, and nothing has changed then.
 func TestRestoreRefusesFlippedBits(t *testing.T) {
+	t.Parallel()
 	s, to := open(t, nil), open(t, nil)
 	for i := range 20 {
 		set(t, s, key(i), "v", kv.TTL(time.Hour))

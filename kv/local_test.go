@@ -125,6 +125,7 @@ func wantShown(t *testing.T, s *kv.Store, want map[string]string) {
 // local writes over the replicated ones, the last one of both wins, and what is replicated
 // does not know of any.
 func TestLocalWritesModel(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 6))

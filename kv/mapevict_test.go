@@ -14,6 +14,7 @@ import (
 // room for it, nothing passes the bound, and followers are told. Without a policy it is
 // returned and not kept.
 func TestLoadsAtTheBound(t *testing.T) {
+	t.Parallel()
 	const bound = 1 << 20
 	n := 20_000
 	if raceEnabled {

@@ -27,6 +27,7 @@ func fewShards(t *testing.T, n int) *kv.Store {
 
 // After any number of random overwrites no more than a third of the slabs is dead.
 func TestDeadShareIsBounded(t *testing.T) {
+	t.Parallel()
 	// Of those with random sizes, shards are where slabs become too large to be emptied at once.
 	keys, writes := 52_000, 600_000
 	if raceEnabled {
@@ -135,6 +136,7 @@ func TestDeletedKeysFreeTheirMemory(t *testing.T) {
 // A view that is open keeps what it shows and no more than that; when it is closed,
 // compaction makes good for it.
 func TestSnapshotSuspendsCompaction(t *testing.T) {
+	t.Parallel()
 	keys := 20_000
 	if raceEnabled {
 		keys = 4000

@@ -35,6 +35,7 @@ func (m model) live() model {
 // TestModel does the same random things to a store and to a map, lets time pass, and
 // compares them; and a follower that is given the log in pieces.
 func TestModel(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(6) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { runModel(t, seed) })

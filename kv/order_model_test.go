@@ -47,6 +47,7 @@ type ordered interface {
 // in order with a sorted slice: of the store and of one without the index, of their
 // snapshots, and of replicas that follow the log and that are copied anew.
 func TestOrderModel(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { runOrderModel(t, seed) })

@@ -143,6 +143,7 @@ func TestRangeAndClose(t *testing.T) {
 
 // When the contents are replaced in the middle of a loop, it goes on in the others.
 func TestRangeAndRestore(t *testing.T) {
+	t.Parallel()
 	other := numbered(t, nil, 400)
 	for i := range 200 {
 		set(t, other, key(2*i), "new")
@@ -499,6 +500,7 @@ func TestOrderOfLoadedZeros(t *testing.T) {
 
 // Long keys that have gone give their memory back, also when they go a few at a time.
 func TestDeadLongKeysAreReclaimed(t *testing.T) {
+	t.Parallel()
 	s := open(t, &kv.Options{Ordered: true, LogBytes: -1})
 	r := rand.New(rand.NewPCG(1, 1))
 	long := func(i int) string { return fmt.Sprintf("a key that does not fit into the index: %012d", i) }

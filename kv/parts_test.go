@@ -80,6 +80,7 @@ func TestApplyParts(t *testing.T) {
 
 // Nothing has changed when a record of several keys is refused.
 func TestApplyPartsRefuses(t *testing.T) {
+	t.Parallel()
 	many, rests := make([][]byte, 1<<16+1), make([]string, 1<<16+1)
 	for i := range many {
 		many[i], rests[i] = deleteRecord(key(i)), key(i)

@@ -30,6 +30,7 @@ func keysNamed(prefix string, n int) []string {
 
 // What is read again and again stays, whatever comes and goes.
 func TestUsedKeysStay(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []kv.Eviction{kv.EvictLRU, kv.EvictLFU} {
 		s := open(t, &kv.Options{MaxBytes: 1 << 20, Eviction: policy})
 		hot, cold := keysNamed("hot", 800), keysNamed("cold", 800)
@@ -60,6 +61,7 @@ func TestUsedKeysStay(t *testing.T) {
 // A scan that is several times as large as the store does not drive out what was used a
 // few times before it, under EvictLFU.
 func TestScanDoesNotFlush(t *testing.T) {
+	t.Parallel()
 	left := func(policy kv.Eviction) int {
 		s := open(t, &kv.Options{MaxBytes: 1 << 20, Eviction: policy})
 		hot := keysNamed("hot", 3000)
@@ -89,6 +91,7 @@ func TestScanDoesNotFlush(t *testing.T) {
 // Of two keys of one shard, the one whose deadline comes first goes first: no key with a
 // late one goes while there are many with an early one.
 func TestSoonestDeadlineGoesFirst(t *testing.T) {
+	t.Parallel()
 	s := open(t, &kv.Options{MaxBytes: 1 << 20, Eviction: kv.EvictTTL})
 	late, soon, never := keysNamed("late", 1000), keysNamed("soon", 1000), keysNamed("never", 500)
 	for i := range late {

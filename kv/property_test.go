@@ -21,6 +21,7 @@ import (
 // deadlines, cuts, full copies and changes of role, and compares it, its replica and a
 // replica of that one with a plain map. A failure is shrunk to the operations that it takes.
 func TestGroupIsTheModel(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		rapid.Check(timeless{t}, func(rt *rapid.T) {
 			g := newGroup(rt)

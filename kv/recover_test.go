@@ -54,6 +54,7 @@ func TestDamageBeforeTheSnapshot(t *testing.T) {
 // TestReplacedLogIsNotOnDisk: what was on disk of the former contents says nothing of
 // those that have taken their place, though their offsets are lower.
 func TestReplacedLogIsNotOnDisk(t *testing.T) {
+	t.Parallel()
 	fs := faultfs.New()
 	s := mustOpen(t, fs, always())
 	defer s.Close()

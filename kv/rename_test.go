@@ -78,6 +78,7 @@ func TestRenameAndCopy(t *testing.T) {
 }
 
 func TestDeletePrefix(t *testing.T) {
+	t.Parallel()
 	for _, ordered := range []bool{false, true} {
 		testDeletePrefix(t, ordered)
 	}

@@ -128,6 +128,7 @@ func scribble(tb testing.TB, s *kv.Store, rng *rand.Rand, n int) {
 // same as the new one afterwards, to the byte of its log and the deadline of each key, and
 // goes on so, through further repairs.
 func TestRepair(t *testing.T) {
+	t.Parallel()
 	seeds := uint64(150)
 	if raceEnabled {
 		seeds = 30 // one goroutine

@@ -14,6 +14,7 @@ import (
 // A journal of records of every kind, in frames of every size, leads to the same contents,
 // which follow from one shard's order only, and not from that between shards.
 func TestJournalOfEverything(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name           string
 		fsync          kv.Fsync

@@ -71,6 +71,7 @@ func wander(t *testing.T, s *kv.Store, r *rand.Rand, steps int, check func(step 
 
 // What a store counts of its memory is what there is.
 func TestFootprintIsExact(t *testing.T) {
+	t.Parallel()
 	steps := 30_000
 	if raceEnabled {
 		steps = 3000

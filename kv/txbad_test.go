@@ -202,6 +202,7 @@ func TestTxPanic(t *testing.T) {
 // The log's gate and settler have their say as with any write; a gate that closes while
 // the function runs, too.
 func TestUpdateAtTheGate(t *testing.T) {
+	t.Parallel()
 	s := open(t, nil)
 	for i := range 100 {
 		set(t, s, key(i), "v")
