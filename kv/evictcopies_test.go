@@ -3,7 +3,6 @@ package kv_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -50,15 +49,20 @@ func TestCopiesOfABoundedStore(t *testing.T) {
 			second := fullCopy(t, replica, below)
 
 			var wg sync.WaitGroup
-			var running, compared atomic.Int32
+			var running atomic.Int32
+			looked := []chan struct{}{make(chan struct{}), make(chan struct{})} // closed by the first two comparisons
 			for g := range 4 {
 				running.Add(1)
 				wg.Go(func() {
 					defer running.Add(-1)
 					r := rand.New(rand.NewPCG(uint64(seed), uint64(1+g)))
 					for i := range steps {
-						for int(compared.Load()) < 3*i/steps && !t.Failed() {
-							runtime.Gosched() // there is something to compare meanwhile
+						if i == steps/3 || i == 2*steps/3 { // each third is compared meanwhile
+							select {
+							case <-looked[3*i/steps-1]:
+							case <-t.Context().Done():
+								return
+							}
 						}
 						if err := randomLoad(s, r, keys, value); err != nil {
 							t.Errorf("step %d: %v", i, err)
@@ -71,7 +75,8 @@ func TestCopiesOfABoundedStore(t *testing.T) {
 					}
 				})
 			}
-			for last := false; !last; compared.Add(1) {
+			compared := 0
+			for last := false; !last; compared++ {
 				last = running.Load() == 0
 				d := digest(t, s)
 				first.applyUpTo(t, d.Position.Offset)
@@ -81,6 +86,9 @@ func TestCopiesOfABoundedStore(t *testing.T) {
 						t.Fatalf("the %s has %+v, the store had %+v", name, got, d)
 					}
 				}
+				if compared < len(looked) {
+					close(looked[compared])
+				}
 			}
 			wg.Wait()
 			wantSame(t, s, replica)
@@ -88,8 +96,8 @@ func TestCopiesOfABoundedStore(t *testing.T) {
 			if err := kv.WantFootprints(s); err != nil {
 				t.Error(err)
 			}
-			if st := s.Stats(); st.Evictions < 500 || compared.Load() < 3 {
-				t.Errorf("%d positions were compared; %+v", compared.Load(), st)
+			if st := s.Stats(); st.Evictions < 500 || compared < 3 {
+				t.Errorf("%d positions were compared; %+v", compared, st)
 			}
 		})
 	}

@@ -55,8 +55,9 @@ func TestDamageBeforeTheSnapshot(t *testing.T) {
 // those that have taken their place, though their offsets are lower.
 func TestReplacedLogIsNotOnDisk(t *testing.T) {
 	t.Parallel()
-	fs := faultfs.New()
-	s := mustOpen(t, fs, always())
+	fs, opts := faultfs.New(), always()
+	opts.DiskTimeout = time.Minute // of the wall's clock: the machine may be busy
+	s := mustOpen(t, fs, opts)
 	defer s.Close()
 	setSome(t, s, 0, 300)
 	for range 50 {
@@ -67,7 +68,7 @@ func TestReplacedLogIsNotOnDisk(t *testing.T) {
 			t.Fatalf("synced up to %s, the log ends at %s", pos, s.Position())
 		}
 		must(t, s.Durable(t.Context(), source.Position()))
-		after := mustOpen(t, fs.Crashed(faultfs.Nothing()), always())
+		after := mustOpen(t, fs.Crashed(faultfs.Nothing()), opts)
 		wantSome(t, after, 10)
 		if after.Position() != source.Position() {
 			t.Fatalf("at %s, and %s was said to be on disk", after.Position(), source.Position())
