@@ -70,6 +70,26 @@ func ExampleSyncStatus() {
 	// Output: complete, because the replica was empty: 1 keys in 11 bytes
 }
 
+// Why a link was lost is still there when later tries fail of something else, and for how long
+// when it is up again.
+func ExampleOutage() {
+	down := make(chan error, 1)
+	master, replica := attach(repl.Options{Events: repl.Events{
+		Disconnected: func(_ repl.Peer, err error) {
+			select {
+			case down <- err:
+			default: // a later one
+			}
+		},
+	}})
+	defer replica.Close()
+	master.Close()
+	why := <-down
+	up := replica.Status().Upstream
+	fmt.Printf("%d so far; over: %t; why is kept: %t\n", up.Outages, up.LastOutage.Over, up.LastOutage.Why == why.Error())
+	// Output: 1 so far; over: false; why is kept: true
+}
+
 // States are words, for people and in JSON.
 func ExampleSyncState() {
 	text, err := json.Marshal([]repl.SyncState{repl.SyncRunning, repl.SyncBroken})
@@ -116,6 +136,36 @@ func ExampleRetry() {
 	// Output:
 	// attempt 1: repl: dial nobody: connection refused; again soon: true
 	// attempt 2: repl: dial nobody: connection refused; again soon: true
+}
+
+// A follower that is gone is not among the followers any more, and is not forgotten.
+func ExampleLostFollower() {
+	net, gone := repl.NewMemory(), make(chan struct{})
+	master, err := repl.NewMaster(newLedger(nil), &repl.Options{Events: repl.Events{
+		Disconnected: func(repl.Peer, error) { close(gone) },
+	}})
+	if err != nil {
+		panic(err)
+	}
+	defer master.Close()
+	ln, err := net.Listen("paris")
+	if err != nil {
+		panic(err)
+	}
+	go master.Serve(ln)
+	replica, err := repl.NewReplica(newLedger(nil), "paris", &repl.Options{Name: "berlin", Transport: net})
+	if err != nil {
+		panic(err)
+	}
+	go replica.Run(context.Background())
+	if err := replica.WaitSynced(context.Background()); err != nil {
+		panic(err)
+	}
+	replica.Close()
+	<-gone
+	s := master.Status()
+	fmt.Printf("%d followers; %s has left, %d bytes behind\n", len(s.Followers), s.LastLost.Peer.Name, s.LastLost.Behind)
+	// Output: 0 followers; berlin has left, 0 bytes behind
 }
 
 // A master that cannot reach enough replicas takes no writes.
