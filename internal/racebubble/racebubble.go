@@ -10,8 +10,10 @@ package racebubble
 import "runtime"
 
 // OneProcessor lets the program run on one processor if it is built with the race detector,
-// which finds the same races there: it goes by what is ordered, not by what was at once. It
-// is for the TestMain of a package whose bubbles have many goroutines with timers.
+// benchmarks too. It still finds races there, as it goes by what is ordered, not by what was at
+// once; those that only an order of two processors shows it does not meet. It is for the TestMain
+// of a package whose bubbles have many goroutines with timers, and stands until the end of the
+// program, unless a test sets runtime.GOMAXPROCS for a while, or -cpu names other numbers.
 func OneProcessor() {
 	if race {
 		runtime.GOMAXPROCS(1)

@@ -88,7 +88,8 @@
 //
 // With the race detector let bubbles run on one processor (go test -race -cpu 1): two that run
 // timers of one bubble at once make it crash, up to Go 1.26 at least
-// (https://go.dev/issue/78156). It finds the same races on one.
+// (https://go.dev/issue/78156). It finds races on one, too: it goes by what is ordered, not by
+// what was at once.
 //
 // The files in the order in which bytes pass through them: network.go, host.go
 // (dials), conn.go, endpoint.go (what a node holds), stream.go and mangler.go
