@@ -79,29 +79,20 @@ func inBubble(f func(*testing.T)) { shown = f }
 // asTest is inBubble for a test that has tests of its own, which a bubble has not.
 func asTest(f func(*testing.T)) { shown = f }
 
-func TestExampleGroup(t *testing.T) {
-	ExampleGroup()
-	synctest.Test(t, shown)
-}
-
-func TestExampleSeat(t *testing.T) {
-	ExampleSeat()
-	synctest.Test(t, shown)
-}
-
-func TestExampleMember(t *testing.T) {
-	ExampleMember()
-	synctest.Test(t, shown)
-}
-
-func TestExampleTopology(t *testing.T) {
-	ExampleTopology()
-	synctest.Test(t, shown)
-}
-
-func TestExampleCheckTransport(t *testing.T) {
-	ExampleCheckTransport()
-	shown(t)
+// TestExamples runs what the examples show.
+func TestExamples(t *testing.T) {
+	for name, example := range map[string]func(){
+		"Group": ExampleGroup, "Seat": ExampleSeat, "Member": ExampleMember, "Topology": ExampleTopology,
+	} {
+		t.Run(name, func(t *testing.T) {
+			example()
+			synctest.Test(t, shown)
+		})
+	}
+	t.Run("CheckTransport", func(t *testing.T) {
+		ExampleCheckTransport()
+		shown(t)
+	})
 }
 
 // A partition: nobody hears the master any more, and a replica takes its place. What the old
