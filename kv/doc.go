@@ -284,12 +284,12 @@
 //   - Of 3,000 keys (-kv.keys 3000), most of which a cache holds: Get 170 to 190 ns, Set 1.3 to
 //     1.7 us, Apply 0.9 to 1.3 us a record. So most of a write is its own work, and memory that
 //     is new to it: the log's, the slab's, and that of slabs for what is moved.
-//   - Update of one key, 2.8 to 3.3 us, of four, 8.0 to 10, and View, 1.0 and 2.8 to 3.2: what was
+//   - Update of one key, 3.2 to 4.1 us, of four, 7.8 to 9.9, and View, 0.8 to 0.9 and 2.4 to 2.7: what was
 //     read is found again under the locks, and a write of one key that depends on nothing is
 //     cheaper as Set.
-//   - A hundred keys in order, 35 to 40 us, 16 if two goroutines do so: the index leads to each
+//   - A hundred keys in order, 28 to 38 us, 15 to 17 if two goroutines do so: the index leads to each
 //     entry, wherever it lies.
-//   - Snapshot, 3 to 4 us, which is how long writers wait for it; Dump, 4 to 6 GB/s.
+//   - Snapshot, 2.7 to 3.6 us, which is how long writers wait for it; Dump, 4.2 to 5.5 GB/s.
 //
 // Package examples/compare has the same for other stores, and what a key takes of memory.
 //
