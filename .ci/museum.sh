@@ -11,7 +11,8 @@
 #	Caught by: ./repl TestWait|TestAck
 #
 # One that does not apply any more fails the run, too: make it anew, or take it out with
-# the code that it was about.
+# the code that it was about. It may change the bodies of functions, and nothing else: weave.go
+# puts all bugs into one tree, asleep, so that tests are built once and not for each.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,65 +26,72 @@ fi
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# copy makes a copy of the tree in the folder $1.
-copy() {
-	mkdir -p "$1"
-	git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' f; do
-		[ ! -e "$f" ] || printf '%s\0' "$f"
-	done | xargs -0 cp --parents -t "$1"
-}
-
 # catchers prints the package and the tests of each line of a patch that names some.
 catchers() { sed -n '/^---/q; s/^Caught by: //p' "$1"; }
 
-# tests runs those of the package $2 in the folder $1, as cheaply as it goes: most of the
-# time is building. With -trimpath the copies share what they have built, and a package and
-# its tests that are not optimised are built in two thirds of the time.
-tests() {
-	(cd "$1" && go test -vet=off -trimpath '-gcflags=-N -l' -ldflags=-w -timeout 120s -failfast -run "^($3)\$" "$2" 2>&1)
+# changed prints the files that a patch changes.
+changed() { sed -n 's|^+++ b/||p' "$1"; }
+
+# isolate leaves the files of the patch $1, with its bug in them, in $scratch/bugs.
+isolate() {
+	local bug
+	bug=$scratch/bugs/$(basename "$1" .patch)
+	mkdir -p "$bug"
+	changed "$1" | (cd "$scratch/tree" && xargs cp --parents -t "$bug") || return 1
+	patch -s -f -p1 -F2 --no-backup-if-mismatch -d "$bug" <"$1" && return
+	echo "$(basename "$1" .patch) DOES NOT APPLY"
+	return 1
 }
 
-# show puts the bug of the patch $2 into the folder $1, and takes it out again.
+# tests runs those of the package $2 that $3 names, with the bug $1 awake, or with none.
+tests() (
+	cd "$scratch/tree/$2" && MUSEUM_BUG=$1 "$scratch/$(basename "$2").test" -test.timeout 120s -test.failfast -test.run "^($3)\$" 2>&1
+)
+
+# show shows that the bug of the patch $1 is caught.
 show() {
-	local tree=$1 patch=$2 name begun output result bad=0
-	name=$(basename "$patch" .patch)
-	if ! patch -s -f -p1 -F2 -d "$tree" <"$patch" >/dev/null 2>&1; then
-		printf '%-28s DOES NOT APPLY\n' "$name"
-		copy "$tree" # half of it may have
-		return 1
-	fi
+	local name package names begun output result bad=0
+	name=$(basename "$1" .patch)
 	while read -r package names; do
 		begun=$SECONDS
-		output=$(tests "$tree" "$package" "$names") && result=MISSED || result=caught
+		output=$(tests "$name" "$package" "$names") && result=MISSED || result=caught
 		if [ $result = caught ] && ! grep -q -e '^ *--- FAIL' -e '^panic: ' -e '^fatal error: ' <<<"$output"; then
-			result="BROKEN: $(tail -n 3 <<<"$output")" # it does not even compile
+			result="BROKEN: $(tail -n 3 <<<"$output")"
 		fi
 		[ "$result" = caught ] || bad=1
 		printf '%-28s %-8s %3ss  %s %s\n' "$name" "$result" $((SECONDS - begun)) "$package" "$names"
-	done < <(catchers "$patch")
-	patch -s -f -R -p1 -F2 -d "$tree" <"$patch" >/dev/null
+	done < <(catchers "$1")
 	return $bad
 }
 
 # share shows every $2nd of the bugs, from number $1 on.
 share() {
 	local i bad=0
-	copy "$scratch/$1"
 	for ((i = $1; i < ${#patches[@]}; i += $2)); do
-		show "$scratch/$1" "${patches[i]}" || bad=1
+		show "${patches[i]}" || bad=1
 	done
 	return $bad
 }
 
+mkdir "$scratch/tree"
+git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' f; do
+	[ ! -e "$f" ] || printf '%s\0' "$f"
+done | xargs -0 cp --parents -t "$scratch/tree"
+failed=0
+for p in "${patches[@]}"; do isolate "$p" || failed=1; done
+[ $failed = 0 ] || exit 1
+go run .ci/weave.go "$scratch/tree" "$scratch/bugs"
+
+# What is not optimised is built in two thirds of the time.
+mapfile -t packages < <(for p in "${patches[@]}"; do catchers "$p"; done | cut -d ' ' -f 1 | sort -u)
+(cd "$scratch/tree" && go test -c -vet=off -o "$scratch/" '-gcflags=-N -l' -ldflags=-w "${packages[@]}")
+
 echo "without bugs:"
-copy "$scratch/none"
-for p in "${patches[@]}"; do catchers "$p"; done | sort | awk '
-	{ all[$1] = all[$1] (all[$1] ? "|" : "") $2 }
-	END { for (p in all) print p, all[p] }' | sort | while read -r package names; do
-	tests "$scratch/none" "$package" "$names" || { echo "these tests fail without any bug"; exit 1; }
+for package in "${packages[@]}"; do
+	names=$(for p in "${patches[@]}"; do catchers "$p"; done | sed -n "s|^$package ||p" | paste -s -d '|')
+	tests "" "$package" "$names" || { echo "these tests fail without any bug"; exit 1; }
 done
 
-failed=0
 share 0 2 &
 first=$! # what share begins itself would take the place of that
 share 1 2 || failed=1
