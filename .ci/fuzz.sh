@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes each target for a little while: FUZZTIME, or 5s. Two at a time, of one worker each,
-# because half of it is building, and starting.
+# Fuzzes each target for a little while: FUZZTIME, or 5s. Two at a time, of one worker each; the
+# tests of a package are built once for all its targets.
 #
 # Go before 1.27 now and then fails a target because its time is over, with nothing but
 # "context deadline exceeded" (go.dev/issue/75804). That is no finding: for one, an input is
@@ -8,10 +8,17 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# fuzz fuzzes the target $2 of the package $1.
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# binary prints where the tests of the package $1 are, built for fuzzing.
+binary() { echo "$scratch/${1//\//_}"; }
+
+# fuzz fuzzes the target $2 of the package $1, in the folder $3.
 fuzz() {
 	local output
-	if output=$(go test -run '^$' -fuzz "^$2\$" -fuzztime "${FUZZTIME:-5s}" -parallel 1 "$1" 2>&1); then
+	if output=$(cd "$3" && "$(binary "$1")" -test.run '^$' -test.fuzz "^$2\$" -test.fuzztime "${FUZZTIME:-5s}" \
+		-test.parallel 1 -test.fuzzcachedir "$cache/$1" 2>&1); then
 		printf '%s %s\n%s\n' "$1" "$2" "$(tail -n 2 <<<"$output")"
 		return
 	fi
@@ -21,25 +28,30 @@ fuzz() {
 	echo "its time was over: nothing was found"
 }
 
-# targets prints the package and the name of each target of the file $2 of the package $1.
-targets() { sed -n "s|^func \(Fuzz[A-Za-z0-9_]*\).*|$1 \1|p" "$2"; }
+# targets prints the package $1, the name of each target of its file $3, and its folder $2.
+targets() { sed -n "s|^func \(Fuzz[A-Za-z0-9_]*\).*|$1 \1 $2|p" "$2/$3"; }
 
 # All at once, so that no target can read what is meant for the loop.
 mapfile -t all < <(
-	go list -f '{{$d := .ImportPath}}{{range .TestGoFiles}}{{$d}} {{$.Dir}}/{{.}}
-{{end}}{{range .XTestGoFiles}}{{$d}} {{$.Dir}}/{{.}}
-{{end}}' ./... | while read -r package file; do
-		[ -z "$package" ] || targets "$package" "$file"
+	go list -f '{{$d := .ImportPath}}{{range .TestGoFiles}}{{$d}} {{$.Dir}} {{.}}
+{{end}}{{range .XTestGoFiles}}{{$d}} {{$.Dir}} {{.}}
+{{end}}' ./... | while read -r package folder file; do
+		[ -z "$package" ] || targets "$package" "$folder" "$file"
 	done
 )
 [ ${#all[@]} -gt 0 ] || { echo "no target was found"; exit 1; }
 
+cache=$(go env GOCACHE)/fuzz # where go test keeps inputs that led to something new
+for package in $(printf '%s\n' "${all[@]}" | cut -d ' ' -f 1 | sort -u); do
+	go test -c -vet=off -fuzz . -o "$(binary "$package")" "$package"
+done
+
 # share fuzzes every $2nd target, from number $1 on.
 share() {
-	local i bad=0 package target
+	local i bad=0 package target folder
 	for ((i = $1; i < ${#all[@]}; i += $2)); do
-		read -r package target <<<"${all[i]}"
-		fuzz "$package" "$target" || bad=1
+		read -r package target folder <<<"${all[i]}"
+		fuzz "$package" "$target" "$folder" || bad=1
 	done
 	return $bad
 }
