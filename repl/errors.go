@@ -131,6 +131,10 @@ var (
 	// ErrPeerClosed means that the peer said it was being closed.
 	ErrPeerClosed = errors.New("repl: peer is closed")
 
+	// ErrPeerLeft means that the follower at the other end said that it goes: it was given
+	// another upstream, or another role.
+	ErrPeerLeft = errors.New("repl: peer has left")
+
 	// ErrBusy means that the upstream has no room for another follower (see
 	// Options.MaxFollowers), or whoever was dialled for another control link; or that a node which
 	// was given an order is still carrying out another.

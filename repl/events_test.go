@@ -56,7 +56,7 @@ func (p *protocol) is(t *testing.T, when string, want ...string) {
 func reason(err error) string {
 	for _, e := range []error{
 		repl.ErrClosed, repl.ErrReplaced, repl.ErrGroup, repl.ErrForeign, repl.ErrProtocol, repl.ErrTimeout,
-		syscall.ECONNRESET, syscall.ECONNREFUSED, io.ErrUnexpectedEOF,
+		syscall.ECONNRESET, syscall.ECONNREFUSED, io.ErrUnexpectedEOF, repl.ErrPeerClosed,
 	} {
 		if errors.Is(err, e) {
 			return strings.TrimPrefix(e.Error(), "repl: ")
@@ -146,7 +146,7 @@ func TestEventsOfALink(t *testing.T) {
 
 		r.Close()
 		time.Sleep(10 * time.Millisecond)
-		mp.is(t, "the master, the end", "disconnected below: unexpected EOF")
+		mp.is(t, "the master, the end", "disconnected below: peer is closed")
 		rp.is(t, "the replica, the end", "disconnected top: node is closed")
 	})
 }

@@ -3,6 +3,7 @@ package repl
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -128,7 +129,7 @@ func (f *feed) run() error {
 	}()
 	err := f.send()
 	told := f.sayWhy(err)
-	if !told && f.asked.Load() > 0 {
+	if !told && (f.asked.Load() > 0 || errors.As(err, new(*net.OpError))) {
 		f.hearOut(err, listening)
 	}
 	f.link.close(err)
@@ -158,8 +159,8 @@ func (f *feed) run() error {
 }
 
 // hearOut lets listen read on after err has ended the writing, as far as that may be because
-// the follower has closed the link: what it has said before, such as that it has taken over,
-// may not have been read yet, and nobody would say it again.
+// the follower has closed the link: what it has said before, such as why, or that it has taken
+// over, may not have been read yet, and nobody would say it again.
 func (f *feed) hearOut(err error, listening <-chan struct{}) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return // it lives, but takes nothing

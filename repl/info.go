@@ -90,8 +90,10 @@ import (
 //	ember_handshakes_failed         of those who dialled this node
 //	ember_handshakes_unproved       of these, for want of a secret that both ends know
 //	ember_links_lost                with followers that have ended, for whatever reason
+//	ember_links_left                of these, the ones whose follower has said that it goes: closed, given
+//	                                another upstream, or promoted
 //	ember_last_lost                 the newest of them: name, id, addr; seconds: since it ended; behind:
-//	                                bytes not applied then
+//	                                bytes not applied then; left: 1 if the follower has said that it goes
 //	ember_last_lost_why             why it ended
 //	ember_connections_unheard       closed because too many were in their handshake
 //	ember_secrets                   how many there are; 0 for a node that asks for no proof

@@ -89,13 +89,13 @@ func statuses() map[string]repl.Status {
 			},
 		},
 		Counters: repl.Counters{
-			PartialSyncs: 3, FullSyncs: 2, LinksLost: 5, Handshakes: 1, Unheard: 4,
+			PartialSyncs: 3, FullSyncs: 2, LinksLost: 5, LinksLeft: 3, Handshakes: 1, Unheard: 4,
 			Refusals: map[backlog.Refusal]int64{backlog.Empty: 1, backlog.Trimmed: 1},
 		},
 		LastPartial: broken, LastFull: full,
 		LastLost: &repl.LostFollower{
-			Peer: peer(3, "rome", "[2001:db8::3]:7000"), At: now.Add(-1500 * time.Millisecond), Behind: 1000,
-			Why: "repl: serve [2001:db8::3]:7000 (rome): peer timed out",
+			Peer: peer(3, "rome", "[2001:db8::3]:7000"), At: now.Add(-1500 * time.Millisecond), Behind: 1000, Left: true,
+			Why: "repl: serve [2001:db8::3]:7000 (rome): peer is closed",
 		},
 	}
 	follower := repl.Status{

@@ -37,9 +37,10 @@ func (w *infoWriter) ember(s *Status) {
 	w.number("ember_lost_tails", s.Counters.LostTails)
 	w.number("ember_lost_bytes", s.Counters.LostBytes)
 	w.number("ember_links_lost", s.Counters.LinksLost)
+	w.number("ember_links_left", s.Counters.LinksLeft)
 	if l := s.LastLost; l != nil {
-		w.line(fmt.Sprintf("ember_last_lost:name=%s,id=%s,addr=%s,seconds=%s,behind=%d",
-			item(l.Peer.Name), l.Peer.ID, item(l.Peer.Addr), lagSeconds(max(s.Time.Sub(l.At), 0)), l.Behind))
+		w.line(fmt.Sprintf("ember_last_lost:name=%s,id=%s,addr=%s,seconds=%s,behind=%d,left=%d",
+			item(l.Peer.Name), l.Peer.ID, item(l.Peer.Addr), lagSeconds(max(s.Time.Sub(l.At), 0)), l.Behind, flag(l.Left)))
 		w.text("ember_last_lost_why", l.Why)
 	}
 	w.number("ember_handshakes_failed", s.Counters.Handshakes)

@@ -69,6 +69,37 @@ func (l *link) close(err error) {
 	})
 }
 
+// leave is close for a follower that goes for a reason of its own: the upstream is told, if it
+// takes that at once.
+func (l *link) leave(err error) {
+	l.once.Do(func() {
+		l.cause = err
+		close(l.closed) // first: nothing that comes from now on is applied
+		l.sayFarewell(err)
+		l.conn.Close()
+	})
+}
+
+func (l *link) sayFarewell(err error) {
+	grace := time.NewTimer(closeGrace)
+	defer grace.Stop()
+	select {
+	case l.turn <- struct{}{}:
+	case <-grace.C: // the upstream takes nothing
+		return
+	}
+	defer func() { <-l.turn }()
+	l.w.timeout = closeGrace
+	l.w.write(kindRefuse, appendRefuse(nil, err), nil)
+}
+
+// hurry bounds what a frame that is written from now on may take.
+func (l *link) hurry(timeout time.Duration) {
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
+	l.w.timeout = timeout
+}
+
 // release lets go of the link's coders. It is called when the link is closed and
 // both of its goroutines have ended.
 func (l *link) release() {

@@ -104,15 +104,18 @@ func (e *LinkError) reason() string {
 // Unwrap returns the cause.
 func (e *LinkError) Unwrap() error { return e.Err }
 
-// A RefusedError is an upstream's or a follower's refusal, with what it says
-// beside the reason.
+// A RefusedError is an upstream's or a follower's refusal, or its farewell, with what it
+// says beside the reason.
 type RefusedError struct {
 	Err  error  // of this package, such as [ErrBusy]
 	Text string // in the peer's words, for whom "here" is there; on one line, may be empty
 }
 
 func (e *RefusedError) Error() string {
-	text := "refused by the peer: " + strings.TrimPrefix(e.Err.Error(), "repl: ")
+	text := strings.TrimPrefix(e.Err.Error(), "repl: ")
+	if !anyOf(e.Err, ErrPeerClosed, ErrPeerLeft) { // that say what the peer does
+		text = "refused by the peer: " + text
+	}
 	if _, said := e.Err.(*VersionError); e.Text == "" || said {
 		return text
 	}

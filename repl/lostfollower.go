@@ -7,6 +7,7 @@ type LostFollower struct {
 	Peer   Peer      `json:"peer"`
 	At     time.Time `json:"at"`     // when the link ended, by this node's clock
 	Why    string    `json:"why"`    // it ended
+	Left   bool      `json:"left"`   // the follower has said that it goes: it was closed, given another upstream, or promoted
 	Behind int64     `json:"behind"` // bytes of log that it had not said to have applied then
 }
 
@@ -16,7 +17,7 @@ func (f *feed) lost(err error) *LostFollower {
 	applied := f.mu.last.applied
 	f.mu.Unlock()
 	return &LostFollower{
-		Peer: f.link.peer, At: time.Now().UTC().Round(0), Why: err.Error(),
+		Peer: f.link.peer, At: time.Now().UTC().Round(0), Why: err.Error(), Left: anyOf(err, ErrPeerClosed, ErrPeerLeft),
 		Behind: max(f.n.log.End()-applied, 0),
 	}
 }

@@ -152,7 +152,7 @@ func TestEventsComeInOrder(t *testing.T) {
 				t.Errorf("partial sync: %+v", p)
 			}
 		}
-		if !md.saw(errEOF) || !errors.Is(md.last(), repl.ErrClosed) || !errors.Is(rd.ends[0], repl.ErrClosed) {
+		if !md.saw(repl.ErrPeerClosed) || !errors.Is(md.last(), repl.ErrClosed) || !errors.Is(rd.ends[0], repl.ErrClosed) {
 			t.Errorf("reasons: %v at the master, %v at the replica", md.ends, rd.ends)
 		}
 	})

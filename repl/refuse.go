@@ -29,6 +29,7 @@ var refusals = [...]error{
 	14: ErrBehind,
 	15: ErrEmptyMaster, // behind ErrForeign, which it is, too
 	16: ErrLowerEpoch,
+	17: ErrPeerLeft,
 }
 
 // appendRefuse encodes the reason for which a link is closed. An error that has
@@ -41,8 +42,11 @@ func appendRefuse(b []byte, err error) []byte {
 		}
 	}
 	closing := errors.Is(err, ErrClosed)
-	if closing {
-		code = 8 // which is another error where it arrives
+	switch { // which are other errors where they arrive
+	case closing:
+		code = 8
+	case anyOf(err, ErrRepointed, ErrRoleChanged):
+		code = 17
 	}
 	b = append(b, byte(code))
 	if code == refuseVersion {

@@ -56,6 +56,9 @@ func (n *Node) delist(f *feed, why error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.mu.counters.LinksLost++
+	if lost.Left {
+		n.mu.counters.LinksLeft++
+	}
 	n.mu.lastLost = lost
 	if n.mu.feeds[f.link.peer.ID] == f {
 		delete(n.mu.feeds, f.link.peer.ID)

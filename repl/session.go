@@ -64,14 +64,14 @@ func (u *upstream) session(ctx context.Context, to *target) error {
 		}
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { l.close(endOf(ctx)) })
+	l.turn = make(chan struct{}, 1)
+	stop := context.AfterFunc(ctx, func() { l.leave(endOf(ctx)) })
 	defer stop()
 	o := u.node.opts
 	o.Logger.Info("connected", "upstream", l.peer.Name, "addr", l.peer.Addr, "compression", l.compression())
 	call(o.Events.Connected, l.peer)
 
 	since := u.lastWorked()
-	l.turn = make(chan struct{}, 1)
 	s := &session{up: u, to: to, link: l, began: time.Now(), goal: l.with.end}
 	l.r.beat = func(body []byte) error {
 		// Answered at once: a large message may take longer than the upstream
@@ -82,6 +82,9 @@ func (u *upstream) session(ctx context.Context, to *target) error {
 		return s.ack()
 	}
 	err = s.receive()
+	if err == ErrRoleChanged { // by the master's order; ctx may have heard of it first
+		l.leave(err)
+	}
 	l.close(err)
 	s.telling.Wait()
 	l.release()

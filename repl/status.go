@@ -60,6 +60,7 @@ type Counters struct {
 	PartialSyncs int64 `json:"partial_syncs"` // granted to followers
 	FullSyncs    int64 `json:"full_syncs"`    // begun for followers
 	LinksLost    int64 `json:"links_lost"`    // with followers that have ended, for whatever reason
+	LinksLeft    int64 `json:"links_left"`    // of those, the ones whose follower has said that it goes, see LostFollower.Left
 	Handshakes   int64 `json:"handshakes"`    // with those who dialled this node that failed
 	Unproved     int64 `json:"unproved"`      // of those, the ones that failed with ErrAuth
 	Unheard      int64 `json:"unheard"`       // connections closed because too many others were in their handshake

@@ -84,7 +84,7 @@ func (n *Node) takeOver(s *session, p *promise) (promoted bool, err error) {
 	n.pathChanged()
 	// Only now, so that it is found a master when the old one dials; and before the link
 	// ends of it. If this does not get through, the old master stays closed all the same.
-	s.link.w.timeout = lastWordPatience
+	s.link.hurry(lastWordPatience)
 	s.answer(kindPromoted, p.id, true)
 	from.end(ErrRoleChanged)
 	close(from.over)
