@@ -3,7 +3,7 @@ package repl
 import (
 	"bytes"
 	"context"
-
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -326,6 +326,9 @@ func (c *Control) replied(r reply) error {
 		return fmt.Errorf("%w: reply of %d bytes", ErrLimit, len(r.body))
 	}
 	r.body = bytes.Clone(r.body)
+	if refused := (*RefusedError)(nil); errors.As(r.err, &refused) {
+		refused.Peer = c.link.peer.known()
+	}
 	a.answer <- r
 	<-c.room
 	return nil

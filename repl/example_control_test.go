@@ -131,7 +131,7 @@ func ExampleControlServer() {
 	fmt.Println(errors.Is(err, repl.ErrFailed), err)
 	// Output:
 	// oracle: paris, dear client, <nil>
-	// true refused by the peer: peer could not do it, in its words: ask me another
+	// true repl: refused by oracle (oracle): peer could not do it, in its words: ask me another
 }
 
 // A link tells when it is worth asking again, and when there is nobody to ask any more.

@@ -43,9 +43,9 @@ func ExampleOrderKind() {
 		fmt.Printf("%s: %v\n", kind, err)
 	}
 	// Output:
-	// promote: refused by the peer: node takes no orders
-	// follow: refused by the peer: node takes no orders
-	// handover: refused by the peer: node takes no orders
+	// promote: repl: refused by a (a): node takes no orders
+	// follow: repl: refused by a (a): node takes no orders
+	// handover: repl: refused by a (a): node takes no orders
 }
 
 // A master that may have been replaced while it was down waits for the word of its sentinels; or,

@@ -256,5 +256,5 @@ func ExampleRefusedError() {
 	fmt.Println(err)
 	// Output:
 	// true
-	// refused by the peer: backlog: offset is no longer held, in its words: too slow
+	// repl: refused by the peer: backlog: offset is no longer held, in its words: too slow
 }

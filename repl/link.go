@@ -178,9 +178,13 @@ func linkError(op string, p Peer, err error) error {
 	}
 	err = unexpected(err)
 	err = tlsReason(err)
-	who := p.Addr
-	if p.Name != "" {
-		who = fmt.Sprintf("%s (%s)", p.Addr, p.Name)
+	return &LinkError{Op: op, Peer: p.known(), Err: err}
+}
+
+// known returns what is known of a peer, for an error's text.
+func (p *Peer) known() string {
+	if p.Name == "" {
+		return p.Addr
 	}
-	return &LinkError{Op: op, Peer: who, Err: err}
+	return fmt.Sprintf("%s (%s)", p.Addr, p.Name)
 }

@@ -107,15 +107,20 @@ func (e *LinkError) Unwrap() error { return e.Err }
 // A RefusedError is an upstream's or a follower's refusal, or its farewell, with what it
 // says beside the reason.
 type RefusedError struct {
+	Peer string // address, and name if known, of who refuses a request on a [Control] link; else empty: a [*LinkError] around this one names the peer
 	Err  error  // of this package, such as [ErrBusy]
 	Text string // in the peer's words, for whom "here" is there; on one line, may be empty
 }
 
 func (e *RefusedError) Error() string {
 	text := strings.TrimPrefix(e.Err.Error(), "repl: ")
-	if !anyOf(e.Err, ErrPeerClosed, ErrPeerLeft) { // that say what the peer does
+	switch {
+	case e.Peer != "":
+		text = "refused by " + e.Peer + ": " + text
+	case !anyOf(e.Err, ErrPeerClosed, ErrPeerLeft): // that say what the peer does
 		text = "refused by the peer: " + text
 	}
+	text = "repl: " + text
 	if _, said := e.Err.(*VersionError); e.Text == "" || said {
 		return text
 	}

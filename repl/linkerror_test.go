@@ -54,3 +54,28 @@ func TestLinkErrorsNamePeersOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusalsNameThePeerOnce: a refusal says who has refused what, whether it is all that there is to say or
+// is why a link has ended, and a farewell is not called a refusal.
+func TestRefusalsNameThePeerOnce(t *testing.T) {
+	const peer = "10.0.0.1:7000 (a)"
+	link := func(err error) error { return &repl.LinkError{Op: "follow", Peer: peer, Err: err} }
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{&repl.RefusedError{Peer: peer, Err: repl.ErrNotSupervised}, "repl: refused by 10.0.0.1:7000 (a): node takes no orders"},
+		{&repl.RefusedError{Peer: peer, Err: repl.ErrPeerClosed}, "repl: refused by 10.0.0.1:7000 (a): peer is closed"},
+		{&repl.RefusedError{Err: repl.ErrBusy}, "repl: refused by the peer: peer is busy"},
+		{link(&repl.RefusedError{Err: repl.ErrBusy}), "repl: follow 10.0.0.1:7000 (a): refused by the peer: peer is busy"},
+		{link(&repl.RefusedError{Err: repl.ErrBusy, Text: "repl: later"}),
+			"repl: follow 10.0.0.1:7000 (a): refused by the peer: peer is busy, in its words: later"},
+		{link(&repl.RefusedError{Err: repl.ErrPeerClosed}), "repl: follow 10.0.0.1:7000 (a): peer is closed"},
+		{link(&repl.RefusedError{Err: repl.ErrPeerLeft, Text: "promoted"}),
+			"repl: follow 10.0.0.1:7000 (a): peer has left, in its words: promoted"},
+	} {
+		if got := c.err.Error(); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
