@@ -90,7 +90,7 @@ func ExampleMaster_Handover() {
 	defer master.Close()
 	ln, _ := net.Listen("a")
 	go master.Serve(ln)
-	replica, err := repl.NewReplica(b, "a", &repl.Options{Name: "b", Transport: net})
+	replica, err := repl.NewReplica(b, "a", &repl.Options{Name: "b", Announce: "b", Transport: net})
 	if err != nil {
 		panic(err)
 	}
