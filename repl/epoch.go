@@ -3,6 +3,7 @@ package repl
 import (
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/emberkv/ember/backlog"
 )
@@ -134,7 +135,7 @@ func (n *Node) abdicate(t *tenure, why *FencedError) {
 	}
 	defer done()
 	up := newUpstream(n, "", 0)
-	up.mu.lastErr, up.orphan = why, why // its data are of no known age: another one writes, since whenever
+	up.mu.last, up.orphan = failure{why, time.Now()}, why // its data are of no known age: another one writes, since whenever
 	next := n.newTenure(RoleReplica, up)
 	if n.succeed(t, next) == nil {
 		n.tell(RoleChange{Role: RoleReplica, Position: n.log.Position(), Err: why})

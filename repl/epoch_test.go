@@ -52,7 +52,7 @@ func TestMasterStepsDown(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		s := a.node.Status()
-		if s.Role != repl.RoleReplica || s.Upstream.Addr != "" || s.Upstream.LastError != fenced.Error() || s.Epoch != epochOf(b) || s.Upstream.Attempts != 0 {
+		if s.Role != repl.RoleReplica || s.Upstream.Addr != "" || s.Upstream.LastError != fenced.Error() || s.Upstream.LastErrorAt.IsZero() || s.Epoch != epochOf(b) || s.Upstream.Attempts != 0 {
 			t.Errorf("a's status: %+v, %+v", s, s.Upstream)
 		}
 		if got := a.errs(); len(got) != 1 || !errors.Is(got[0], repl.ErrFenced) {

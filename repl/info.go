@@ -127,6 +127,7 @@ import (
 //	ember_master_stale              1 while reads are refused, as the options want it
 //	ember_master_clock_skew_seconds the writer's clock less ours
 //	ember_master_last_error         why the last link or attempt ended
+//	ember_master_last_error_seconds since then
 //	ember_master_next_try_seconds   until the next attempt
 //	ember_master_outages            times that it has ceased to stream
 //	ember_master_outage_seconds     in which it did not, after it first had

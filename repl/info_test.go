@@ -117,6 +117,7 @@ func statuses() map[string]repl.Status {
 	copying.Progress = repl.Progress{Keys: 25, KeysTotal: 100, Bytes: 3000, BytesTotal: 12_000, Shards: 2, ShardsTotal: 8}
 	down.State, down.Synced, down.Down, down.LastIO, down.Behind = repl.LinkDown, false, -1, -1, 0
 	down.LastError, down.NextTry, down.LastFull = "repl: dial 10.0.0.1:7000: connection refused", 250*time.Millisecond, nil
+	down.LastErrorAt = now.Add(-50 * time.Millisecond)
 	with := func(u repl.UpstreamStatus) repl.Status { s := follower; s.Upstream = &u; return s }
 	return map[string]repl.Status{"master": master, "streaming": with(up), "copying": with(copying), "down": with(down)}
 }

@@ -106,6 +106,11 @@ func (w *infoWriter) emberUpstream(u *UpstreamStatus) {
 	w.flag("ember_master_stale", u.Stale)
 	w.seconds("ember_master_clock_skew_seconds", u.ClockSkew)
 	w.text("ember_master_last_error", u.LastError)
+	if u.LastErrorAt.IsZero() {
+		w.number("ember_master_last_error_seconds", -1)
+	} else {
+		w.seconds("ember_master_last_error_seconds", max(w.at.Sub(u.LastErrorAt), 0))
+	}
 	w.seconds("ember_master_next_try_seconds", u.NextTry)
 	w.number("ember_master_outages", u.Outages)
 	w.seconds("ember_master_outage_seconds", u.OutageTime)

@@ -16,7 +16,7 @@ func TestStatusKeepsOutages(t *testing.T) {
 		net, a := repl.NewMemory(), newLedger(nil)
 		r := replica(t, newLedger(nil), net, "a", nil)
 		time.Sleep(time.Minute)
-		if s := r.Status().Upstream; s.Outages != 0 || s.OutageTime != 0 || s.LastOutage != nil || s.Down != -1 {
+		if s := r.Status().Upstream; s.Outages != 0 || s.OutageTime != 0 || s.LastOutage != nil || s.Down != -1 || s.LastErrorAt.IsZero() {
 			t.Errorf("before it ever streamed: %+v", s)
 		}
 		m := master(t, a, net, "a", nil)
@@ -32,7 +32,11 @@ func TestStatusKeepsOutages(t *testing.T) {
 			synctest.Wait()
 			began := time.Now()
 			time.Sleep(off)
-			s := r.Status().Upstream
+			st := r.Status()
+			s := st.Upstream
+			if ago := st.Time.Sub(s.LastErrorAt); ago < 0 || ago > off/20 { // the longest pause between two tries
+				t.Errorf("outage %d: the last try failed %v ago", n, ago)
+			}
 			if o := s.LastOutage; s.Outages != n+1 || o == nil || o.Over || o.Took != off || !o.Began.Equal(began) || s.Down != off || s.OutageTime != all+off {
 				t.Fatalf("outage %d: %+v of %+v", n, o, s)
 			}

@@ -159,18 +159,19 @@ type UpstreamStatus struct {
 	Peer        Peer          `json:"peer"` // of the present link, or the last one
 	Path        []NodeID      `json:"path"` // the upstream, whom that follows, and so on; null while the link is down
 	State       LinkState     `json:"state"`
-	Synced      bool          `json:"synced"`                // it streams and has caught up since the link came up
-	Behind      int64         `json:"behind"`                // bytes of log that the upstream has said to have more
-	LastIO      time.Duration `json:"last_io_ns"`            // since the last frame, -1 for none yet
-	Down        time.Duration `json:"down_ns"`               // since the replica ceased to stream; 0 while it does, -1 if it never has
-	Linked      bool          `json:"linked"`                // it streams, and so do all nodes between it and the master
-	Age         time.Duration `json:"age_ns"`                // since the data were known to be all that the master had, -1 for never
-	Stale       bool          `json:"stale"`                 // reads are refused, as the options want it
-	LastError   string        `json:"last_error"`            // why the last link or attempt ended; empty before that
-	NextTry     time.Duration `json:"next_try_ns"`           // until the upstream is dialled again; 0 while the link is up or being tried
-	Outages     int64         `json:"outages"`               // times that it has ceased to stream
-	OutageTime  time.Duration `json:"outage_time_ns"`        // in which it did not stream, after it first had
-	LastOutage  *Outage       `json:"last_outage,omitempty"` // nil before the first
+	Synced      bool          `json:"synced"`                 // it streams and has caught up since the link came up
+	Behind      int64         `json:"behind"`                 // bytes of log that the upstream has said to have more
+	LastIO      time.Duration `json:"last_io_ns"`             // since the last frame, -1 for none yet
+	Down        time.Duration `json:"down_ns"`                // since the replica ceased to stream; 0 while it does, -1 if it never has
+	Linked      bool          `json:"linked"`                 // it streams, and so do all nodes between it and the master
+	Age         time.Duration `json:"age_ns"`                 // since the data were known to be all that the master had, -1 for never
+	Stale       bool          `json:"stale"`                  // reads are refused, as the options want it
+	LastError   string        `json:"last_error"`             // why the last link or attempt ended; empty before that
+	LastErrorAt time.Time     `json:"last_error_at,omitzero"` // when that was, by this node's clock; zero before that
+	NextTry     time.Duration `json:"next_try_ns"`            // until the upstream is dialled again; 0 while the link is up or being tried
+	Outages     int64         `json:"outages"`                // times that it has ceased to stream
+	OutageTime  time.Duration `json:"outage_time_ns"`         // in which it did not stream, after it first had
+	LastOutage  *Outage       `json:"last_outage,omitempty"`  // nil before the first
 	Partials    int64         `json:"partial_syncs"`
 	Fulls       int64         `json:"full_syncs"`             // begun, resumed ones included
 	Attempts    int64         `json:"attempts"`               // connections tried

@@ -46,7 +46,7 @@ type upstream struct {
 		retryAt               time.Time // when the next try is due; zero while there is one
 		path                  []NodeID  // of the upstream and of whom it follows; nil while the link is down
 		lastIO                time.Time
-		lastErr               error
+		last                  failure     // of the newest link or attempt
 		told                  string      // why the log's last line of this outage says that the link is down
 		lastPartial, lastFull *syncRecord // nil before the first
 		partials              int64
@@ -62,6 +62,12 @@ type upstream struct {
 		clockAt               time.Time // when clock was heard
 		clock                 int64     // the writer's, in Unix milliseconds
 	}
+}
+
+// A failure is why a link or an attempt has ended, and when.
+type failure struct {
+	err error
+	at  time.Time
 }
 
 func newUpstream(n *Node, addr string, allow Allow) *upstream {
@@ -212,12 +218,13 @@ func (u *upstream) setState(s LinkState) {
 func (u *upstream) down(err error) {
 	u.freshen(u.fresh.down)
 	u.setPath(nil)
+	now := time.Now()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.mu.state == LinkStreaming {
-		u.mu.outages.begin(time.Now(), err)
+		u.mu.outages.begin(now, err)
 	}
-	u.mu.state, u.mu.synced, u.mu.lastErr, u.mu.place = LinkDown, false, err, 0
+	u.mu.state, u.mu.synced, u.mu.last, u.mu.place = LinkDown, false, failure{err, now}, 0
 }
 
 // retry tells the program that the link ended for reason err, and is tried again
@@ -282,7 +289,7 @@ func (u *upstream) waitSynced(ctx context.Context, t *tenure) error {
 func (u *upstream) lastErr() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.mu.lastErr
+	return u.mu.last.err
 }
 
 func (u *upstream) status(end int64) *UpstreamStatus {
@@ -312,8 +319,8 @@ func (u *upstream) status(end int64) *UpstreamStatus {
 	if !m.retryAt.IsZero() {
 		s.NextTry = max(time.Until(m.retryAt), 0)
 	}
-	if m.lastErr != nil {
-		s.LastError = m.lastErr.Error()
+	if m.last.err != nil {
+		s.LastError, s.LastErrorAt = m.last.err.Error(), m.last.at.UTC().Round(0)
 	}
 	if !m.clockAt.IsZero() {
 		s.ClockSkew = time.Duration(m.clock-m.clockAt.UnixMilli()) * time.Millisecond
