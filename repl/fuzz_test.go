@@ -97,7 +97,11 @@ func FuzzMessages(f *testing.F) {
 		if a, err := parseAck(body); err == nil && !bytes.Equal(a.append(nil), body) {
 			t.Errorf("ack % x was read as %+v", body, a)
 		}
-		if h, err := parseHeartbeat(body); err == nil && !bytes.Equal(h.append(nil), body) {
+		known := bytes.Clone(body)
+		if len(known) > 32 {
+			known[32] &= beatFlags - 1 // later flags are left out
+		}
+		if h, err := parseHeartbeat(body); err == nil && !bytes.Equal(h.append(nil), known) {
 			t.Errorf("heartbeat % x was read as %+v", body, h)
 		}
 		if s, err := parseSyncStart(body); err == nil && !bytes.Equal(s.append(nil), body) {

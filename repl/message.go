@@ -40,6 +40,13 @@ type heartbeat struct {
 // unknownAge is the age of data of which the master has never been heard to have no more.
 const unknownAge = math.MaxInt64
 
+// The flags of a heartbeat. Those of later nodes are read as if they were not set.
+const (
+	beatLinked = 1 << iota
+	beatFew
+	beatFlags // the first bit that says nothing
+)
+
 const (
 	heartbeatBytes = 33 + standingBytes
 	// maxPath bounds how deep a chain may be.
@@ -51,7 +58,7 @@ func (h heartbeat) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.end))
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.clock))
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.age))
-	b = append(b, flag(h.linked)|flag(h.few)<<1)
+	b = append(b, flag(h.linked)*beatLinked|flag(h.few)*beatFew)
 	b = h.heard.append(b)
 	for _, id := range h.path {
 		b = append(b, id[:]...)
@@ -60,7 +67,7 @@ func (h heartbeat) append(b []byte) []byte {
 }
 
 func parseHeartbeat(b []byte) (h heartbeat, err error) {
-	if n := len(b) - heartbeatBytes; n < 0 || n%len(NodeID{}) != 0 || b[32] > 3 {
+	if n := len(b) - heartbeatBytes; n < 0 || n%len(NodeID{}) != 0 {
 		return h, fmt.Errorf("%w: heartbeat of %d bytes", ErrProtocol, len(b))
 	}
 	h.seq = binary.LittleEndian.Uint64(b)
@@ -68,7 +75,7 @@ func parseHeartbeat(b []byte) (h heartbeat, err error) {
 	h.end, err1 = offset(b[8:])
 	h.clock, err2 = offset(b[16:])
 	h.age, err3 = offset(b[24:])
-	h.linked, h.few = b[32]&1 != 0, b[32]&2 != 0
+	h.linked, h.few = b[32]&beatLinked != 0, b[32]&beatFew != 0
 	h.heard, err4 = parseStanding(b[33:])
 	for b = b[heartbeatBytes:]; len(b) > 0; b = b[len(NodeID{}):] {
 		h.path = append(h.path, NodeID(b))

@@ -263,6 +263,23 @@ func TestUpstreamsThatLie(t *testing.T) {
 	}
 }
 
+// TestLaterUpstream: flags that a later upstream sets in its heartbeats do not end the link.
+func TestLaterUpstream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := deceive(t, phaseStreaming, func(v *victim, p *peer) {
+			for seq := range int64(8) {
+				body := beatBody(1+seq, v.at.Offset, 0)
+				body[32] |= 1 << seq
+				p.send(msgHeartbeat, body)
+			}
+			p.send(msgLog, logBody(v.at.Offset, record("k", "v")))
+		})
+		if s := v.replica.Status().Upstream; s.State != repl.LinkStreaming || !s.Linked || v.ledger.state()["k"] != "v" {
+			t.Errorf("%+v after %q", s, s.LastError)
+		}
+	})
+}
+
 // TestMachineThatFails: a record that the machine refuses stops the link, is
 // not skipped, and goes in when the machine is well again.
 func TestMachineThatFails(t *testing.T) {
