@@ -116,6 +116,48 @@ func TestFollowNobody(t *testing.T) {
 	}
 }
 
+// TestEachCountsWhatItHasLost: of one tail every node that has it counts as much as it has, so that the most of
+// them is what the group has lost; and a node that goes over to another group counts all that it had.
+func TestEachCountsWhatItHasLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repltest.NewNetwork(5)
+		a, b, c := newMember(t, net.Host("a"), "a", ""), newMember(t, net.Host("b"), "b", "a"), newMember(t, net.Host("c"), "c", "a")
+		fill(t, a.ledger, "k", 10)
+		level(t, a, b, c)
+		fork := a.Log().End()
+		for _, host := range []string{"b", "c"} { // one after the other
+			net.Link("a", host).Cut()
+			net.Link("a", host).Refuse()
+			fill(t, a.ledger, "without "+host, 7)
+			time.Sleep(10 * time.Millisecond)
+		}
+		all, some := a.Log().End()-fork, c.Log().End()-fork
+		b.promote(t)
+		net.HealAll()
+		a.follow(t, "b")
+		c.follow(t, "b")
+		level(t, b, a, c)
+		count := func(m *member, tails, bytes int64) {
+			t.Helper()
+			if n := m.node.Status().Counters; n.LostTails != tails || n.LostBytes != bytes {
+				t.Errorf("%s has lost %d tails, %d bytes, want %d, %d", m.node.Name(), n.LostTails, n.LostBytes, tails, bytes)
+			}
+		}
+		if some == 0 || some >= all {
+			t.Fatalf("a has a tail of %d bytes, c of %d", all, some)
+		}
+		count(a, 1, all)
+		count(b, 0, 0)
+		count(c, 1, some)
+
+		x, end := newMember(t, net.Host("x"), "x", ""), c.Log().End()
+		fill(t, x.ledger, "x", 3)
+		c.follow(t, "x", repl.AllowForeign)
+		level(t, x, c)
+		count(c, 2, some+end)
+	})
+}
+
 // TestLostTailIsCounted: an old master that has written on by itself comes back as a
 // follower. What it loses is counted and told, and nobody else has lost anything.
 func TestLostTailIsCounted(t *testing.T) {

@@ -85,8 +85,10 @@ import (
 //	                                running hash that both ends know
 //	ember_repairs, ember_repaired_keys, ember_repaired_bytes  tails that were left without a
 //	                                full copy, the keys that they concerned, what came instead
-//	ember_lost_tails, ember_lost_bytes   how often a full copy or a repair replaced a log that
-//	                                had more than the master's, and what that was
+//	ember_lost_tails, ember_lost_bytes   how often this node gave up log that its master did not
+//	                                have, for a full copy or a repair, and how much. Every node that
+//	                                had it counts it: a failover has lost the most that one of them
+//	                                counts for it, not the sum
 //	ember_handshakes_failed         of those who dialled this node
 //	ember_handshakes_unproved       of these, for want of a secret that both ends know
 //	ember_links_lost                with followers that have ended, for whatever reason

@@ -71,8 +71,12 @@ type Counters struct {
 	RepairedKeys  int64 `json:"repaired_keys"`  // that they concerned
 	RepairedBytes int64 `json:"repaired_bytes"` // of entries that came instead
 
-	LostTails int64 `json:"lost_tails"` // times that a full copy or a repair replaced a log that had more than the upstream's
-	LostBytes int64 `json:"lost_bytes"` // of log that were lost so
+	// LostTails counts how often this node gave up log that its upstream did not have, for a
+	// full copy or a repair, and LostBytes how much: all that it had ever had, if the two shared no
+	// history. Every node that had it counts it. So what a group has lost by one failover is the
+	// most that one of its nodes counts for it, and not the sum.
+	LostTails int64 `json:"lost_tails"`
+	LostBytes int64 `json:"lost_bytes"`
 
 	// Refusals counts why followers could not go on from where they stood.
 	Refusals map[backlog.Refusal]int64 `json:"refusals"`
