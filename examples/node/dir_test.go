@@ -116,11 +116,24 @@ func TestAllComeBack(t *testing.T) {
 		b.gets("k", "v", a.takes("k", "v"))
 	}
 	a.terminate()
+	for folder, says := range map[string]string{
+		filepath.Join(dir, "b"):         "in use: " + filepath.Join(dir, "b") + "; end the process that has it",
+		filepath.Join(dir, "a", "lock"): "name a folder",
+	} {
+		code, _, stderr := runs(t, "-http", "127.0.0.1:0", "-repl", "127.0.0.1:0", "-dir", folder)
+		if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, says) {
+			t.Errorf("-dir %s: exit status %d, %q, want 1 and %q", folder, code, stderr, says)
+		}
+	}
+	code, _, stderr := runs(t, "-sentinel", "127.0.0.1:0", "-monitor", at, "-dir", filepath.Join(dir, "a", "lock"))
+	if code != 1 || !strings.Contains(stderr, "name a folder") {
+		t.Errorf("a sentinel: exit status %d, %q", code, stderr)
+	}
 	file := filepath.Join(dir, "a", "node", "id")
 	if err := os.WriteFile(file, []byte("a\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code, _, stderr := runs(t, "-http", "127.0.0.1:0", "-repl", "127.0.0.1:0", "-dir", filepath.Join(dir, "a"))
+	code, _, stderr = runs(t, "-http", "127.0.0.1:0", "-repl", "127.0.0.1:0", "-dir", filepath.Join(dir, "a"))
 	if code != 1 || !strings.Contains(stderr, "-dir: "+file) {
 		t.Errorf("with a damaged id: exit status %d, %q", code, stderr)
 	}

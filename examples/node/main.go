@@ -120,7 +120,7 @@
 // # Reading order
 //
 // flags.go, sentinelflags.go, arguments.go, secrets.go; node.go is how a service embeds
-// Ember, nodeid.go who it is, drain.go how it ends, events.go what it says of its links;
+// Ember, nodeid.go who it is, dir.go why it cannot be kept, drain.go how it ends, events.go what it says of its links;
 // server.go, keys.go, bodies.go, waits.go and group.go are the API, answer.go is what an
 // error becomes; sentinel.go is a sentinel and its part of the API.
 package main

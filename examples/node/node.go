@@ -102,7 +102,7 @@ func (n *node) openMember(ctx context.Context, c config, secrets []repl.Secret) 
 	var id repl.NodeID // which is random in the end, for a store that is as well
 	if c.dir != "" {
 		if id, err = keptID(c.dir); err != nil { // the store has locked the folder
-			return fmt.Errorf("-dir: %w", err)
+			return unusable(err)
 		}
 	}
 	n.repl, err = join(n.store, c.follow, &repl.Options{
@@ -143,7 +143,7 @@ func (n *node) openStore(c config) (*kv.Store, error) {
 	}
 	s, err := kv.Open(c.dir, opts)
 	if err != nil {
-		return nil, fmt.Errorf("-dir: %w", err)
+		return nil, unusable(err)
 	}
 	r := s.Recovered()
 	n.log.Info("loaded", "dir", c.dir, "keys", s.Len(), "position", r.Position, "clean", r.Clean, "forked", r.Forked, "torn", r.Torn, "took", r.Took)

@@ -59,7 +59,7 @@ func (g *guard) open(c config, monitor []string, secrets []repl.Secret, log *slo
 	if c.dir != "" {
 		// A folder of its own: that of the store belongs to package kv.
 		if g.store, err = sentinel.OpenFileStore(filepath.Join(c.dir, "sentinel", "state")); err != nil {
-			return fmt.Errorf("-dir: %w", err)
+			return unusable(err)
 		}
 		opts.Store = g.store
 	}

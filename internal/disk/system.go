@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -76,8 +77,11 @@ func (System) List(dir string) ([]Info, error) {
 // Lock implements [FS].
 func (System) Lock(path string) (io.Closer, error) {
 	l, err := lock(path)
-	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.As(err, new(*os.PathError)):
+		return nil, err // which says so
 	}
-	return l, nil
+	return nil, fmt.Errorf("lock %s: %w", path, err)
 }
