@@ -138,7 +138,8 @@
 // used, and a Get counts itself as a hit or a miss. Reads take no lock and allocate nothing,
 // as without. A store of a small bound has fewer shards than 32.
 //
-// A transaction never evicts what it has read or written. What an open Snapshot, or a
+// A transaction never evicts what it has read or written, nor does an Add or an Expire what the key has:
+// they need room for both values at once, see [ErrFull]. What an open Snapshot, or a
 // watcher that is handed the contents, holds cannot be freed: at the bound writes that need
 // memory return ErrFull until it is closed, rather than empty the store in vain.
 //

@@ -36,9 +36,16 @@ var (
 	ErrOverflow = errors.New("kv: integer overflow")
 
 	// ErrFull is returned when there is no room: a write would pass [Options.MaxBytes],
-	// and nothing can be evicted for it, where keys by whose values the write goes are
-	// spared; delete something, or try again when snapshots are closed. And when a shard
-	// has used up what its slots can address, 117 million
+	// and nothing can be evicted for it. Delete something, or try again when snapshots are
+	// closed.
+	//
+	// What a write goes by is not evicted for it: what the key has, of Add, CompareAndSwap, Expire,
+	// Persist, Rename and a Set with IfPresent or KeepTTL; of an Update, all that it has read or
+	// written. Such a write needs room for the old value and the new one, and its place in the
+	// log, and gets ErrFull for ever where these do not fit. A Set that asks for nothing does
+	// not: it may evict what it is about to replace.
+	//
+	// ErrFull is returned, too, when a shard has used up what its slots can address, 117 million
 	// keys or 8 TiB, whatever MaxBytes is: use a table of more shards.
 	ErrFull = errors.New("kv: full")
 

@@ -1,6 +1,7 @@
 package kv_test
 
 import (
+	"errors"
 	"math/rand/v2"
 	"strconv"
 	"testing"
@@ -94,6 +95,42 @@ func (w *ownWriter) add(t *testing.T) {
 		t.Fatalf("%s was %d, and with one more %d, %v", k, was, sum, err)
 	}
 	w.wantAll(t, "Add", k)
+}
+
+// What goes by a value needs room for the old one and the new one, and its place in the log, whatever is evicted
+// beside it: a value of a fifth of the bound can be changed in every way, a larger one only by a Set that asks for nothing.
+func TestRoomForBothValues(t *testing.T) {
+	for _, c := range []struct {
+		bound int64
+		share float64 // of it
+		fits  bool
+	}{
+		{kv.MinMaxBytes, 0.05, true}, {kv.MinMaxBytes, 0.2, true}, {kv.MinMaxBytes, 0.35, false}, {kv.MinMaxBytes, 0.43, false},
+		{1 << 20, 0.2, true}, {1 << 20, 0.35, false},
+	} {
+		for _, policy := range evicting {
+			large := make([]byte, int(c.share*float64(c.bound)))
+			s := open(t, &kv.Options{MaxBytes: c.bound, Eviction: policy})
+			fill(t, s, kv.TTL(time.Hour))
+			for range 3 {
+				must(t, s.Set("k", large, kv.TTL(time.Hour)))
+			}
+			for name, change := range map[string]func() error{
+				"if it is there":      func() error { return s.Set("k", large, kv.IfPresent(), kv.TTL(time.Hour)) },
+				"with its deadline":   func() error { return s.Set("k", large, kv.KeepTTL()) },
+				"its deadline alone":  func() error { _, err := s.Expire("k", time.Hour); return err },
+				"no deadline":         func() error { _, err := s.Persist("k"); return err },
+				"in a transaction":    func() error { return s.Update(func(tx *kv.Tx) error { return tx.Set("k", large, kv.TTL(time.Hour)) }) },
+				"compared beforehand": func() error { _, err := s.CompareAndSwap("k", large, large); return err },
+			} {
+				err := change()
+				if c.fits && err != nil || !c.fits && !errors.Is(err, kv.ErrFull) {
+					t.Errorf("%v, a value of %.0f %% of %d, %s: %v", policy, 100*c.share, c.bound, name, err)
+				}
+				must(t, s.Set("k", large, kv.TTL(time.Hour))) // for the next one
+			}
+		}
+	}
 }
 
 // A write evicts neither what it has written nor what it goes by, however little room there

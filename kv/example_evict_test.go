@@ -3,6 +3,7 @@ package kv_test
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/emberkv/ember/kv"
 )
@@ -27,6 +28,25 @@ func ExampleEviction() {
 	fmt.Println(errors.Is(err, kv.ErrTooLarge))
 	// Output:
 	// kv: key not found
+	// true
+}
+
+// A value of nearly half of the memory can be replaced, but not by a write that goes by it: there is no room for
+// the old one, the new one and the log.
+func ExampleEviction_large() {
+	s := kv.New(&kv.Options{MaxBytes: 1 << 20, Eviction: kv.EvictLRU})
+	defer s.Close()
+	large := make([]byte, 400<<10)
+	fmt.Println(s.Set("page:all", large))
+	fmt.Println(s.Set("page:all", large))
+	err := s.Set("page:all", large, kv.IfPresent())
+	fmt.Println(errors.Is(err, kv.ErrFull))
+	_, err = s.Expire("page:all", time.Minute)
+	fmt.Println(errors.Is(err, kv.ErrFull))
+	// Output:
+	// <nil>
+	// <nil>
+	// true
 	// true
 }
 

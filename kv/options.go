@@ -44,7 +44,9 @@ type Options struct {
 	// LogBytes counts against it, whether or not the log holds that much. If that is 0,
 	// it means a sixteenth of MaxBytes, [backlog.DefaultMaxBytes] at most. When MaxBytes is
 	// less than [MinMaxBytes], or the log leaves less than half of that, every write that
-	// takes memory returns an [*InvalidError].
+	// takes memory returns an [*InvalidError]. An entry should have no more than a fifth of
+	// it, or it cannot be changed by a write that goes by what the key has, not even by Expire: see
+	// [ErrFull].
 	MaxBytes int64
 
 	// Eviction is what happens at MaxBytes.
