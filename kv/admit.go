@@ -120,7 +120,8 @@ func (s *Store) admitBatch(b *batch) (acquired int64, err error) {
 			n := 0
 			switch op.kind {
 			case kindDeadline:
-				at := sh.locate(op.hash, text(op.key))
+				var at found
+				sh.locate(op.hash, text(op.key), &at)
 				n = aligned(at.size + 16)
 			case kindDelete:
 			default:

@@ -162,11 +162,12 @@ func (t *table) applyPrefix(op *operation) {
 	var (
 		ops  []operation
 		keys keySet // a key that is named twice is removed once
+		at   found
 		i    int
 	)
 	for key := range op.prefixKeys() {
 		h := hashes[i]
-		if at := t.shard(h).locate(h, text(key)); at.ok() && keys.add(at.key) {
+		if t.shard(h).locate(h, text(key), &at); at.ok() && keys.add(at.key) {
 			ops = append(ops, operation{kind: kindDelete, hash: h, key: at.key})
 		}
 		i++

@@ -57,8 +57,11 @@ func (set *slabSet) with(id uint32, data []byte) *slabSet {
 
 // entryAt returns the entry that a slot refers to.
 func (set *slabSet) entryAt(ref slot) entry {
-	return parseEntry(set.data[ref.slab()][ref.offset():])
+	return parseEntry(set.at(ref))
 }
+
+// at returns the memory from the entry on that a slot refers to.
+func (set *slabSet) at(ref slot) []byte { return set.data[ref.slab()][ref.offset():] }
 
 // A slab is what the writers of a shard know of one. It is small, and they lie
 // together, because every overwrite counts in the slab of the old entry, which is as

@@ -123,7 +123,7 @@ func (b *batch) prepareShard(sh *shard, steps []step) error {
 	for i := range steps {
 		st := &steps[i]
 		op := &st.op
-		st.at = sh.locate(op.hash, text(op.key))
+		sh.locate(op.hash, text(op.key), &st.at)
 		switch exists := st.at.ok(); op.kind {
 		case rdb.KindPut, rdb.KindPutDeadline:
 			if !exists {
@@ -241,7 +241,7 @@ func (b *batch) announce(with *batch) {
 func (st *step) show(t *table) {
 	op, sh, at := &st.op, t.shard(st.op.hash), st.at
 	if st.shifted {
-		at = sh.locate(op.hash, text(op.key))
+		sh.locate(op.hash, text(op.key), &at)
 	}
 	switch {
 	case st.room.bytes != nil:
@@ -254,7 +254,7 @@ func (st *step) show(t *table) {
 // find returns how a key stood before, and whether it is one that the batch changes.
 func (b *batch) find(hash uint64, key string) (old entry, existed, concerned bool) {
 	if b.before != nil {
-		old, existed = b.before[b.table.number(hash)].find(hash, key)
+		existed = b.before[b.table.number(hash)].find(hash, key, &old)
 		return old, existed, true
 	}
 	i, _ := slices.BinarySearchFunc(b.steps, hash, func(st step, hash uint64) int { return cmp.Compare(st.op.hash, hash) })
@@ -267,26 +267,28 @@ func (b *batch) find(hash uint64, key string) (old entry, existed, concerned boo
 }
 
 // during decides what a reader has found that found the batch b after it.
-func (sh *shard) during(b *batch, hash uint64, key string, e entry, ok bool) (entry, bool) {
+func (sh *shard) during(b *batch, hash uint64, key string, e *entry, ok bool) bool {
 	old, existed, concerned := b.find(hash, key)
 	switch {
 	case !concerned:
-		return e, ok
+		return ok
 	case b.shown.Load():
-		return sh.look(hash, key, b) // what was found may be from before
+		return sh.look(hash, key, b, e) // what was found may be from before
 	}
-	return old, existed
+	*e = old
+	return existed
 }
 
-// find returns the entry of a key in a view that does not change.
-func (v view) find(hash uint64, key string) (entry, bool) {
-	for p := v.dir.probe(hash); ; {
+// find is that of a shard, in a view that does not change.
+func (v view) find(hash uint64, key string, e *entry) bool {
+	var p probe
+	for p.begin(v.dir, hash); ; {
 		_, _, ref, ok := p.next()
 		if !ok {
-			return entry{}, false
+			return false
 		}
-		if e := v.slabs.entryAt(ref); string(e.key) == key {
-			return e, true
+		if e.parse(v.slabs.at(ref)); string(e.key) == key {
+			return true
 		}
 	}
 }

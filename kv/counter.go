@@ -41,7 +41,8 @@ func (s *Store) add(key string, delta int64) (sum, end int64, err error) {
 		return 0, 0, err
 	}
 	defer sh.mu.Unlock()
-	at := sh.locate(h, key)
+	var at found
+	sh.locate(h, key, &at)
 	var deadline int64
 	exists := at.ok() && !s.clock.reached(at.deadline)
 	if exists {

@@ -179,7 +179,8 @@ func (c *cut) pageInOrder(at place, prefix string, dst []entry) (_ []entry, next
 			at.key, more = strings.Clone(key), true
 			break
 		}
-		e, _ := c.snap.find(c.snap.hash(key), key) // again, for its deadline
+		var e entry
+		c.snap.find(c.snap.hash(key), key, &e) // again, for its deadline
 		dst = append(dst, e)
 		size += e.size
 	}

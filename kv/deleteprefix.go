@@ -200,7 +200,8 @@ func (f *prefixFinder) indexed(t *table) (ops []operation, err error) {
 				return nil, f.tooMany()
 			}
 			h := hash.String(t.seed, c.key(i))
-			at := t.shard(h).locate(h, c.key(i))
+			var at found
+			t.shard(h).locate(h, c.key(i), &at)
 			ops = append(ops, operation{kind: kindDelete, hash: h, key: at.key, deadline: at.deadline})
 		}
 	}

@@ -18,7 +18,15 @@ type entry struct {
 // parseEntry decodes the record at the front of b, which this package has
 // encoded or validated. Records from elsewhere go through rdb.ParseEntry, which
 // doubts every length; here that would only cost.
-func parseEntry(b []byte) entry {
+func parseEntry(b []byte) (e entry) {
+	e.parse(b)
+	return e
+}
+
+// parse is parseEntry for those who do it all the time. An entry is larger than what goes in
+// registers: one that is returned is stored word by word, and copied from there in larger
+// units, for which a processor waits until those stores are done.
+func (e *entry) parse(b []byte) {
 	length, n := uint64(b[0]), 1
 	if length >= 0x80 {
 		length, n = binary.Uvarint(b)
@@ -31,14 +39,13 @@ func parseEntry(b []byte) entry {
 		keyLen, m = binary.Uvarint(b[n+1:])
 	}
 	n += 1 + m
-	e := entry{size: size}
+	e.deadline, e.size = 0, size
 	if kind == rdb.KindPutDeadline {
 		e.deadline = int64(binary.LittleEndian.Uint64(b[n:]))
 		n += 8
 	}
 	k := n + int(keyLen)
 	e.key, e.value = b[n:k:k], b[k:]
-	return e
 }
 
 // sum returns the entry's contribution to the digest.

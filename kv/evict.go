@@ -185,7 +185,8 @@ func (s *Store) evictSoonest(sh *shard, spare *spared) (freed int, ok bool, err 
 			if len(gone) == evictEntries || spare.has(sh, d.hash) {
 				continue
 			}
-			at := sh.locate(d.hash, text(d.key))
+			var at found
+			sh.locate(d.hash, text(d.key), &at)
 			gone = append(gone, candidate{hash: d.hash, ref: at.ref, entry: at.entry})
 			freed += aligned(at.size)
 		}

@@ -189,7 +189,8 @@ func (x *expirer) expireSome(t *table, sh *shard, now int64) (more bool, err err
 	}
 	for i := range due {
 		// Located again: removing one may have moved another.
-		at := sh.locate(due[i].hash, text(due[i].key))
+		var at found
+		sh.locate(due[i].hash, text(due[i].key), &at)
 		sh.remove(due[i].hash, &at)
 	}
 	s.counts.expiries.Add(int64(len(due)))
@@ -210,7 +211,8 @@ func (sh *shard) due(now int64, n int) (keys []dueKey) {
 	}
 	d, slabs := sh.dir.Load(), sh.slabs.Load()
 	tree.AscendLessThan(deadline{at: now + 1}, func(item deadline) bool {
-		for p := d.probe(item.hash); ; {
+		var p probe
+		for p.begin(d, item.hash); ; {
 			_, _, ref, ok := p.next()
 			if !ok {
 				break

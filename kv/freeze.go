@@ -23,9 +23,9 @@ type frozen struct {
 	version uint64 // of the shard
 }
 
-// find returns the entry of a key.
-func (f *frozen) find(hash uint64, key string) (entry, bool) {
-	return view{f.dir, f.slabs}.find(hash, key)
+// find is that of a shard.
+func (f *frozen) find(hash uint64, key string, e *entry) bool {
+	return view{f.dir, f.slabs}.find(hash, key, e)
 }
 
 // freeze returns a view of the shard as it is. The shard must be locked. The

@@ -9,8 +9,8 @@ import (
 // Get returns the value of a key. The slice is the store's: it must not be
 // modified, and has no room behind it. Get returns [ErrNotFound], [ErrStale] or [ErrClosed].
 func (s *Store) Get(key string) ([]byte, error) {
-	e, err := s.get(key)
-	if err != nil {
+	var e entry
+	if err := s.get(key, &e); err != nil {
 		return nil, err
 	}
 	return e.value, nil
@@ -19,8 +19,8 @@ func (s *Store) Get(key string) ([]byte, error) {
 // Append appends a copy of a key's value to dst and returns the extended slice.
 // It returns [ErrNotFound], [ErrStale] or [ErrClosed], and dst as it was.
 func (s *Store) Append(dst []byte, key string) ([]byte, error) {
-	e, err := s.get(key)
-	if err != nil {
+	var e entry
+	if err := s.get(key, &e); err != nil {
 		return dst, err
 	}
 	return append(dst, e.value...), nil
@@ -28,7 +28,8 @@ func (s *Store) Append(dst []byte, key string) ([]byte, error) {
 
 // Has reports whether a key exists. It returns [ErrStale] and [ErrClosed].
 func (s *Store) Has(key string) (bool, error) {
-	_, err := s.get(key)
+	var e entry
+	err := s.get(key, &e)
 	if err == ErrNotFound {
 		return false, nil
 	}
@@ -55,21 +56,22 @@ func (s *Store) TTL(key string) (time.Duration, error) {
 	return span(left), nil
 }
 
-func (s *Store) get(key string) (entry, error) {
+// get looks a key up. After an error e means nothing.
+func (s *Store) get(key string, e *entry) error {
 	t := s.reads.Load()
 	if t == nil {
-		return s.getSlowly(key)
+		return s.getSlowly(key, e)
 	}
 	h := hash.String(t.seed, key)
 	sh := t.shard(h)
-	e, ok := sh.find(h, key)
+	ok := sh.find(h, key, e)
 	if sh.mem != nil {
 		s.lookedUp(sh, h, ok && !s.clock.reached(e.deadline))
 	}
 	if !ok || s.clock.reached(e.deadline) {
-		return entry{}, ErrNotFound
+		return ErrNotFound
 	}
-	return e, nil
+	return nil
 }
 
 // peek is get for who looks again on behalf of one who has looked already: it is no hit, no

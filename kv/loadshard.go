@@ -150,7 +150,8 @@ func (sh *shard) insertNew(entries []incoming, number int) error {
 	sh.version.Add(1)
 	for i := range entries {
 		in := &entries[i]
-		at := sh.locate(in.hash, text(in.Key))
+		var at found
+		sh.locate(in.hash, text(in.Key), &at)
 		if at.ok() {
 			return fmt.Errorf("%w: key twice in shard %d", ErrBlock, number)
 		}

@@ -6,12 +6,12 @@ import "iter"
 // nothing may be read.
 //
 //go:noinline
-func (s *Store) getSlowly(key string) (entry, error) {
-	e, err := s.peek(key)
+func (s *Store) getSlowly(key string, e *entry) (err error) {
+	*e, err = s.peek(key)
 	if s.counts.lookups.stripes != nil && (err == nil || err == ErrNotFound) {
 		s.counts.lookups.count(err == nil)
 	}
-	return e, err
+	return err
 }
 
 // lookUp returns what a reader sees of a key. It returns ErrStale and ErrClosed.

@@ -86,7 +86,8 @@ func (m *Map[K, V]) Get(key K) (v V, err error) {
 	if err != nil {
 		return v, err
 	}
-	e, err := m.store.get(k)
+	var e entry
+	err = m.store.get(k, &e)
 	m.free(b)
 	if err != nil {
 		return v, err
@@ -101,7 +102,8 @@ func (m *Map[K, V]) Has(key K) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	e, err := m.store.get(k)
+	var e entry
+	err = m.store.get(k, &e)
 	m.free(b)
 	if err == ErrNotFound {
 		return false, nil

@@ -59,8 +59,8 @@ func (m *Map[K, V]) Load(ctx context.Context, key K) (v V, err error) {
 
 // lookUp returns what the store has of a key.
 func (m *Map[K, V]) lookUp(k string) (holding, error) {
-	e, err := m.store.get(k)
-	if err != nil {
+	var e entry
+	if err := m.store.get(k, &e); err != nil {
 		return holding{}, ignore(err, ErrNotFound)
 	}
 	return m.holding(e.key, e.value)

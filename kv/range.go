@@ -50,7 +50,8 @@ func (s *Store) iterate(r keyRange) iter.Seq2[string, []byte] {
 	}
 	return func(yield func(string, []byte) bool) {
 		for _, key := range r.sorted(s.All()) {
-			if e, err := s.get(key); err == nil && !yield(key, e.value) {
+			var e entry
+			if s.get(key, &e) == nil && !yield(key, e.value) {
 				return
 			}
 		}
@@ -108,7 +109,8 @@ func (n *Snapshot) iterate(r keyRange) iter.Seq2[string, []byte] {
 			return
 		}
 		for _, key := range r.sorted(n.All()) {
-			if e, ok := n.find(n.hash(key), key); ok && !yield(key, e.value) {
+			var e entry
+			if n.find(n.hash(key), key, &e) && !yield(key, e.value) {
 				return
 			}
 		}

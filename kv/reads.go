@@ -54,7 +54,7 @@ func (r *reads) reset() {
 }
 
 // add notes a key that was read in shard n while that had a version.
-func (r *reads) add(n int, version, hash uint64, key string, e entry, exists bool) {
+func (r *reads) add(n int, version, hash uint64, key string, e *entry, exists bool) {
 	known := false
 	for i := range r.shards {
 		known = known || r.shards[i].number == n

@@ -191,7 +191,8 @@ func decodeSingle(b []byte, sum bool) (operation, error) {
 // apply carries out an operation on one key. The shard must be locked. It
 // returns ErrFull when there is no room for an entry, and else cannot fail.
 func (sh *shard) apply(op *operation) error {
-	at := sh.locate(op.hash, text(op.key))
+	var at found
+	sh.locate(op.hash, text(op.key), &at)
 	switch op.kind {
 	case rdb.KindPut, rdb.KindPutDeadline:
 		r, err := sh.prepare(op.hash, &at, len(op.record), nil)

@@ -45,7 +45,8 @@ func (s *Store) transferKey(key, to string, remove bool) (deadline, end int64, e
 	}
 	defer unlock()
 	h := hash.String(t.seed, key)
-	at := t.shard(h).locate(h, key)
+	var at found
+	t.shard(h).locate(h, key, &at)
 	switch {
 	case !at.ok() || s.clock.reached(at.deadline):
 		return 0, 0, ErrNotFound

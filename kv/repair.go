@@ -113,7 +113,8 @@ func (t *table) verify(ops []operation, f rdb.Footer) error {
 	keys, sum, _ := t.totalsLocked()
 	for i := range ops {
 		op := &ops[i]
-		at := t.shard(op.hash).locate(op.hash, text(op.key))
+		var at found
+		t.shard(op.hash).locate(op.hash, text(op.key), &at)
 		if at.ok() {
 			keys--
 			sum -= rdb.EntrySum(text(at.key), at.value, at.deadline)

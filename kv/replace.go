@@ -37,7 +37,8 @@ func (s *Store) replaceNow(key string, was, value []byte, deadline int64, may fu
 		return 0, err
 	}
 	defer sh.mu.Unlock()
-	at := sh.locate(h, key)
+	var at found
+	sh.locate(h, key, &at)
 	exists := at.ok() && !s.clock.reached(at.deadline)
 	switch {
 	case exists != (was != nil), exists && !bytes.Equal(at.value, was), !may():

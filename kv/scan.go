@@ -32,6 +32,7 @@ type cursor struct {
 	buf    [24]byte
 
 	warmer warmer
+	entry  entry // of the loop's turn
 }
 
 func (c *cursor) init(r *keyRange) {
@@ -122,8 +123,7 @@ func (s *Store) scanChunk(t *table, c *cursor, yield func(string, []byte) bool) 
 			return true
 		}
 		h := c.hashes[i]
-		e, ok := t.shard(h).find(h, c.key(i))
-		if ok && !s.clock.reached(e.deadline) && !yield(text(e.key), e.value) {
+		if t.shard(h).find(h, c.key(i), &c.entry) && !s.clock.reached(c.entry.deadline) && !yield(text(c.entry.key), c.entry.value) {
 			return false
 		}
 	}
@@ -150,7 +150,7 @@ func (n *Snapshot) scan(r keyRange, yield func(string, []byte) bool) {
 				c.warmer.warm(ahead)
 			}
 			h := c.hashes[i]
-			if e, ok := n.find(h, c.key(i)); ok && !yield(text(e.key), e.value) {
+			if n.find(h, c.key(i), &c.entry) && !yield(text(c.entry.key), c.entry.value) {
 				return
 			}
 		}
@@ -161,8 +161,7 @@ func (n *Snapshot) hash(key string) uint64 { return hash.String(n.seed, key) }
 
 func (n *Snapshot) view(hash uint64) *frozen { return n.views[hash>>n.shift] }
 
-// find returns the entry of a key that the snapshot shows.
-func (n *Snapshot) find(hash uint64, key string) (entry, bool) {
-	e, ok := n.view(hash).find(hash, key)
-	return e, ok && (e.deadline == 0 || e.deadline > n.now)
+// find says in e what the snapshot shows of a key, and reports whether that is anything.
+func (n *Snapshot) find(hash uint64, key string, e *entry) bool {
+	return n.view(hash).find(hash, key, e) && (e.deadline == 0 || e.deadline > n.now)
 }

@@ -173,11 +173,11 @@ type probe struct {
 	match uint64 // in this group, not yet tried
 }
 
-func (d *directory) probe(hash uint64) probe {
-	first, i := d.home(hash)
-	p := probe{first: first, mask: d.mask, hash: hash & (1<<hashBits - 1), tag: tag(hash), i: i, left: d.mask}
-	p.match = matchTags(at(first, i)[0], p.tag)
-	return p
+func (p *probe) begin(d *directory, hash uint64) {
+	p.first, p.i = d.home(hash)
+	p.mask, p.left = d.mask, d.mask
+	p.hash, p.tag = hash&(1<<hashBits-1), tag(hash)
+	p.match = matchTags(at(p.first, p.i)[0], p.tag)
 }
 
 // next returns the group and the number of the next slot whose tag and hash

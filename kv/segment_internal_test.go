@@ -74,7 +74,8 @@ func TestSegmentAgainstAModel(t *testing.T) {
 		d := newDirectory(s, 0)
 		model := map[slot]uint64{} // to hash
 		find := func(hash uint64, ref slot) bool {
-			for p := d.probe(hash); ; {
+			var p probe
+			for p.begin(d, hash); ; {
 				group, n, got, ok := p.next()
 				if !ok || got == ref {
 					if ok && slot(s.groups[group][1+n]) != ref {
@@ -95,7 +96,8 @@ func TestSegmentAgainstAModel(t *testing.T) {
 				model[ref] = hash
 			default:
 				for ref, hash := range model {
-					for p := d.probe(hash); ; {
+					var p probe
+					for p.begin(d, hash); ; {
 						group, n, got, _ := p.next()
 						if got == ref {
 							s.remove(group, n)
@@ -217,7 +219,8 @@ func TestDirectoryBitsRunOut(t *testing.T) {
 	}
 	for i, hash := range hashes {
 		key := string([]byte{byte(i >> 16), byte(i >> 8), byte(i)})
-		if e, ok := sh.find(hash, key); !ok || string(e.key) != key {
+		var e entry
+		if !sh.find(hash, key, &e) || string(e.key) != key {
 			t.Fatalf("key %d is lost", i)
 		}
 	}

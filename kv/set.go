@@ -83,7 +83,8 @@ func (s *Store) set(key string, value []byte, deadline int64, c conditions) (end
 	}
 	defer sh.mu.Unlock()
 	sh.fetch(h, len(key)+len(value))
-	at := sh.locate(h, key)
+	var at found
+	sh.locate(h, key, &at)
 	exists := at.ok() && !s.clock.reached(at.deadline)
 	switch {
 	case exists && c.ifAbsent:

@@ -53,8 +53,9 @@ type found struct {
 
 func (f *found) ok() bool { return f.ref != 0 }
 
-// find returns the entry of a key. It takes no lock.
-func (sh *shard) find(hash uint64, key string) (entry, bool) { return sh.look(hash, key, nil) }
+// find says in e what a key has, and reports whether it is there. When not, e means
+// nothing. It takes no lock.
+func (sh *shard) find(hash uint64, key string, e *entry) bool { return sh.look(hash, key, nil, e) }
 
 // look is find for a reader that knows that all of the batch passed was shown.
 //
@@ -70,7 +71,7 @@ func (sh *shard) find(hash uint64, key string) (entry, bool) { return sh.look(ha
 //
 // A batch that is being shown is asked last: if anything of it was seen, it was announced
 // before that.
-func (sh *shard) look(hash uint64, key string, passed *batch) (e entry, ok bool) {
+func (sh *shard) look(hash uint64, key string, passed *batch, e *entry) bool {
 	want, tag := hash&(1<<hashBits-1), tag(hash)
 retry:
 	slabs := sh.slabs.Load()
@@ -87,34 +88,37 @@ retry:
 			if sh.slabs.Load() != slabs {
 				goto retry
 			}
-			if e := slabs.entryAt(ref); string(e.key) == key {
+			if e.parse(slabs.at(ref)); string(e.key) == key {
 				if b := sh.batch.Load(); b != passed && b != nil {
 					return sh.during(b, hash, key, e, true)
 				}
-				return e, true
+				return true
 			}
 		}
 		if control>>passedShift == 0 || left == 0 {
 			if b := sh.batch.Load(); b != passed && b != nil {
-				return sh.during(b, hash, key, entry{}, false)
+				return sh.during(b, hash, key, e, false)
 			}
-			return entry{}, false
+			return false
 		}
 		i = (i + 1) & dir.mask
 	}
 }
 
-// locate returns where a key stands. The shard must be locked, as for all that
+// locate says in at where a key stands. The shard must be locked, as for all that
 // follow.
-func (sh *shard) locate(hash uint64, key string) found {
-	d, slabs := sh.dir.Load(), sh.slabs.Load()
-	for p := d.probe(hash); ; {
+func (sh *shard) locate(hash uint64, key string, at *found) {
+	slabs := sh.slabs.Load()
+	var p probe
+	for p.begin(sh.dir.Load(), hash); ; {
 		i, n, ref, ok := p.next()
 		if !ok {
-			return found{}
+			*at = found{}
+			return
 		}
-		if e := slabs.entryAt(ref); string(e.key) == key {
-			return found{entry: e, ref: ref, i: i, n: n}
+		if at.parse(slabs.at(ref)); string(at.key) == key {
+			at.ref, at.i, at.n = ref, i, n
+			return
 		}
 	}
 }

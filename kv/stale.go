@@ -60,7 +60,10 @@ func (s *Store) install(t *table) {
 }
 
 // find returns the entry of a key in the table.
-func (t *table) find(key string) (entry, bool) {
+func (t *table) find(key string) (e entry, ok bool) {
 	h := hash.String(t.seed, key)
-	return t.shard(h).find(h, key)
+	if !t.shard(h).find(h, key, &e) {
+		return entry{}, false
+	}
+	return e, true
 }

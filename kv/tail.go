@@ -155,8 +155,8 @@ func (n *Snapshot) entries(keys []byte, maxBytes int) ([]entry, error) {
 		}
 		keys = rest
 		h := hash.Bytes(n.seed, key)
-		e, ok := n.view(h).find(h, text(key))
-		if !ok {
+		var e entry
+		if !n.view(h).find(h, text(key), &e) {
 			continue
 		}
 		if size += e.size; size > maxBytes {

@@ -49,7 +49,8 @@ func (r *reads) standIn(n *Snapshot, t *table) bool {
 	for _, v := range r.shards {
 		f := n.views[v.number]
 		if f.version != v.version && !r.same(t, v.number, func(hash uint64, key string) (entry, bool) {
-			e, ok := f.find(hash, key)
+			var e entry
+			ok := f.find(hash, key, &e)
 			return e, ok && (e.deadline == 0 || e.deadline > n.now)
 		}) {
 			return false

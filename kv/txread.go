@@ -11,36 +11,36 @@ import (
 // Get returns the value of a key, as [Store.Get] does. It returns [ErrNotFound],
 // [ErrConflict], [ErrTxDone], [ErrStale] or [ErrClosed].
 func (tx *Tx) Get(key string) ([]byte, error) {
-	e, ok, err := tx.read(key)
+	value, _, ok, err := tx.read(key)
 	switch {
 	case err != nil:
 		return nil, err
 	case !ok:
 		return nil, ErrNotFound
 	}
-	return e.value, nil
+	return value, nil
 }
 
 // Has reports whether a key exists. It returns [ErrConflict], [ErrTxDone],
 // [ErrStale] or [ErrClosed].
 func (tx *Tx) Has(key string) (bool, error) {
-	_, ok, err := tx.read(key)
+	_, _, ok, err := tx.read(key)
 	return ok, err
 }
 
 // TTL returns how long a key has left, as [Store.TTL] does, with the errors of
 // [Tx.Get].
 func (tx *Tx) TTL(key string) (time.Duration, error) {
-	e, ok, err := tx.read(key)
+	_, deadline, ok, err := tx.read(key)
 	switch {
 	case err != nil:
 		return 0, err
 	case !ok:
 		return 0, ErrNotFound
-	case e.deadline == 0:
+	case deadline == 0:
 		return NoTTL, nil
 	}
-	return span(max(e.deadline-tx.now(), 1)), nil
+	return span(max(deadline-tx.now(), 1)), nil
 }
 
 // now returns the clock by which deadlines pass for the transaction: what it showed at one
@@ -59,16 +59,16 @@ func (tx *Tx) now() int64 {
 func (tx *Tx) passed(deadline int64) bool { return deadline != 0 && deadline <= tx.now() }
 
 // read returns what a key has for the transaction, its own writes included, and
-// whether it has that still: of an entry only the value and the deadline count.
-func (tx *Tx) read(key string) (e entry, ok bool, err error) {
+// whether it has that still.
+func (tx *Tx) read(key string) (value []byte, deadline int64, ok bool, err error) {
 	if err := tx.usable(); err != nil {
-		return entry{}, false, err
+		return nil, 0, false, err
 	}
 	if tx.store.stale.Load() {
-		return entry{}, false, tx.fail(ErrStale)
+		return nil, 0, false, tx.fail(ErrStale)
 	}
 	if w := tx.written(key); w != nil {
-		return entry{value: w.value, deadline: w.deadline}, !w.gone && !tx.passed(w.deadline), nil
+		return w.value, w.deadline, !w.gone && !tx.passed(w.deadline), nil
 	}
 	if own, local := tx.local.get(key); local {
 		ok = own.shows(tx.passed)
@@ -77,29 +77,30 @@ func (tx *Tx) read(key string) (e entry, ok bool, err error) {
 		}
 		if tx.cut == nil {
 			if err := tx.check(); err != nil {
-				return entry{}, false, tx.fail(err)
+				return nil, 0, false, tx.fail(err)
 			}
 		}
-		return own.entry(), ok, nil
+		return own.value, own.deadline, ok, nil
 	}
 	t := tx.table
 	h := hash.String(t.seed, key)
 	n := t.number(h)
+	var at found
 	if tx.cut != nil {
-		e, ok = tx.cut.views[n].find(h, key)
-		return e, ok && !tx.passed(e.deadline), nil
+		ok = tx.cut.views[n].find(h, key, &at.entry)
+		return at.value, at.deadline, ok && !tx.passed(at.deadline), nil
 	}
 	sh := &t.shards[n]
 	spin.Lock(&sh.mu.Mutex)
-	at := sh.locate(h, key)
+	sh.locate(h, key, &at)
 	version := sh.version.Load()
 	sh.mu.Unlock()
 	ok = at.ok() && !tx.passed(at.deadline)
-	tx.seen.add(n, version, h, key, at.entry, ok)
+	tx.seen.add(n, version, h, key, &at.entry, ok)
 	if err := tx.check(); err != nil {
-		return entry{}, false, tx.fail(err)
+		return nil, 0, false, tx.fail(err)
 	}
-	return at.entry, ok, nil
+	return at.value, at.deadline, ok, nil
 }
 
 // check returns ErrConflict unless everything that was read is so still, at one and the
@@ -155,7 +156,8 @@ func (tx *Tx) checkTable() error {
 // recheck reports whether what was read in shard n, which is locked, is so still.
 func (tx *Tx) recheck(n int, sh *shard) bool {
 	return tx.seen.same(tx.table, n, func(hash uint64, key string) (entry, bool) {
-		at := sh.locate(hash, key)
+		var at found
+		sh.locate(hash, key, &at)
 		return at.entry, at.ok() && !tx.passed(at.deadline)
 	})
 }

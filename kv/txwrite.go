@@ -44,7 +44,7 @@ func (tx *Tx) Set(key string, value []byte, opts ...SetOption) error {
 		return err
 	}
 	if c != (conditions{kind: c.kind, ms: c.ms}) || c.kind == setKeepTTL {
-		e, exists, err := tx.read(key)
+		_, old, exists, err := tx.read(key)
 		switch {
 		case err != nil:
 			return err
@@ -53,7 +53,7 @@ func (tx *Tx) Set(key string, value []byte, opts ...SetOption) error {
 		case !exists && c.ifPresent:
 			return ErrNotFound
 		case exists && c.kind == setKeepTTL:
-			deadline = e.deadline
+			deadline = old
 		}
 	}
 	if deadline < 0 {
@@ -68,7 +68,7 @@ func (tx *Tx) Delete(key string) (bool, error) {
 	if err := tx.writing(); err != nil {
 		return false, err
 	}
-	_, exists, err := tx.read(key)
+	_, _, exists, err := tx.read(key)
 	if err != nil || !exists {
 		return false, err
 	}
@@ -82,19 +82,19 @@ func (tx *Tx) Add(key string, delta int64) (int64, error) {
 	if err := tx.writingKey(key); err != nil {
 		return 0, err
 	}
-	e, exists, err := tx.read(key)
+	value, deadline, exists, err := tx.read(key)
 	if err != nil {
 		return 0, err
 	}
 	if !exists {
-		e = entry{}
+		value, deadline = nil, 0
 	}
-	sum, err := addTo(e.value, exists, delta)
+	sum, err := addTo(value, exists, delta)
 	if err != nil {
 		return 0, err
 	}
 	var digits [20]byte
-	if err := tx.write(tx.entry(key, strconv.AppendInt(digits[:0], sum, 10), e.deadline)); err != nil {
+	if err := tx.write(tx.entry(key, strconv.AppendInt(digits[:0], sum, 10), deadline)); err != nil {
 		return 0, err
 	}
 	return sum, nil
@@ -111,11 +111,11 @@ func (tx *Tx) Expire(key string, d time.Duration) (bool, error) {
 	if ms <= 0 || ms > math.MaxInt64-now {
 		return false, &InvalidError{Field: "Expire", Value: d}
 	}
-	e, exists, err := tx.read(key)
+	value, _, exists, err := tx.read(key)
 	if err != nil || !exists {
 		return false, err
 	}
-	err = tx.redate(key, e, now+ms)
+	err = tx.redate(key, value, now+ms)
 	return err == nil, err
 }
 
@@ -125,22 +125,22 @@ func (tx *Tx) Persist(key string) (bool, error) {
 	if err := tx.writing(); err != nil {
 		return false, err
 	}
-	e, exists, err := tx.read(key)
-	if err != nil || !exists || e.deadline == 0 {
+	value, deadline, exists, err := tx.read(key)
+	if err != nil || !exists || deadline == 0 {
 		return false, err
 	}
-	err = tx.redate(key, e, 0)
+	err = tx.redate(key, value, 0)
 	return err == nil, err
 }
 
-// redate gives a key that was read as e another deadline. A key that the transaction has
+// redate gives a key that was read with a value another deadline. A key that the transaction has
 // not written keeps its value in the log.
-func (tx *Tx) redate(key string, e entry, deadline int64) error {
+func (tx *Tx) redate(key string, value []byte, deadline int64) error {
 	if w := tx.written(key); w != nil && w.kind != kindDeadline {
-		return tx.write(tx.entry(key, e.value, deadline))
+		return tx.write(tx.entry(key, value, deadline))
 	}
 	record := appendDeadlineRecord(tx.make(16 + len(key))[:0], deadline, key)
-	return tx.write(txWrite{key: key, kind: kindDeadline, value: e.value, deadline: deadline, record: record})
+	return tx.write(txWrite{key: key, kind: kindDeadline, value: value, deadline: deadline, record: record})
 }
 
 // writing returns an error unless the transaction takes writes.

@@ -32,7 +32,8 @@ func (s *Store) deleteKey(key string) (existed bool, end int64, err error) {
 		return false, 0, err
 	}
 	defer sh.mu.Unlock()
-	at := sh.locate(h, key)
+	var at found
+	sh.locate(h, key, &at)
 	if !at.ok() {
 		return false, 0, nil
 	}
@@ -74,7 +75,8 @@ func (s *Store) compareAndSwap(key string, old, new []byte) (end int64, err erro
 		return 0, err
 	}
 	defer sh.mu.Unlock()
-	at := sh.locate(h, key)
+	var at found
+	sh.locate(h, key, &at)
 	if !at.ok() || s.clock.reached(at.deadline) || !bytes.Equal(at.value, old) {
 		return 0, nil
 	}
@@ -132,7 +134,8 @@ func (s *Store) redate(key string, deadline int64) (end int64, err error) {
 		return 0, err
 	}
 	defer sh.mu.Unlock()
-	at := sh.locate(h, key)
+	var at found
+	sh.locate(h, key, &at)
 	if !at.ok() || s.clock.reached(at.deadline) || at.deadline == 0 && deadline == 0 {
 		return 0, nil
 	}
