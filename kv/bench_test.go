@@ -115,6 +115,36 @@ func BenchmarkSet(b *testing.B) {
 	})
 }
 
+// BenchmarkPipeline hands writes over 128 at a time.
+func BenchmarkPipeline(b *testing.B) {
+	run := func(r *rand.Rand, next func() bool) {
+		k, p := newKeyMaker(), benchStore.Pipeline()
+		for more := true; more; {
+			for p.Len() < 128 {
+				if more = next(); !more {
+					break
+				}
+				if err := p.Set(k.key(r.IntN(*benchKeys)), benchValue); err != nil {
+					b.Error(err)
+				}
+			}
+			if _, err := p.Exec(); err != nil {
+				b.Error(err)
+			}
+		}
+	}
+	b.Run("serial", func(b *testing.B) {
+		filled(b)
+		run(rand.New(rand.NewPCG(1, 2)), b.Loop)
+	})
+	b.Run("parallel", func(b *testing.B) {
+		filled(b)
+		var seed atomic.Uint64
+		b.ResetTimer()
+		b.RunParallel(func(pb *testing.PB) { run(rand.New(rand.NewPCG(1, seed.Add(1))), pb.Next) })
+	})
+}
+
 // BenchmarkMixed reads 95 times of 100, in a zipf distribution.
 func BenchmarkMixed(b *testing.B) {
 	zipfs := make(map[*rand.Rand]*rand.Zipf)

@@ -54,6 +54,12 @@ func TestWritesAreRefusedAtTheBound(t *testing.T) {
 	for name, write := range map[string]func() error{
 		"Set":    func() error { return s.Set(another, big) },
 		"Update": func() error { return s.Update(func(tx *kv.Tx) error { return tx.Set(another, big) }) },
+		"Pipeline": func() error {
+			p := s.Pipeline()
+			must(t, p.Set(another, big))
+			_, err := p.Exec()
+			return err
+		},
 	} {
 		if err := write(); !errors.Is(err, kv.ErrFull) {
 			t.Errorf("%s returned %v, want ErrFull", name, err)

@@ -116,6 +116,7 @@ func TestGateRefusesWhatWouldChangeNothing(t *testing.T) {
 	for name, write := range map[string]func() error{
 		"Delete":         func() error { _, err := s.Delete("missing"); return err },
 		"CompareAndSwap": func() error { _, err := s.CompareAndSwap("v", []byte("two"), nil); return err },
+		"Pipeline":       func() error { return deleteAll(s, "missing") },
 		"Expire":         func() error { _, err := s.Expire("missing", time.Second); return err },
 		"Persist":        func() error { _, err := s.Persist("v"); return err },
 		"Add":            func() error { _, err := s.Add("v", 1); return err },

@@ -47,6 +47,11 @@
 //		return tx.Set("order:1", fmt.Append(nil, "item 7, left ", n))
 //	})
 //
+// A [Pipeline] is no transaction, but many writes that go by nothing that is there, handed
+// over at once as by a pipeline of Redis' clients: each is a record of its own, in order, and they
+// share what a write has to wait for, memory, the log's lock, and its settler, so that with
+// [FsyncAlways] a thousand of them wait for one sync.
+//
 // # Watching
 //
 // [Store.Watch] hands out the changes of the keys with a prefix, on any node, in order
@@ -299,7 +304,8 @@
 //   - An entry is encoded once, and never changed, moved or written over where it
 //     lies: a slot is made to refer to another place.
 //   - First the log, then the table: nothing can be read whose offset is not yet in
-//     Position.
+//     Position. In between the key's shard is locked: what a pipeline logs at once, and shows
+//     one after the other, has all of its shards locked.
 //   - A slab leaves its set after the last slot that referred to it was changed.
 //   - A segment changes neither its size nor the places of its slots. What is larger,
 //     or newer than a frozen view, is another segment.
@@ -346,7 +352,7 @@
 //   - bounded memory: policy.go, ghost.go, evict.go, hand.go, admit.go, spare.go,
 //     room.go, stats.go
 //   - the order of the keys, after package internal/keytree: index.go
-//   - the store: options.go, errors.go, store.go, get.go, stale.go, set.go, write.go,
+//   - the store: options.go, errors.go, store.go, get.go, stale.go, set.go, write.go, pipeline.go,
 //     pause.go, drop.go, counter.go, rename.go, deleteprefix.go, iterate.go, range.go,
 //     keyrange.go, scan.go, warm.go
 //   - local writes: local.go, localread.go, localwrite.go

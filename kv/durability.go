@@ -17,7 +17,7 @@ const (
 	// loses a second or so.
 	FsyncEverySecond Fsync = iota
 
-	// FsyncAlways lets a write return when it is synced. Writes that come together share a
+	// FsyncAlways lets a write return when it is synced. Writes that come together, as those of a [Pipeline] do, share a
 	// sync.
 	FsyncAlways
 

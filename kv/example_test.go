@@ -87,6 +87,26 @@ func ExampleSetOption() {
 	// kv: key exists
 }
 
+func ExamplePipeline() {
+	s := kv.New(nil)
+	defer s.Close()
+
+	p := s.Pipeline()
+	for i := range 1000 {
+		if err := p.Set(fmt.Sprint("user:", i), []byte("Ada"), kv.TTL(time.Hour)); err != nil {
+			fmt.Println(err)
+		}
+	}
+	p.Delete("user:7")
+	fmt.Println(p.Len(), "writes,", s.Len(), "keys")
+	n, err := p.Exec()
+	fmt.Println(n, err, s.Len(), "keys")
+
+	// Output:
+	// 1001 writes, 0 keys
+	// 1001 <nil> 999 keys
+}
+
 func ExampleStore_CompareAndSwap() {
 	s := kv.New(nil)
 	defer s.Close()

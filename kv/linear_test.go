@@ -41,7 +41,7 @@ func (c call) step(s registers) (registers, result) {
 	switch c.op {
 	case "get":
 		r.read[c.i] = s[c.i]
-	case "set":
+	case "set", "pipeline":
 		s[c.i] = c.value
 	case "create":
 		if r.said = "exists"; s[c.i] == "" {
@@ -108,6 +108,12 @@ func (c call) do(s *kv.Store) (r result) {
 		err = read(s.Get, c.i)
 	case "set":
 		err = s.Set(register(c.i), []byte(c.value))
+	case "pipeline":
+		p := s.Pipeline()
+		err = errors.Join(p.Set("beside", nil), p.Set(register(c.i), []byte(c.value)), p.Delete("beside"))
+		if _, failed := p.Exec(); err == nil {
+			err = failed
+		}
 	case "create":
 		if err = s.Set(register(c.i), []byte(c.value), kv.IfAbsent()); err == kv.ErrExists {
 			r.said, err = "exists", nil
@@ -196,7 +202,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 	if raceEnabled {
 		histories = 25
 	}
-	often := []string{"get", "get", "get", "get", "set", "set", "create", "delete", "add", "add", "view", "views",
+	often := []string{"get", "get", "get", "get", "set", "pipeline", "create", "delete", "add", "add", "view", "views",
 		"swap", "swap", "swap", "put both", "put both", "rename", "copy"}
 	seldom := append([]string{"clear", "delete prefix"}, often...)
 	for seed := range uint64(histories) {

@@ -207,7 +207,17 @@ func replicatedWrite(t *testing.T, rng *rand.Rand, from *kv.Store, m *twoLayers,
 
 func localWrite(t *testing.T, rng *rand.Rand, s *kv.Store, m *twoLayers, k, v string) {
 	old, exists := m.shown()[k]
-	switch rng.IntN(9) {
+	switch rng.IntN(10) {
+	case 8:
+		p, other := s.Pipeline(), fmt.Sprintf("k%02d", rng.IntN(30))
+		must(t, p.Set(k, nil))
+		must(t, p.Delete(other))
+		must(t, p.Set(k, []byte(v)))
+		if n, err := p.Exec(); n != 3 || err != nil {
+			t.Fatalf("Exec: %d, %v", n, err)
+		}
+		m.local[other] = nil
+		m.set(k, v)
 	default:
 		must(t, s.Set(k, []byte(v)))
 		m.set(k, v)

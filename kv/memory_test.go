@@ -205,7 +205,13 @@ func TestAllocations(t *testing.T) {
 	value, dst := make([]byte, 100), make([]byte, 0, 200)
 	k, i := newKeyMaker(), 0
 	next := func() string { i++; return k.key(i % 1000) }
+	p := s.Pipeline()
 	for name, op := range map[string]func() error{
+		"Pipeline": func() error {
+			must(t, p.Set(next(), value))
+			_, err := p.Exec()
+			return err
+		},
 		"Get":            func() error { _, err := s.Get(next()); return err },
 		"Append":         func() error { _, err := s.Append(dst, next()); return err },
 		"Has":            func() error { _, err := s.Has(next()); return err },

@@ -91,7 +91,7 @@ func step(t *testing.T, r *rand.Rand, s *kv.Store, m model, k string) {
 			t.Fatalf("%v, %v, want %v", ok, err, want)
 		}
 	}
-	switch r.IntN(14) {
+	switch r.IntN(15) {
 	case 0, 1, 2:
 		must(t, s.Set(k, []byte(value)))
 		m[k] = modelEntry{value: value}
@@ -162,6 +162,25 @@ func step(t *testing.T, r *rand.Rand, s *kv.Store, m model, k string) {
 		check(ok, err, exists && string(guess) == old.value)
 		if ok {
 			m[k] = modelEntry{value, old.deadline}
+		}
+	case 14:
+		p := s.Pipeline()
+		n := r.IntN(100)
+		for i := range n {
+			switch k := key(r.IntN(1 + len(m))); r.IntN(4) {
+			case 0:
+				must(t, p.Delete(k))
+				delete(m, k)
+			case 1:
+				must(t, p.Set(k, []byte(value[:i%(1+len(value))]), kv.TTL(ttl)))
+				m[k] = modelEntry{value[:i%(1+len(value))], time.Now().Add(ttl)}
+			default:
+				must(t, p.Set(k, []byte(value[i%(1+len(value)):])))
+				m[k] = modelEntry{value: value[i%(1+len(value)):]}
+			}
+		}
+		if done, err := p.Exec(); done != n || err != nil || p.Len() != 0 {
+			t.Fatalf("Exec = %d, %v, want %d, and nothing left of %d", done, err, n, p.Len())
 		}
 	}
 }

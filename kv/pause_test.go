@@ -34,6 +34,7 @@ func everyWrite(t testing.TB) map[string]func(*kv.Store) error {
 		"Set":            func(s *kv.Store) error { return s.Set("a", []byte("2")) },
 		"Set, expired":   func(s *kv.Store) error { return s.Set("a", []byte("2"), kv.ExpireAt(time.UnixMilli(1))) },
 		"Delete":         func(s *kv.Store) error { _, err := s.Delete("a"); return err },
+		"Pipeline":       func(s *kv.Store) error { return execAll(s, "a") },
 		"DeletePrefix":   func(s *kv.Store) error { _, err := s.DeletePrefix("a"); return err },
 		"Add":            func(s *kv.Store) error { _, err := s.Add("n", 1); return err },
 		"Expire":         func(s *kv.Store) error { _, err := s.Expire("a", time.Hour); return err },

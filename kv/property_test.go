@@ -209,6 +209,26 @@ func (g *group) writes() map[string]func(*rapid.T) {
 			want(rt, ok, err, exists, nil)
 			delete(g.model, k)
 		},
+		"pipeline": func(rt *rapid.T) {
+			p, now, n := g.writer().Pipeline(), time.Now(), rapid.IntRange(0, 40).Draw(rt, "writes")
+			for range n {
+				k, value, ttl := anyKey.Draw(rt, "key"), anyValue.Draw(rt, "value"), anyTTL.Draw(rt, "ttl")
+				switch rapid.IntRange(0, 3).Draw(rt, "kind") {
+				case 0:
+					noError(rt, p.Delete(k))
+					delete(g.model, k)
+				case 1:
+					at := now.Add(ttl - 2*time.Second) // perhaps in the past
+					noError(rt, p.Set(k, []byte(value), kv.ExpireAt(at)))
+					g.model[k] = modelEntry{value, at}
+				default:
+					noError(rt, p.Set(k, []byte(value)))
+					g.model[k] = modelEntry{value: value}
+				}
+			}
+			done, err := p.Exec()
+			want(rt, done, err, n, nil)
+		},
 		"add": func(rt *rapid.T) {
 			k, delta := anyKey.Draw(rt, "key"), rapid.Int64Range(-3, 3).Draw(rt, "delta")
 			e := g.live()[k]

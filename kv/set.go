@@ -35,10 +35,7 @@ func (s *Store) Set(key string, value []byte, opts ...SetOption) error {
 			return err
 		}
 	}
-	end, err := s.set(key, value, deadline, c)
-	for try := 0; s.again(&err, try, c.goesBy(key)...); try++ {
-		end, err = s.set(key, value, deadline, c)
-	}
+	end, err := s.setLogged(key, value, deadline, c)
 	if err != nil || end == 0 {
 		return s.unchanged(err)
 	}
@@ -46,6 +43,16 @@ func (s *Store) Set(key string, value []byte, opts ...SetOption) error {
 		s.expirer.wake(deadline)
 	}
 	return s.settle(end)
+}
+
+// setLogged carries out a Set that is no local write. It returns the log's end after it, or 0
+// when there was nothing to do.
+func (s *Store) setLogged(key string, value []byte, deadline int64, c conditions) (end int64, err error) {
+	end, err = s.set(key, value, deadline, c)
+	for try := 0; s.again(&err, try, c.goesBy(key)...); try++ {
+		end, err = s.set(key, value, deadline, c)
+	}
+	return end, err
 }
 
 // deadline returns the deadline that c asks for: 0 for none, or for the key's own,
@@ -67,8 +74,7 @@ func (s *Store) deadline(c conditions) (int64, error) {
 	return 0, nil
 }
 
-// set carries out a Set. It returns the log's end after it, or 0 when there was
-// nothing to do.
+// set is one try of setLogged.
 func (s *Store) set(key string, value []byte, deadline int64, c conditions) (end int64, err error) {
 	// What can be done before the lock is: the sum reads the whole value, and a
 	// big slab has to be cleared.

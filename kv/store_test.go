@@ -198,6 +198,7 @@ func TestGateRefuses(t *testing.T) {
 		"Expire":          func() error { _, err := s.Expire("k", time.Minute); return err },
 		"Persist":         func() error { _, err := s.Persist("k"); return err },
 		"Clear":           func() error { return s.Clear() },
+		"Pipeline":        func() error { return execAll(s, "k", "other") },
 		"Restore":         func() error { return s.Restore(strings.NewReader("")) },
 	} {
 		if err := write(); err != refused {
@@ -348,6 +349,7 @@ func TestClosed(t *testing.T) {
 	_, errs["Expire"] = s.Expire("k", 1)
 	_, errs["Persist"] = s.Persist("k")
 	errs["Clear"] = s.Clear()
+	errs["Pipeline"] = execAll(s, "k")
 	errs["Wait"] = s.Wait(t.Context(), s.Position())
 	_, errs["Snapshot"] = s.Snapshot()
 	_, errs["Digest"] = s.Digest()

@@ -16,14 +16,20 @@ func (s *Store) Delete(key string) (bool, error) {
 			return existed, err
 		}
 	}
-	existed, end, err := s.deleteKey(key)
-	for resumed(err) {
-		existed, end, err = s.deleteKey(key)
-	}
+	existed, end, err := s.deleteLogged(key)
 	if end == 0 {
 		return false, s.unchanged(err)
 	}
 	return existed, s.settle(end)
+}
+
+// deleteLogged carries out a Delete that is no local write.
+func (s *Store) deleteLogged(key string) (existed bool, end int64, err error) {
+	existed, end, err = s.deleteKey(key)
+	for resumed(err) {
+		existed, end, err = s.deleteKey(key)
+	}
+	return existed, end, err
 }
 
 func (s *Store) deleteKey(key string) (existed bool, end int64, err error) {
@@ -32,6 +38,11 @@ func (s *Store) deleteKey(key string) (existed bool, end int64, err error) {
 		return false, 0, err
 	}
 	defer sh.mu.Unlock()
+	return s.deleteLocked(sh, h, key)
+}
+
+// deleteLocked deletes a key in its shard, which must be locked.
+func (s *Store) deleteLocked(sh *shard, h uint64, key string) (existed bool, end int64, err error) {
 	var at found
 	sh.locate(h, key, &at)
 	if !at.ok() {
