@@ -14,7 +14,8 @@
 //   - writes/R: how many writes a second reach R replicas. Two goroutines set
 //     random keys of a million that have been overwritten three times each; the clock
 //     stops when every replica has applied the last write. No write may run more than
-//     16 MiB of log ahead of any replica. Then the processor time of all nodes for one write, and the
+//     16 MiB of log ahead of any replica. Then the processor time of all nodes for one write; both
+//     for the same writes again, handed over in pipelines of 128, which is how the peer gets its own; and the
 //     greatest resident memory of the nodes, from the start of the process.
 //
 //   - sync/idle: how long a full copy of -n keys takes, from the replica's Run

@@ -18,6 +18,7 @@ type LoadArgs struct {
 	ValueBytes int
 	Seed       uint64
 	Replicas   int  // that must have applied the last write
+	Pipeline   int  // how many writes a writer hands over at once; 0 for one by Set
 	Rate       int  // of an open loop, writes a second
 	Idle       bool // the open loop writes nothing
 }
@@ -47,10 +48,23 @@ func (n *Node) Write(a LoadArgs, took *time.Duration) error {
 	err := split(a.Writes, func(writer, from, to int) error {
 		e := newEntry(a.ValueBytes)
 		x := splitmix(a.Seed<<8 | uint64(writer))
+		p := n.store.Pipeline()
 		for i := from; i < to; i++ {
 			x = splitmix(x)
-			if err := n.store.Set(e.keyOf(x%uint64(a.Space)), e.valueOf(x)); err != nil {
+			key, value := e.keyOf(x%uint64(a.Space)), e.valueOf(x)
+			if a.Pipeline == 0 {
+				if err := n.store.Set(key, value); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := p.Set(key, value); err != nil {
 				return err
+			}
+			if p.Len() == a.Pipeline || i == to-1 {
+				if _, err := p.Exec(); err != nil {
+					return err
+				}
 			}
 		}
 		return nil

@@ -7,7 +7,8 @@ import (
 )
 
 // peerWrites is writes for the peer: the clock stops when WAIT says that all replicas have
-// acknowledged the last write.
+// acknowledged the last write. Its clients always pipeline, so there is one figure for both
+// of Ember's.
 func peerWrites(replicas int) peerMeasurement {
 	return func(ctx context.Context, b *bench, s *series) error {
 		g, err := b.peer.startGroup(ctx)
@@ -41,8 +42,11 @@ func peerWrites(replicas int) peerMeasurement {
 		if err := g.master.waitApplied(replicas); err != nil {
 			return err
 		}
-		s.add(rowRate, perSecond, float64(a.Writes)/time.Since(began).Seconds())
-		s.addWork(rowWork, g.worked()-worked, a.Writes)
+		rate, work := float64(a.Writes)/time.Since(began).Seconds(), g.worked()-worked
+		s.add(rowRate, perSecond, rate)
+		s.addWork(rowWork, work, a.Writes)
+		s.add(rowPipelined, perSecond, rate)
+		s.addWork(rowPipelinedWork, work, a.Writes)
 		s.addMemory(rowMasterPeak, processMemory(g.master.cmd.Process.Pid).Peak)
 		var greatest int64
 		for _, r := range g.replicas {

@@ -11,20 +11,22 @@ import (
 
 // Measures that a line can have. Latencies add a percentile to theirs.
 const (
-	rowRate        = "applied by all"
-	rowCaughtUp    = "caught up after"
-	rowClock       = "no write"
-	rowBefore      = "write before"
-	rowDuring      = "write during"
-	rowAck         = "write to ack"
-	rowVisible     = "write to visible"
-	rowFromBreak   = "level, from the break"
-	rowFromReturn  = "level, from the return"
-	rowFirstWrite  = "first write after"
-	rowResident    = "master resident before"
-	rowWork        = "work a write, all nodes"
-	rowMasterPeak  = "master peak resident"
-	rowReplicaPeak = "replica peak resident"
+	rowRate          = "applied by all"
+	rowCaughtUp      = "caught up after"
+	rowClock         = "no write"
+	rowBefore        = "write before"
+	rowDuring        = "write during"
+	rowAck           = "write to ack"
+	rowVisible       = "write to visible"
+	rowFromBreak     = "level, from the break"
+	rowFromReturn    = "level, from the return"
+	rowFirstWrite    = "first write after"
+	rowResident      = "master resident before"
+	rowWork          = "work a write, all nodes"
+	rowPipelined     = "in pipelines of 128"
+	rowPipelinedWork = "work a write in them"
+	rowMasterPeak    = "master peak resident"
+	rowReplicaPeak   = "replica peak resident"
 )
 
 // Units of rows.

@@ -40,10 +40,15 @@ func writes(replicas int) measurement {
 			return err
 		}
 		for run := range b.runs {
-			args.Seed = uint64(run) + 1
+			args.Seed = uint64(run)*2 + 1
 			if err := g.measureWrites(ctx, s, run, args); err != nil {
 				return err
 			}
+			args.Seed, args.Pipeline = args.Seed+1, peerPipeline
+			if err := g.measurePipelines(ctx, s, args); err != nil {
+				return err
+			}
+			args.Pipeline = 0
 		}
 		return nil
 	}
@@ -69,6 +74,17 @@ func (g *group) measureWrites(ctx context.Context, s *series, run int, args Load
 	s.addWork(rowWork, l.master+l.replicas, args.Writes)
 	s.addMemory(rowMasterPeak, master.Memory.Peak)
 	s.addMemory(rowReplicaPeak, greatestPeak(replicas))
+	return nil
+}
+
+// measurePipelines measures the same writes, handed over as many at once as the peer's.
+func (g *group) measurePipelines(ctx context.Context, s *series, args LoadArgs) error {
+	l, err := g.write(ctx, args)
+	if err != nil {
+		return err
+	}
+	s.add(rowPipelined, perSecond, float64(args.Writes)/l.took.Seconds())
+	s.addWork(rowPipelinedWork, l.master+l.replicas, args.Writes)
 	return nil
 }
 
