@@ -174,7 +174,8 @@ func (st *step) reserve(sh *shard) (err error) {
 			copy(st.room.bytes, op.record)
 		}
 		// Where it lies is read from the record: the room is on its way from memory.
-		e := parseEntry(op.record)
+		var e entry
+		e.parse(op.record)
 		end := len(op.record) - len(e.value)
 		op.key = st.room.bytes[end-len(e.key) : end : end]
 	case kindDeadline:
@@ -239,15 +240,16 @@ func (b *batch) announce(with *batch) {
 // show publishes one step. Nothing is moved meanwhile, so the key stands where it was
 // found, unless its segment was replaced to make room for others.
 func (st *step) show(t *table) {
-	op, sh, at := &st.op, t.shard(st.op.hash), st.at
+	op, sh, at := &st.op, t.shard(st.op.hash), &st.at
 	if st.shifted {
-		sh.locate(op.hash, text(op.key), &at)
+		at = new(found)
+		sh.locate(op.hash, text(op.key), at)
 	}
 	switch {
 	case st.room.bytes != nil:
-		sh.put(op.hash, &at, st.room, op.deadline, op.sum)
+		sh.put(op.hash, at, st.room, op.deadline, op.sum)
 	case at.ok():
-		sh.take(op.hash, &at)
+		sh.take(op.hash, at)
 	}
 }
 

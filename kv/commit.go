@@ -51,13 +51,11 @@ func (tx *Tx) commit() (end int64, err error) {
 func (tx *Tx) operations(dst []operation) []operation {
 	ops := slices.Grow(dst, len(tx.writes))[:len(tx.writes)]
 	for i := range tx.writes {
-		w := &tx.writes[i]
-		ops[i] = operation{
-			kind: w.kind, hash: hash.String(tx.table.seed, w.key),
-			deadline: w.deadline, key: bytesOf(w.key), record: w.record, owned: w.owned,
-		}
+		w, op := &tx.writes[i], &ops[i]
+		op.kind, op.hash = w.kind, hash.String(tx.table.seed, w.key)
+		op.deadline, op.key, op.record, op.owned = w.deadline, bytesOf(w.key), w.record, w.owned
 		if w.kind == rdb.KindPut || w.kind == rdb.KindPutDeadline {
-			ops[i].sum = rdb.EntrySum(w.key, w.value, w.deadline)
+			op.sum = rdb.EntrySum(w.key, w.value, w.deadline)
 		}
 	}
 	return ops

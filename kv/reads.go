@@ -49,7 +49,8 @@ type keyRead struct {
 }
 
 func (r *reads) reset() {
-	*r = reads{until: math.MaxInt64}
+	*r = reads{}
+	r.until = math.MaxInt64
 	r.shards, r.keys = r.few.shards[:0], r.few.keys[:0]
 }
 
@@ -69,11 +70,12 @@ func (r *reads) add(n int, version, hash uint64, key string, e *entry, exists bo
 		r.whole = true
 	}
 	if !r.whole {
-		k := keyRead{hash: hash, key: key, exists: exists}
+		r.keys = append(r.keys, keyRead{})
+		k := &r.keys[len(r.keys)-1]
+		k.hash, k.key, k.exists = hash, key, exists
 		if exists {
 			k.at, k.value, k.deadline = unsafe.SliceData(e.key), e.value, e.deadline
 		}
-		r.keys = append(r.keys, k)
 	}
 }
 

@@ -57,9 +57,9 @@ func (tx *Tx) Set(key string, value []byte, opts ...SetOption) error {
 		}
 	}
 	if deadline < 0 {
-		return tx.write(tx.deletion(key))
+		return tx.remove(key)
 	}
-	return tx.write(tx.entry(key, value, deadline))
+	return tx.put(key, value, deadline)
 }
 
 // Delete removes a key and reports whether it existed. It returns [ErrConflict],
@@ -72,7 +72,7 @@ func (tx *Tx) Delete(key string) (bool, error) {
 	if err != nil || !exists {
 		return false, err
 	}
-	err = tx.write(tx.deletion(key))
+	err = tx.remove(key)
 	return err == nil, err
 }
 
@@ -94,7 +94,7 @@ func (tx *Tx) Add(key string, delta int64) (int64, error) {
 		return 0, err
 	}
 	var digits [20]byte
-	if err := tx.write(tx.entry(key, strconv.AppendInt(digits[:0], sum, 10), deadline)); err != nil {
+	if err := tx.put(key, strconv.AppendInt(digits[:0], sum, 10), deadline); err != nil {
 		return 0, err
 	}
 	return sum, nil
@@ -137,10 +137,14 @@ func (tx *Tx) Persist(key string) (bool, error) {
 // not written keeps its value in the log.
 func (tx *Tx) redate(key string, value []byte, deadline int64) error {
 	if w := tx.written(key); w != nil && w.kind != kindDeadline {
-		return tx.write(tx.entry(key, value, deadline))
+		return tx.put(key, value, deadline)
 	}
 	record := appendDeadlineRecord(tx.make(16 + len(key))[:0], deadline, key)
-	return tx.write(txWrite{key: key, kind: kindDeadline, value: value, deadline: deadline, record: record})
+	w, err := tx.write(key, kindDeadline, record)
+	if err == nil {
+		w.value, w.deadline = value, deadline
+	}
+	return err
 }
 
 // writing returns an error unless the transaction takes writes.
@@ -162,27 +166,36 @@ func (tx *Tx) writingKey(key string) error {
 	return checkKey(key)
 }
 
-// entry returns the write of an entry, encoded as it will be logged and stored.
-func (tx *Tx) entry(key string, value []byte, deadline int64) txWrite {
-	size := rdb.EntrySize(len(key), len(value), deadline)
-	w := txWrite{kind: rdb.KindPut, deadline: deadline}
+// put writes an entry, encoded as it will be logged and stored.
+func (tx *Tx) put(key string, value []byte, deadline int64) error {
+	size, kind := rdb.EntrySize(len(key), len(value), deadline), byte(rdb.KindPut)
 	if deadline != 0 {
-		w.kind = rdb.KindPutDeadline
+		kind = rdb.KindPutDeadline
 	}
-	if size > bigEntryBytes {
-		w.record, w.owned = newBigSlab(size)[:size], true
+	var record []byte
+	owned := size > bigEntryBytes
+	if owned {
+		record = newBigSlab(size)[:size]
 	} else {
-		w.record = tx.make(size)
+		record = tx.make(size)
 	}
-	rdb.PutEntry(w.record, key, value, deadline)
-	e := parseEntry(w.record)
-	w.key, w.value = text(e.key), e.value
-	return w
+	rdb.PutEntry(record, key, value, deadline)
+	var e entry
+	e.parse(record)
+	w, err := tx.write(text(e.key), kind, record)
+	if err == nil {
+		w.value, w.deadline, w.owned = e.value, deadline, owned
+	}
+	return err
 }
 
-func (tx *Tx) deletion(key string) txWrite {
-	record := appendKeyRecord(tx.make(8 + len(key))[:0], kindDelete, key)
-	return txWrite{key: key, kind: kindDelete, gone: true, record: record}
+// remove writes that a key is no more.
+func (tx *Tx) remove(key string) error {
+	w, err := tx.write(key, kindDelete, appendKeyRecord(tx.make(8 + len(key))[:0], kindDelete, key))
+	if err == nil {
+		w.gone = true
+	}
+	return err
 }
 
 // make returns room for n bytes. What was given out before stays where it is.
@@ -211,25 +224,31 @@ func (tx *Tx) written(key string) *txWrite {
 	return nil
 }
 
-// write notes what becomes of a key.
-func (tx *Tx) write(w txWrite) error {
-	if old := tx.written(w.key); old != nil {
-		*old = w
-		return nil
-	}
-	if limit := tx.store.maxTxKeys; len(tx.writes) >= limit {
-		return fmt.Errorf("%w: transaction of more than %d keys", ErrTooLarge, limit)
-	}
-	if tx.writes = append(tx.writes, w); len(tx.writes) > fewWrites {
-		if tx.places == nil {
-			tx.places = make(map[string]int)
-			for i := range tx.writes {
-				tx.places[tx.writes[i].key] = i
-			}
+// write notes what becomes of a key, but for the fields that the caller sets, which it does
+// in place.
+func (tx *Tx) write(key string, kind byte, record []byte) (*txWrite, error) {
+	w := tx.written(key)
+	if w != nil {
+		*w = txWrite{}
+	} else {
+		n := len(tx.writes)
+		if limit := tx.store.maxTxKeys; n >= limit {
+			return nil, fmt.Errorf("%w: transaction of more than %d keys", ErrTooLarge, limit)
 		}
-		tx.places[w.key] = len(tx.writes) - 1
+		tx.writes = append(tx.writes, txWrite{key: key})
+		w = &tx.writes[n]
+		if len(tx.writes) > fewWrites {
+			if tx.places == nil {
+				tx.places = make(map[string]int)
+				for i := range tx.writes {
+					tx.places[tx.writes[i].key] = i
+				}
+			}
+			tx.places[key] = n
+		}
 	}
-	return nil
+	w.key, w.kind, w.record = key, kind, record
+	return w, nil
 }
 
 // earliest returns the earliest deadline that was written, or math.MaxInt64.
