@@ -48,6 +48,7 @@ type Store struct {
 	watching  watching
 	counts    counts
 	enders    enders
+	txRooms   sync.Pool // of *txRoom
 
 	// applying is the offset at which the records begin that Apply has logged
 	// and not yet applied all of, or idle. It is stored before they are logged,

@@ -2,6 +2,7 @@ package kv_test
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"testing"
 	"testing/synctest"
@@ -284,4 +285,42 @@ func TestTxDeadlines(t *testing.T) {
 			t.Errorf("%d records, the last of kind %d", n, kind)
 		}
 	})
+}
+
+// What a transaction has read of its own writes stays as it is when others have the room in which
+// those were.
+func TestUpdateKeepsWhatItReadOfItsOwn(t *testing.T) {
+	first := func(seq iter.Seq2[string, []byte]) (key string, value []byte) {
+		for key, value = range seq {
+			break
+		}
+		return key, value
+	}
+	for name, read := range map[string]func(tx *kv.Tx) (string, []byte){
+		"Get": func(tx *kv.Tx) (string, []byte) {
+			value, err := tx.Get("key")
+			must(t, err)
+			return "key", value
+		},
+		"All":      func(tx *kv.Tx) (string, []byte) { return first(tx.All()) },
+		"Range":    func(tx *kv.Tx) (string, []byte) { return first(tx.Range("", "")) },
+		"Backward": func(tx *kv.Tx) (string, []byte) { return first(tx.Backward("", "")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, nil)
+			var key string
+			var value []byte
+			must(t, s.Update(func(tx *kv.Tx) error {
+				must(t, tx.Set("key", []byte("value")))
+				key, value = read(tx)
+				return nil
+			}))
+			for range 100 { // the race detector lets a pool lose some
+				must(t, s.Update(func(tx *kv.Tx) error { return tx.Set("kex", []byte("walue")) }))
+			}
+			if key != "key" || string(value) != "value" {
+				t.Errorf("it read %q = %q", key, value)
+			}
+		})
+	}
 }

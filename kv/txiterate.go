@@ -102,6 +102,7 @@ func (tx *Tx) own(r keyRange) (own []txWrite) {
 	for i := range tx.writes {
 		if r.contains(tx.writes[i].key) {
 			own = append(own, tx.writes[i])
+			tx.shown = true
 		}
 	}
 	slices.SortFunc(own, func(x, y txWrite) int {

@@ -68,6 +68,7 @@ func (tx *Tx) read(key string) (value []byte, deadline int64, ok bool, err error
 		return nil, 0, false, tx.fail(ErrStale)
 	}
 	if w := tx.written(key); w != nil {
+		tx.shown = true
 		return w.value, w.deadline, !w.gone && !tx.passed(w.deadline), nil
 	}
 	if own, local := tx.local.get(key); local {
