@@ -97,14 +97,16 @@ type arena struct {
 	touched byte // keeps the compiler from leaving out touch and fetch
 }
 
-// A reservation is room for one entry that nothing refers to yet.
+// A reservation is room for one entry that nothing refers to yet. It is four words, as many as
+// the compiler keeps in registers: a larger one would be stored and copied by each function
+// that returns it, and each copy wait for the stores before it.
 type reservation struct {
 	slab   uint32
-	offset int
+	offset uint32
 	bytes  []byte // of the size that was asked for
 }
 
-func (r reservation) slot(hash uint64) slot { return makeSlot(r.slab, r.offset, hash) }
+func (r reservation) slot(hash uint64) slot { return makeSlot(r.slab, int(r.offset), hash) }
 
 // reserve returns room for an entry of size bytes. It returns ErrFull when the
 // shard has no number left for another slab. big may be memory for this entry alone,
@@ -129,7 +131,7 @@ func (sh *shard) reserve(size int, big []byte) (reservation, error) {
 			}
 		}
 		offset := int(a.slabs[a.current].used)
-		r = reservation{slab: a.current, offset: offset, bytes: a.data[offset : offset+size : offset+size]}
+		r = reservation{slab: a.current, offset: uint32(offset), bytes: a.data[offset : offset+size : offset+size]}
 	}
 	a.slabs[r.slab].used += uint32(n)
 	a.used += int64(n)
@@ -170,7 +172,7 @@ func (sh *shard) giveBack(r reservation) {
 // before others becomes dead bytes.
 func (sh *shard) abandon(r reservation) {
 	a, n := &sh.mu.arena, len(r.bytes)
-	if r.slab == a.current && r.offset+aligned(n) == int(a.slabs[r.slab].used) {
+	if r.slab == a.current && int(r.offset)+aligned(n) == int(a.slabs[r.slab].used) {
 		sh.giveBack(r)
 		return
 	}

@@ -121,8 +121,9 @@ func (sh *shard) compactStep() {
 	id, n := a.victim, 0
 	data := sh.slabs.Load().data[id][:a.slabs[id].used]
 	a.touched = touch(data[a.cursor:min(a.cursor+compactBytes, len(data))])
+	var e entry
 	for n < len(batch) && a.owed > 0 && a.cursor < len(data) {
-		e := parseEntry(data[a.cursor:])
+		e.parse(data[a.cursor:])
 		batch[n] = candidate{makeSlot(id, a.cursor, hash.Bytes(sh.seed, e.key)), e.size}
 		n++
 		a.cursor += aligned(e.size)

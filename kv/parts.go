@@ -38,8 +38,8 @@ func checkParts(b []byte) error {
 		if err != nil {
 			return fmt.Errorf("%w: part %d: %w", ErrRecord, n, err)
 		}
-		part, err := decodeSingle(payload, false)
-		switch {
+		var part operation
+		switch err := part.decodeSingle(payload, false); {
 		case err != nil:
 			return fmt.Errorf("part %d: %w", n, err)
 		case n > maxRecordKeys:
@@ -58,11 +58,11 @@ func (op *operation) parts(seed uint64) (parts []operation) {
 	payload, _, _ := backlog.CutRecord(op.record)
 	for b := payload[1:]; len(b) > 0; {
 		payload, rest, _ := backlog.CutRecord(b)
-		part, _ := decodeSingle(payload, true)
 		n := len(b) - len(rest)
-		part.record, part.end = b[:n:n], op.end
+		parts = append(parts, operation{record: b[:n:n], end: op.end})
+		part := &parts[len(parts)-1]
+		part.decodeSingle(payload, true) // cannot fail
 		part.hash = hash.Bytes(seed, part.key)
-		parts = append(parts, part)
 		b = rest
 	}
 	return parts

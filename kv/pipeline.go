@@ -161,10 +161,11 @@ func (p *Pipeline) decode(records []byte, seed uint64) []operation {
 	for at := 0; at < len(records) && len(ops) < cap(ops); {
 		record := recordAt(records[at:])
 		payload, _, _ := backlog.CutRecord(record)
-		op, _ := decodeSingle(payload, true)
 		at += len(record)
-		op.record, op.end, op.hash = record, int64(at), hash.Bytes(seed, op.key)
-		ops = append(ops, op)
+		ops = append(ops, operation{record: record, end: int64(at)})
+		op := &ops[len(ops)-1]
+		op.decodeSingle(payload, true) // cannot fail
+		op.hash = hash.Bytes(seed, op.key)
 	}
 	return ops[:max(leadingSingles(ops), 1)]
 }

@@ -96,7 +96,7 @@ func validate(at int64, records []byte) error {
 	for len(records) > 0 {
 		payload, rest, err := backlog.CutRecord(records)
 		if err == nil {
-			_, err = decodePayload(payload, false)
+			err = new(operation).decode(payload, false)
 		}
 		if err != nil {
 			return &RecordError{at, err}
@@ -119,73 +119,76 @@ func decode(ops []operation, at int64, records []byte, seed uint64) (_ []operati
 			return ops, records, &RecordError{at, err}
 		}
 		size := len(records) - len(rest)
-		op, err := decodePayload(payload, true)
-		if err != nil {
-			return ops, records, &RecordError{at, err}
+		ops = append(ops, operation{})
+		op := &ops[len(ops)-1]
+		if err := op.decode(payload, true); err != nil {
+			return ops[:len(ops)-1], records, &RecordError{at, err}
 		}
 		at += int64(size)
 		op.record, op.end = records[:size:size], at
 		op.hash = hash.Bytes(seed, op.key)
-		ops = append(ops, op)
 		records = rest
 	}
 	return ops, records, nil
 }
 
-// decodePayload decodes the payload of any record. Sums it computes where asked.
-func decodePayload(b []byte, sum bool) (operation, error) {
+// decode decodes the payload of any record into op, which must be empty and is of no use
+// after an error. Sums it computes where asked. An operation is fourteen words: one that is
+// returned is copied as often, and each copy waits for the one before.
+func (op *operation) decode(b []byte, sum bool) error {
 	if len(b) == 0 {
-		return operation{}, fmt.Errorf("%w: empty", ErrRecord)
+		return fmt.Errorf("%w: empty", ErrRecord)
 	}
-	switch op := (operation{kind: b[0]}); op.kind {
+	switch b[0] {
 	case kindTransaction:
-		return op, checkParts(b[1:])
+		op.kind = b[0]
+		return checkParts(b[1:])
 	case kindDeletePrefix:
-		return op, checkPrefix(b[1:])
+		op.kind = b[0]
+		return checkPrefix(b[1:])
 	case kindClear:
-		if len(b) != 1 {
-			return op, fmt.Errorf("%w: clear of %d bytes", ErrRecord, len(b))
+		if op.kind = b[0]; len(b) != 1 {
+			return fmt.Errorf("%w: clear of %d bytes", ErrRecord, len(b))
 		}
-		return op, nil
+		return nil
 	default:
-		return decodeSingle(b, sum)
+		return op.decodeSingle(b, sum)
 	}
 }
 
-// decodeSingle decodes the payload of a record that concerns one key. The sum, for which
-// the whole value is read, it computes where asked.
-func decodeSingle(b []byte, sum bool) (operation, error) {
+// decodeSingle is decode for the payload of a record that concerns one key. For the sum the
+// whole value is read.
+func (op *operation) decodeSingle(b []byte, sum bool) error {
 	if len(b) == 0 {
-		return operation{}, fmt.Errorf("%w: empty", ErrRecord)
+		return fmt.Errorf("%w: empty", ErrRecord)
 	}
-	op := operation{kind: b[0]}
-	switch op.kind {
+	switch op.kind = b[0]; op.kind {
 	case rdb.KindPut, rdb.KindPutDeadline:
-		e, err := rdb.ParseEntry(b)
-		if err != nil {
-			return op, fmt.Errorf("%w: %w", ErrRecord, err)
+		var e rdb.Entry
+		if err := e.Parse(b); err != nil {
+			return fmt.Errorf("%w: %w", ErrRecord, err)
 		}
 		if op.key, op.deadline = e.Key, e.Deadline; sum {
 			op.sum = e.Sum()
 		}
-		return op, nil
+		return nil
 	case kindDelete, kindExpired, kindEvicted:
 		op.key = b[1:]
 	case kindDeadline:
 		if len(b) < 9 {
-			return op, fmt.Errorf("%w: deadline in %d bytes", ErrRecord, len(b))
+			return fmt.Errorf("%w: deadline in %d bytes", ErrRecord, len(b))
 		}
 		op.deadline, op.key = int64(binary.LittleEndian.Uint64(b[1:])), b[9:]
 		if op.deadline < 0 {
-			return op, fmt.Errorf("%w: deadline %d", ErrRecord, op.deadline)
+			return fmt.Errorf("%w: deadline %d", ErrRecord, op.deadline)
 		}
 	default:
-		return op, fmt.Errorf("%w: kind %d", ErrRecord, op.kind)
+		return fmt.Errorf("%w: kind %d", ErrRecord, op.kind)
 	}
 	if len(op.key) == 0 || len(op.key) > rdb.MaxKeyBytes {
-		return op, fmt.Errorf("%w: key of %d bytes", ErrRecord, len(op.key))
+		return fmt.Errorf("%w: key of %d bytes", ErrRecord, len(op.key))
 	}
-	return op, nil
+	return nil
 }
 
 // apply carries out an operation on one key. The shard must be locked. It

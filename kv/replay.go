@@ -201,15 +201,14 @@ func (run *replayRun) fill(t *table, at int64, records []byte) (n int, err error
 }
 
 // take takes a record that begins at the place at in the data, and its payload at begin.
-func (run *replayRun) take(t *table, payload []byte, begin, at int) (err error) {
+func (run *replayRun) take(t *table, payload []byte, begin, at int) error {
 	if len(payload) == 0 {
 		return run.single(t, payload, at)
 	}
 	switch payload[0] {
 	case kindClear, kindDeletePrefix:
-		run.last, err = decodePayload(payload, false)
-		run.last.record = run.data[at : begin+len(payload)]
-		return err
+		run.last = operation{record: run.data[at : begin+len(payload)]}
+		return run.last.decode(payload, false)
 	case kindTransaction:
 		if err := checkParts(payload[1:]); err != nil {
 			return err
@@ -228,8 +227,8 @@ func (run *replayRun) take(t *table, payload []byte, begin, at int) (err error) 
 
 // single takes a record that concerns one key.
 func (run *replayRun) single(t *table, payload []byte, at int) error {
-	op, err := decodeSingle(payload, false)
-	if err != nil {
+	var op operation
+	if err := op.decodeSingle(payload, false); err != nil {
 		return err
 	}
 	run.ops = append(run.ops, replayOp{hash.Bytes(t.seed, op.key), uint32(at)})

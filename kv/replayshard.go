@@ -66,13 +66,14 @@ func (s *replaySome) decode(data []byte, ops []replayOp) error {
 	for i := range ops {
 		record := data[ops[i].at:]
 		payload, rest, err := backlog.CutRecord(record)
-		if err == nil {
-			s.ops[i], err = decodeSingle(payload, true)
-		}
 		if err != nil {
 			return err
 		}
-		s.ops[i].hash, s.ops[i].record = ops[i].hash, record[:len(record)-len(rest)]
+		op := &s.ops[i]
+		*op = operation{hash: ops[i].hash, record: record[:len(record)-len(rest)]}
+		if err := op.decodeSingle(payload, true); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func PutEntry(dst []byte, key string, value []byte, deadline int64) int {
 // not have written.
 func ParseEntry(payload []byte) (Entry, error) {
 	var e Entry
-	if err := e.parse(payload); err != nil {
+	if err := e.Parse(payload); err != nil {
 		return Entry{}, err
 	}
 	return e, nil
@@ -84,18 +84,18 @@ func CutEntry(b []byte) (e Entry, size int, err error) {
 	return e, size, nil
 }
 
-// cut is CutEntry into e, which is of no use after an error. An Entry is seven
-// words, and to return one costs half as much as to decode it; so the loops over
-// whole blocks decode into one place.
+// cut is CutEntry into e, which is of no use after an error.
 func (e *Entry) cut(b []byte) (size int, err error) {
 	payload, rest, err := backlog.CutRecord(b)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrEntry, err)
 	}
-	return len(b) - len(rest), e.parse(payload)
+	return len(b) - len(rest), e.Parse(payload)
 }
 
-func (e *Entry) parse(payload []byte) error {
+// Parse is [ParseEntry] into e, which is of no use after an error. An Entry is seven words, and
+// to return one costs half as much as to decode it; so loops decode into one place.
+func (e *Entry) Parse(payload []byte) error {
 	if len(payload) < 2 || payload[0] != KindPut && payload[0] != KindPutDeadline {
 		return fmt.Errorf("%w: no entry in %d bytes", ErrEntry, len(payload))
 	}
