@@ -361,7 +361,7 @@
 //   - the log: record.go, parts.go, fetch.go, apply.go, wait.go, digest.go, clock.go,
 //     expire.go
 //   - whole states: encode.go, snapshot.go, restore.go, dump.go, load.go, loadshard.go,
-//     losttail.go, tail.go, overlay.go, repair.go, bulk.go, loose.go
+//     exchange.go, losttail.go, tail.go, overlay.go, repair.go, bulk.go, loose.go
 //   - the disk: durability.go, folder.go, open.go, recover.go, chain.go, replay.go,
 //     replayshard.go; journal.go, journalstate.go, journalfile.go, journalsync.go,
 //     durable.go, save.go, tidy.go, diskstatus.go, diskinfo.go; and back to followers:

@@ -180,10 +180,10 @@
 //     hears of it), epoch.go (whose turn it is), master.go, replica.go (the handles)
 //   - from one role to the other: handover.go, order.go, takeover.go, announce.go
 //   - the way down: entrance.go, accept.go, door.go, roster.go, lostfollower.go, feed.go,
-//     feedlog.go, listen.go, parting.go, turns.go, copy.go, pass.go, buffer.go, pace.go,
-//     acks.go, settle.go, kept.go, near.go
-//   - and up: upstream.go, outage.go, freshness.go, run.go, dial.go, session.go, repair.go,
-//     load.go
+//     feedlog.go, feedsync.go, listen.go, parting.go, turns.go, copy.go, passes.go, pass.go,
+//     buffer.go, pace.go, acks.go, settle.go, kept.go, near.go
+//   - and up: upstream.go, outage.go, freshness.go, run.go, dial.go, session.go, stream.go,
+//     repair.go, load.go
 //   - how a node is watched and told what to be: supervision.go; controloptions.go,
 //     control.go, controlserver.go (the ends that are no node); poll.go, report.go,
 //     command.go (what is said); answerer.go, asked.go (the node's end); board.go, lease.go

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/emberkv/ember/backlog"
-	"github.com/emberkv/ember/rdb"
 )
 
 // A feed serves one follower: it is a reader of the node's log with a
@@ -232,59 +231,6 @@ func (f *feed) offer() error {
 	return f.offerCopy()
 }
 
-func (f *feed) sendContinue() error {
-	from := backlog.Position{History: f.n.log.Position().History, Offset: f.reader.Offset()}
-	f.beginPartial(SyncStatus{From: from})
-	var at [8]byte
-	return f.link.w.write(kindContinue, appendOffset(at[:0], from.Offset), nil)
-}
-
-// beginPartial goes over to streaming from where s begins.
-func (f *feed) beginPartial(s SyncStatus) {
-	lacking := f.n.log.End() - s.From.Offset
-	f.willSend(s.From.Offset)
-	f.beginSync(s)
-	f.account().resume(lacking)
-	f.lacking = lacking > 0
-	f.mu.Lock()
-	f.mu.state, f.mu.goal = FollowerStreaming, s.From.Offset+lacking
-	f.mu.Unlock()
-	f.n.count(func(c *Counters) { c.PartialSyncs++ })
-	call(f.n.opts.Events.PartialSync, PartialSync{Peer: f.link.peer, From: s.From, Bytes: lacking})
-}
-
-// beginSync begins the account of a sync, which s describes.
-func (f *feed) beginSync(s SyncStatus) {
-	s.Peer = f.link.peer
-	record := newSync(s)
-	f.from = s.From.Offset
-	f.mu.Lock()
-	f.mu.sync = record
-	f.mu.Unlock()
-	f.n.mu.Lock()
-	defer f.n.mu.Unlock()
-	if s.Reason == backlog.Accepted {
-		f.n.mu.lastPartial = record
-	} else {
-		f.n.mu.lastFull = record
-	}
-}
-
-// account returns the account of the sync on this link; nil before there is one.
-func (f *feed) account() *syncRecord {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.mu.sync
-}
-
-// reportCaughtUp tells the program that the follower has caught up.
-func (f *feed) reportCaughtUp(at int64) {
-	call(f.n.opts.Events.CaughtUp, CaughtUp{
-		Peer: f.link.peer, Position: backlog.Position{History: f.link.told, Offset: at},
-		Bytes: at - f.from, Took: time.Since(f.began),
-	})
-}
-
 // step sends what is at hand: log first, then what the pass has for a copy. It
 // reports whether there was anything.
 func (f *feed) step() (bool, error) {
@@ -395,5 +341,3 @@ func (f *feed) setState(s FollowerState) {
 	defer f.mu.Unlock()
 	f.mu.state = s
 }
-
-var _ rdb.BlockWriter = (*pass)(nil)
