@@ -31,10 +31,14 @@ type session struct {
 	goal        int64            // the upstream's end when the link came up
 	echo        uint64           // newest heartbeat
 	promise     *promise         // to take over; nil for none
-	acked       int64            // what the last ack said
-	ackedRead   int64            // how much had been read then
-	echoed      uint64
-	telling     telling // of the goroutine that tells what the disk has
+	telling     telling          // of the goroutine that tells what the disk has
+
+	// said is what the last ack has said, and after how much had been read.
+	said struct {
+		applied int64
+		echo    uint64
+		read    int64
+	}
 }
 
 // A phase says which messages a session takes.

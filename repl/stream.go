@@ -67,7 +67,7 @@ func (s *session) learn(body []byte) error {
 // stream goes over to streaming at s.at, perhaps with other data than before.
 func (s *session) stream(replaced bool) error {
 	s.phase = phaseStreaming
-	s.acked = -1
+	s.said.applied = -1
 	s.up.setState(LinkStreaming)
 	s.up.freshen(func() { s.up.fresh.stream(s.at.Offset, replaced) })
 	s.checkSynced()
@@ -146,9 +146,9 @@ func (s *session) ack() error {
 		a = ack{echo: s.echo, loading: true}
 	}
 	switch {
-	case s.echo != s.echoed:
-	case s.link.r.plain-s.ackedRead >= ackEvery: // it is the plain bytes that take time
-	case a.loading || a.applied == s.acked || !s.link.r.idle():
+	case s.echo != s.said.echo:
+	case s.link.r.plain-s.said.read >= ackEvery: // it is the plain bytes that take time
+	case a.loading || a.applied == s.said.applied || !s.link.r.idle():
 		return nil
 	}
 	return s.send(a)
@@ -160,7 +160,7 @@ func (s *session) sayApplied() error {
 }
 
 func (s *session) send(a ack) error {
-	s.acked, s.ackedRead, s.echoed = a.applied, s.link.r.plain, s.echo
+	s.said.applied, s.said.echo, s.said.read = a.applied, s.echo, s.link.r.plain
 	if a.loading {
 		a.heard = s.up.node.standing()
 		return s.link.say(kindAck, a.append(nil))
