@@ -208,6 +208,9 @@ func replicatedWrite(t *testing.T, rng *rand.Rand, from *kv.Store, m *twoLayers,
 func localWrite(t *testing.T, rng *rand.Rand, s *kv.Store, m *twoLayers, k, v string) {
 	old, exists := m.shown()[k]
 	switch rng.IntN(10) {
+	default:
+		must(t, s.Set(k, []byte(v)))
+		m.set(k, v)
 	case 8:
 		p, other := s.Pipeline(), fmt.Sprintf("k%02d", rng.IntN(30))
 		must(t, p.Set(k, nil))
@@ -217,9 +220,6 @@ func localWrite(t *testing.T, rng *rand.Rand, s *kv.Store, m *twoLayers, k, v st
 			t.Fatalf("Exec: %d, %v", n, err)
 		}
 		m.local[other] = nil
-		m.set(k, v)
-	default:
-		must(t, s.Set(k, []byte(v)))
 		m.set(k, v)
 	case 0, 1:
 		if existed, err := s.Delete(k); err != nil || existed != exists {
