@@ -40,9 +40,7 @@ func (n *Node) greeted(l *link) (serve func() error, err error) {
 // was not understood. It returns a reader at the follower's end, or the reason why there can be none.
 func (n *Node) welcome(l *link, h *hello, err error) (*backlog.Reader, backlog.Refusal, error) {
 	if l.secret == 0 { // else it was said before the proof
-		if err := l.w.writeMagic(); err != nil {
-			return nil, 0, err
-		}
+		l.w.begin()
 	}
 	if err == nil {
 		err = n.agree(h)

@@ -108,9 +108,7 @@ func (l *link) meet(body []byte, own *introduction, room func(*introduction) err
 		return err // a stranger gets no answer
 	}
 	if l.secret == 0 { // else it was said before the proof
-		if err := l.w.writeMagic(); err != nil {
-			return err
-		}
+		l.w.begin()
 	}
 	if err == nil {
 		err = them.agree(own.id, own.group)

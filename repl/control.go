@@ -66,17 +66,11 @@ func DialControl(ctx context.Context, addr string, opts *ControlOptions) (*Contr
 
 // introduce is the dialling end's half of the handshake.
 func (l *link) introduce(o *ControlOptions) error {
-	sent := l.w.writeMagic()
-	if sent == nil && len(o.Secrets) > 0 {
-		if err := l.prove(o.Secrets); err != nil {
-			return err
-		}
+	if err := l.open(o.Secrets); err != nil {
+		return err
 	}
-	if sent == nil {
-		sent = l.w.write(kindControl, o.introduction().append(nil), nil)
-	}
-	if sent != nil {
-		return refusedEarly(l, sent)
+	if err := l.w.write(kindControl, o.introduction().append(nil), nil); err != nil {
+		return refusedEarly(l, err)
 	}
 	if len(o.Secrets) == 0 {
 		if err := l.hearMagic(false); err != nil {

@@ -58,22 +58,16 @@ func dial(ctx context.Context, t Transport, patience time.Duration, peer Peer, t
 
 // greet is the follower's half of the handshake.
 func (u *upstream) greet(l *link) error {
-	sent := l.w.writeMagic()
 	secrets := u.node.presentSecrets()
-	if sent == nil && len(secrets) > 0 {
-		if err := l.prove(secrets); err != nil {
-			return err
-		}
+	if err := l.open(secrets); err != nil {
+		return err
 	}
-	if sent == nil {
-		h := u.node.hello()
-		if sum, err := u.node.log.Sum(h.end); err == nil {
-			h.sum = sum
-		}
-		sent = l.w.write(kindHello, h.append(nil), nil)
+	own := u.node.hello()
+	if sum, err := u.node.log.Sum(own.end); err == nil {
+		own.sum = sum
 	}
-	if sent != nil {
-		return refusedEarly(l, sent)
+	if err := l.w.write(kindHello, own.append(nil), nil); err != nil {
+		return refusedEarly(l, err)
 	}
 	if len(secrets) == 0 {
 		if err := l.hearMagic(false); err != nil {
@@ -102,6 +96,19 @@ func (u *upstream) greet(l *link) error {
 		l.refuse(err)
 	}
 	return err
+}
+
+// open is how the dialling end begins: with what it says next, or with the proof if there are
+// secrets.
+func (l *link) open(secrets []Secret) error {
+	if len(secrets) == 0 {
+		l.w.begin()
+		return nil
+	}
+	if err := l.w.writeMagic(); err != nil {
+		return refusedEarly(l, err)
+	}
+	return l.prove(secrets)
 }
 
 // hearMagic reads what an upstream says first, if it answers at all.

@@ -37,6 +37,7 @@ type frameWriter struct {
 	timeout time.Duration // for one frame to be taken
 	seq     uint32
 	header  [frameHeaderBytes]byte
+	lead    []byte // goes out with the next frame, in one piece: one of a handshake, which is small
 	small   []byte // header and body of a frame that fits, to be written at once
 	vec     [3][]byte
 
@@ -60,7 +61,12 @@ type frameWriter struct {
 // a write of several pieces.
 const smallFrame = 16 << 10
 
-// writeMagic begins the direction.
+// begin begins the direction with the next frame. A write for the magic alone would wake the
+// peer for eight bytes that it can do nothing with.
+func (w *frameWriter) begin() { w.lead = magic[:] }
+
+// writeMagic begins the direction at once: a TLS connection that has not shaken hands yet does so
+// then, and has what a proof is bound to.
 func (w *frameWriter) writeMagic() error {
 	w.conn.SetWriteDeadline(time.Now().Add(w.timeout))
 	_, err := w.conn.Write(magic[:])
@@ -118,7 +124,8 @@ func (w *frameWriter) writeFrame(kind kind, flags byte, head, part []byte) error
 	w.written += n
 	w.plain += n
 	if n <= smallFrame {
-		w.small = append(append(append(w.small[:0], h...), head...), part...)
+		w.small = append(append(append(append(w.small[:0], w.lead...), h...), head...), part...)
+		w.lead = nil
 		_, err := w.conn.Write(w.small)
 		return err
 	}

@@ -246,9 +246,7 @@ func (l *link) examine(secrets []Secret, body []byte) error {
 	}
 	p.own.versionMax = min(maxProtocol, theirs.versionMax)
 	p.own.versionMin = p.own.versionMax
-	if err := l.w.writeMagic(); err != nil {
-		return err
-	}
+	l.w.begin()
 	if err := l.w.write(kindChallenge, p.own.append(nil), nil); err != nil {
 		return err
 	}
