@@ -116,13 +116,13 @@ func (p *Pipeline) Exec() (n int, err error) {
 			err = s.unchanged(err)
 		}
 		if end != 0 {
+			if p.earliest != math.MaxInt64 {
+				s.expirer.wake(p.earliest) // before it may have to wait
+			}
 			if failed := s.settle(end); err == nil {
 				err = failed
 			}
 		}
-	}
-	if p.earliest != math.MaxInt64 {
-		s.expirer.wake(p.earliest)
 	}
 	return n, err
 }

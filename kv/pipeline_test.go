@@ -204,6 +204,26 @@ func TestPipelineExpires(t *testing.T) {
 	})
 }
 
+// TestPipelineExpiresWhileItWaits: deadlines are watched while the settler holds the pipeline up.
+func TestPipelineExpiresWhileItWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, acked := open(t, nil), make(chan struct{})
+		s.Log().SetSettler(func(int64) error { <-acked; return nil })
+		p := s.Pipeline()
+		must(t, p.Set("a", []byte("1"), kv.TTL(time.Second)))
+		done := make(chan error, 1)
+		go func() { _, err := p.Exec(); done <- err }()
+		synctest.Wait()
+		written := s.Log().End()
+		time.Sleep(time.Minute)
+		if s.Log().End() == written || len(done) > 0 {
+			t.Errorf("the log ends at %d, as when Exec began to wait", written)
+		}
+		close(acked)
+		must(t, <-done)
+	})
+}
+
 // TestPipelineEvicts: a bounded store makes room for each write, as for a Set.
 func TestPipelineEvicts(t *testing.T) {
 	s := open(t, &kv.Options{MaxBytes: 1 << 20, Eviction: kv.EvictLRU, LogBytes: 64 << 10})
