@@ -142,7 +142,11 @@ func (p *Pipeline) execSome(records []byte) (n, bytes int, end int64, err error)
 		var after int64
 		if alone || t.mem != nil || s.takesLocally() || len(ops[0].record) > bigEntryBytes {
 			done, after, err = s.execAlone(&ops[0])
-		} else if done, after, err = p.execTogether(t, records[bytes:], ops); resumed(err) {
+		} else {
+			done, after, err = p.execTogether(t, records[bytes:], ops)
+		}
+		s.waiters.wake() // now: the next one may be held up
+		if resumed(err) {
 			err = nil
 		}
 		alone = done == 0

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/kv"
 	"github.com/emberkv/ember/rdb"
 )
@@ -222,6 +223,47 @@ func TestPipelineExpiresWhileItWaits(t *testing.T) {
 		close(acked)
 		must(t, <-done)
 	})
+}
+
+// TestHeldUpPipelineShowsWhatItHasWritten: while writes are held up in the middle of a pipeline, who waits for
+// its first ones hears of them.
+func TestHeldUpPipelineShowsWhatItHasWritten(t *testing.T) {
+	for name, size := range map[string]int{"together": 1, "alone": 300 << 10} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, asked, resume := open(t, nil), 0, make(chan struct{})
+				s.Log().SetGate(func() error {
+					if asked++; asked > 2 { // by Exec, and for what goes first
+						return &backlog.PausedError{Resume: resume}
+					}
+					return nil
+				})
+				first := s.Position()
+				first.Offset++ // in its record
+				heard, done := make(chan error, 1), make(chan error, 1)
+				go func() { heard <- s.Wait(t.Context(), first) }()
+				synctest.Wait()
+				p := s.Pipeline()
+				for i := range 40 {
+					must(t, p.Set(key(i), make([]byte, size)))
+				}
+				go func() { _, err := p.Exec(); done <- err }()
+				synctest.Wait()
+				if s.Len() == 0 || s.Len() == 40 || len(done) > 0 {
+					t.Errorf("%d keys of 40 are there", s.Len())
+				}
+				if len(heard) == 0 {
+					t.Error("who waits for the first does not know that it is there")
+				}
+				s.Log().SetGate(nil)
+				close(resume)
+				must(t, errors.Join(<-done, <-heard))
+				if s.Len() != 40 {
+					t.Errorf("%d keys of 40", s.Len())
+				}
+			})
+		})
+	}
 }
 
 // TestPipelineEvicts: a bounded store makes room for each write, as for a Set.
