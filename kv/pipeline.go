@@ -93,6 +93,7 @@ func (p *Pipeline) remove(key string) {
 func (p *Pipeline) Reset() {
 	if cap(p.records) > settleBytes {
 		p.records = nil
+		clear(p.ops[:cap(p.ops)]) // which refer to them
 	}
 	p.records, p.n, p.earliest = p.records[:0], 0, math.MaxInt64
 }

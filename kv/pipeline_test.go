@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/heap"
 	"github.com/emberkv/ember/kv"
 	"github.com/emberkv/ember/rdb"
 )
@@ -264,6 +266,34 @@ func TestHeldUpPipelineShowsWhatItHasWritten(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPipelineLetsGo: of many bytes of writes an empty pipeline keeps none.
+func TestPipelineLetsGo(t *testing.T) {
+	const size = 16 << 20
+	s, shut := open(t, nil), errors.New("shut")
+	heap.Try(t, func() error {
+		asked := 0
+		s.Log().SetGate(func() error {
+			if asked++; asked > 1 { // by Exec: it gets as far as to decode the writes
+				return shut
+			}
+			return nil
+		})
+		before := heap.Live()
+		p := s.Pipeline()
+		for i := range 1000 {
+			must(t, p.Set(key(i), make([]byte, size/1000)))
+		}
+		if n, err := p.Exec(); n != 0 || err != shut {
+			t.Fatalf("Exec = %d, %v", n, err)
+		}
+		if kept := heap.Live() - before; kept > size/2 {
+			return fmt.Errorf("%d bytes are kept of %d", kept, size)
+		}
+		runtime.KeepAlive(p)
+		return nil
+	})
 }
 
 // TestPipelineEvicts: a bounded store makes room for each write, as for a Set.
