@@ -12,9 +12,10 @@ import (
 // settleBytes is how many bytes of records a pipeline logs before it settles them.
 const settleBytes = 1 << 20
 
-// A Pipeline collects writes and carries them out together, in order, for about half of
-// what they cost one by one: what they have to fetch from memory is asked for at once, and
-// they share the log's lock, and its settler.
+// A Pipeline collects writes and carries them out together, in order, for a fifth to a third
+// less than they cost one by one: what they have to fetch from memory is asked for at once, and
+// they share the log's lock. And they share its settler: under [FsyncAlways] a thousand wait
+// for one sync, and with acks for one round trip.
 //
 // It is no transaction. Each write is atomic and a record of its own, those of others may
 // come between, and readers and followers may see the first of them and not the last; for
@@ -101,7 +102,8 @@ func (p *Pipeline) Reset() {
 // Exec carries out the writes in the order in which they were added, until one fails, and
 // empties the pipeline. It returns how many it has carried out, and the error of the next
 // one, as [Store.Set] and [Store.Delete] return it; or, when they stand, the settler's. To
-// delete a key that does not exist is to do nothing.
+// delete a key that does not exist is to do nothing. What the log's gate says comes first, also
+// when the pipeline is empty.
 func (p *Pipeline) Exec() (n int, err error) {
 	defer p.Reset()
 	s := p.store
