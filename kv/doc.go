@@ -50,7 +50,8 @@
 // A [Pipeline] is no transaction, but many writes that go by nothing that is there, handed
 // over at once as by a pipeline of Redis' clients: each is a record of its own, in order, and they
 // share what a write has to wait for, memory, the log's lock, and its settler, so that with
-// [FsyncAlways] a thousand of them wait for one sync.
+// [FsyncAlways] a thousand of them wait for one sync. [Store.GetMulti] reads many keys at once in
+// the same sense, each as of its turn, and [Tx.GetMulti] those of one moment.
 //
 // # Watching
 //
@@ -132,7 +133,7 @@
 // than the log's window.
 //
 //   - [EvictLRU] goes over the slabs in the order in which they were filled; a key that was
-//     used since the last time stays (CLOCK). Get, Append, Has and writes are uses;
+//     used since the last time stays (CLOCK). Get, GetMulti, Append, Has and writes are uses;
 //     iterations and transactions' reads are not.
 //   - [EvictLFU] keeps new keys on probation in a tenth of the memory, and the others apart
 //     (S3-FIFO). It is the better one for most caches. Keys that were evicted on
@@ -160,7 +161,7 @@
 // replicated, say, and that only this node needs. They lie over what is replicated, beside
 // the log:
 //
-//   - Every way to read shows them: Get, Append, Has, TTL, Len, Min, Max, All, Range,
+//   - Every way to read shows them: Get, GetMulti, Append, Has, TTL, Len, Min, Max, All, Range,
 //     Prefix, Backward, View, Update and those of a [Map]. A loop shows those of when it
 //     began.
 //   - Position, Wait, Digest, Snapshot, Dump, Watch and the store's own followers know

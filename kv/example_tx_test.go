@@ -128,3 +128,21 @@ func ExampleStore_DeletePrefix() {
 	// 2 <nil>
 	// 1
 }
+
+// Many keys at once: their memory is waited for together.
+func ExampleStore_GetMulti() {
+	s := kv.New(nil)
+	defer s.Close()
+	s.Set("user:1", []byte("Ada"))
+	s.Set("user:3", []byte("Bob"))
+	names, err := s.GetMulti(nil, "user:1", "user:2", "user:3")
+	for _, name := range names {
+		fmt.Printf("%s, missing: %v\n", name, name == nil)
+	}
+	fmt.Println(err)
+	// Output:
+	// Ada, missing: false
+	// , missing: true
+	// Bob, missing: false
+	// <nil>
+}

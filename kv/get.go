@@ -16,6 +16,35 @@ func (s *Store) Get(key string) ([]byte, error) {
 	return e.value, nil
 }
 
+// GetMulti appends the values of keys to dst, in their order, nil for a key that does not
+// exist, and returns the extended slice, as Redis' MGET does. The values are the store's, as Get returns
+// them, each as of its turn; [Tx.GetMulti] returns those of one moment. In a store much larger than the
+// processor's caches it takes less than half as long as a Get of each, since it waits for the memory of
+// many at once. It returns [ErrStale] or [ErrClosed], and dst as it was.
+func (s *Store) GetMulti(dst [][]byte, keys ...string) ([][]byte, error) {
+	var w warmer
+	values := dst
+	for len(keys) > 0 {
+		some := keys[:min(len(keys), scanAhead)]
+		keys = keys[len(some):]
+		if t := s.reads.Load(); t != nil {
+			w.warmKeys(t, some)
+		}
+		for _, key := range some {
+			var e entry
+			switch err := s.get(key, &e); err {
+			case nil:
+				values = append(values, e.value)
+			case ErrNotFound:
+				values = append(values, nil)
+			default:
+				return dst, err
+			}
+		}
+	}
+	return values, nil
+}
+
 // Append appends a copy of a key's value to dst and returns the extended slice.
 // It returns [ErrNotFound], [ErrStale] or [ErrClosed], and dst as it was.
 func (s *Store) Append(dst []byte, key string) ([]byte, error) {

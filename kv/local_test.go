@@ -95,6 +95,24 @@ func wantShown(t *testing.T, s *kv.Store, want map[string]string) {
 			}
 		}
 	}
+	var keys []string
+	for i := range 40 {
+		keys = append(keys, fmt.Sprintf("k%02d", i))
+	}
+	checkMulti := func(name string, values [][]byte, err error) {
+		t.Helper()
+		if err != nil || len(values) != len(keys) {
+			t.Errorf("%s: %d values, %v", name, len(values), err)
+			return
+		}
+		for i, v := range values {
+			if w, ok := want[keys[i]]; ok != (v != nil) || string(v) != w {
+				t.Errorf("%s: %s is %q, want %q, %v", name, keys[i], v, w, ok)
+			}
+		}
+	}
+	values, err := s.GetMulti(nil, keys...)
+	checkMulti("GetMulti", values, err)
 	check("All", s.All(), "", "", false, false)
 	check("Range", s.Range("k05", "k20"), "k05", "k20", true, false)
 	check("Prefix", s.Prefix("k1"), "k1", "k2", true, false)
@@ -114,6 +132,8 @@ func wantShown(t *testing.T, s *kv.Store, want map[string]string) {
 				t.Errorf("in a View %s is %q, %v", k, v, err)
 			}
 		}
+		values, err := tx.GetMulti(nil, keys...)
+		checkMulti("a View's GetMulti", values, err)
 		check("a View's All", tx.All(), "", "", false, false)
 		check("a View's Range", tx.Range("k05", "k20"), "k05", "k20", true, false)
 		check("a View's Backward", tx.Backward("", "k17"), "", "k17", true, true)

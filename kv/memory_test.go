@@ -202,7 +202,7 @@ func TestAllocations(t *testing.T) {
 		set(t, s, key(i), strings.Repeat("v", 100))
 	}
 	set(t, s, "n", "1", kv.TTL(time.Hour))
-	value, dst := make([]byte, 100), make([]byte, 0, 200)
+	value, dst, several := make([]byte, 100), make([]byte, 0, 200), make([][]byte, 0, 3)
 	k, i := newKeyMaker(), 0
 	next := func() string { i++; return k.key(i % 1000) }
 	p := s.Pipeline()
@@ -214,6 +214,7 @@ func TestAllocations(t *testing.T) {
 		},
 		"Get":            func() error { _, err := s.Get(next()); return err },
 		"Append":         func() error { _, err := s.Append(dst, next()); return err },
+		"GetMulti":       func() error { _, err := s.GetMulti(several, next(), "n", "none"); return err },
 		"Has":            func() error { _, err := s.Has(next()); return err },
 		"TTL":            func() error { _, err := s.TTL("n"); return err },
 		"Set":            func() error { return s.Set(next(), value) },

@@ -107,13 +107,7 @@ func (s *Store) scan(r keyRange, yield func(string, []byte) bool) {
 func (s *Store) scanChunk(t *table, c *cursor, yield func(string, []byte) bool) (more bool) {
 	for i := 0; i < c.n; i++ {
 		if i%scanAhead == 0 {
-			ahead := c.ahead(i, t.seed)
-			for j, h := range ahead {
-				sh := t.shard(h)
-				slabs := sh.slabs.Load() // first; see likely
-				c.warmer.views[j] = view{sh.dir.Load(), slabs}
-			}
-			c.warmer.warm(ahead)
+			c.warmer.warmIn(t, c.ahead(i, t.seed))
 		}
 		if s.table.Load() != t {
 			// The contents were replaced: go on in the others.

@@ -340,6 +340,7 @@ func TestClosed(t *testing.T) {
 	errs := map[string]error{}
 	_, errs["Get"] = s.Get("k")
 	_, errs["Append"] = s.Append(nil, "k")
+	_, errs["GetMulti"] = s.GetMulti(nil, "k")
 	_, errs["Has"] = s.Has("k")
 	_, errs["TTL"] = s.TTL("k")
 	errs["Set"] = s.Set("k", nil)

@@ -103,6 +103,14 @@ func TestTxAtTheWrongTime(t *testing.T) {
 	}
 	reads := map[string]func(*kv.Tx) error{
 		"Get": func(tx *kv.Tx) error { _, err := tx.Get("k"); return err },
+		"GetMulti": func(tx *kv.Tx) error {
+			dst := [][]byte{{1}}
+			values, err := tx.GetMulti(dst, "k", "k")
+			if err != nil && len(values) != 1 {
+				t.Errorf("GetMulti returned %q, %v", values, err)
+			}
+			return err
+		},
 		"Has": func(tx *kv.Tx) error { _, err := tx.Has("k"); return err },
 		"TTL": func(tx *kv.Tx) error { _, err := tx.TTL("k"); return err },
 	}

@@ -21,6 +21,32 @@ func (tx *Tx) Get(key string) ([]byte, error) {
 	return value, nil
 }
 
+// GetMulti appends the values of keys to dst, as [Store.GetMulti] does, but all of one moment. It
+// returns [ErrConflict], [ErrTxDone], [ErrStale] or [ErrClosed], and dst as it was.
+func (tx *Tx) GetMulti(dst [][]byte, keys ...string) ([][]byte, error) {
+	if err := tx.usable(); err != nil {
+		return dst, err
+	}
+	var w warmer
+	values := dst
+	for len(keys) > 0 {
+		some := keys[:min(len(keys), scanAhead)]
+		keys = keys[len(some):]
+		w.warmKeys(tx.table, some)
+		for _, key := range some {
+			value, _, ok, err := tx.read(key)
+			if err != nil {
+				return dst, err
+			}
+			if !ok {
+				value = nil
+			}
+			values = append(values, value)
+		}
+	}
+	return values, nil
+}
+
 // Has reports whether a key exists. It returns [ErrConflict], [ErrTxDone],
 // [ErrStale] or [ErrClosed].
 func (tx *Tx) Has(key string) (bool, error) {

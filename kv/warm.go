@@ -1,6 +1,10 @@
 package kv
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/emberkv/ember/internal/hash"
+)
 
 // scanAhead is how many keys' cache lines are asked for before the first of them is looked
 // up. Twice as many cost those who want a few keys, and gain nothing.
@@ -18,6 +22,28 @@ type warmer struct {
 	groups  [scanAhead]*group
 	entries [scanAhead][]byte // from the one on that a key most likely has
 	touched byte              // keeps the compiler from leaving out the loads
+}
+
+// warmKeys asks for what some keys have, at most scanAhead. Nobody waits longer for a single one.
+func (w *warmer) warmKeys(t *table, keys []string) {
+	if len(keys) < 2 {
+		return
+	}
+	var hashes [scanAhead]uint64
+	for i, key := range keys {
+		hashes[i] = hash.String(t.seed, key)
+	}
+	w.warmIn(t, hashes[:len(keys)])
+}
+
+// warmIn is warm for keys of a table as it is now.
+func (w *warmer) warmIn(t *table, hashes []uint64) {
+	for i, h := range hashes {
+		sh := t.shard(h)
+		slabs := sh.slabs.Load() // first; see likely
+		w.views[i] = view{sh.dir.Load(), slabs}
+	}
+	w.warm(hashes)
 }
 
 // warm asks for what the keys with these hashes have in the warmer's views, and lets go of
