@@ -64,15 +64,15 @@ func (g *group) measureCatchUp(ctx context.Context, s *series, r *member, args L
 		return err
 	}
 	time.Sleep(away)
-	back := time.Now()
-	if err := r.do(ctx, "Heal", pos); err != nil {
+	var fromReturn time.Duration
+	if err := r.call(ctx, "Heal", pos, &fromReturn); err != nil {
 		return err
 	}
-	level := time.Now()
+	fromBreak := time.Since(begin)
 	inMilliseconds := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 	if away == 0 {
-		s.add(rowFromBreak, milliseconds, inMilliseconds(level.Sub(begin)))
+		s.add(rowFromBreak, milliseconds, inMilliseconds(fromBreak))
 	}
-	s.add(rowFromReturn, milliseconds, inMilliseconds(level.Sub(back)))
+	s.add(rowFromReturn, milliseconds, inMilliseconds(fromReturn))
 	return nil
 }

@@ -124,10 +124,15 @@ func (n *Node) Cut(None, *None) error {
 	return nil
 }
 
-// Heal lets a replica connect again and returns when it is level with pos.
-func (n *Node) Heal(pos backlog.Position, _ *None) error {
+// Heal lets a replica connect again, and replies with how long it takes to be level with pos.
+func (n *Node) Heal(pos backlog.Position, took *time.Duration) error {
+	begin := time.Now()
 	n.link.heal()
-	return n.WaitLevel(pos, nil)
+	if err := n.WaitLevel(pos, nil); err != nil {
+		return err
+	}
+	*took = time.Since(begin)
+	return nil
 }
 
 // Report is how a node stands.
