@@ -31,15 +31,19 @@ func (e ember) Delete(key []byte) error {
 
 func (e ember) Transact(keys [][]byte, value []byte) error {
 	return e.s.Update(func(tx *kv.Tx) error {
-		for _, k := range keys {
-			if _, err := tx.Get(text(k)); err != nil {
-				return err
-			}
-			if err := tx.Set(text(k), value); err != nil {
-				return err
-			}
+		var names [transactionKeys]string
+		var values [transactionKeys][]byte
+		for i, k := range keys {
+			names[i] = text(k)
 		}
-		return nil
+		read, err := tx.GetMulti(values[:0], names[:len(keys)]...)
+		for i := 0; i < len(read) && err == nil; i++ {
+			if read[i] == nil {
+				return kv.ErrNotFound
+			}
+			err = tx.Set(names[i], value)
+		}
+		return err
 	})
 }
 
