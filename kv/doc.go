@@ -284,6 +284,8 @@
 //
 //   - Get, 410 to 450 ns: a line of the table, and then one of the entry, which the first
 //     one leads to. Two goroutines at once: 210 to 250 ns.
+//   - GetMulti of four keys, 1.0 us, of 32, 4.8 to 5.0, where so many Gets took 2.1 and 17: their misses
+//     overlap.
 //   - Set of a key that is there, 0.8 to 1.3 us: the same two, a copy into the log and one into a
 //     slab, and a fifth of it for what an overwrite leaves to be moved, some 0.8 entries. There is
 //     one log, and one writer may add to it at a time. In pipelines of 128, a fifth to a third less.
@@ -293,7 +295,7 @@
 //     is new to it: the log's, the slab's, and that of slabs for what is moved.
 //   - Update of one key, 1.8 to 2.3 us, of four, 4.8 to 6.6, and View, 0.6 to 0.7 and 1.7 to 1.9: what was
 //     read is found again under the locks, and a write of one key that depends on nothing is
-//     cheaper as Set.
+//     cheaper as Set. Where its keys are known before, GetMulti saves an Update of four a fifth, and a View half.
 //   - A hundred keys in order, 15 to 20 us, 7 to 11 if two goroutines do so: the index leads to each
 //     entry, wherever it lies.
 //   - Snapshot, 1.8 to 2.6 us, which is how long writers wait for it; Dump, 5.4 to 6.3 GB/s.
