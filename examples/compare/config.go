@@ -23,7 +23,7 @@ type config struct {
 }
 
 // parts are what can be asked for by itself.
-var parts = []string{"Get", "Mix", "Scan", "Transaction", "Overwrite", "Insert", "Memory", "Hits"}
+var parts = []string{"Get", "Mix", "Scan", "Overwrite", "Transaction", "Insert", "Memory", "Hits"}
 
 // speedParts are those of parts that are measured in one process, as time.
 var speedParts = parts[:6]

@@ -19,9 +19,9 @@
 //   - Mix: 95 reads of 100 and 5 overwrites, keys by Zipf's law with exponent 1.01.
 //   - Scan: the 100 keys that share a prefix, with their values, in order. Stores that
 //     keep no order have none.
-//   - Transaction: 4 keys at random, read and overwritten as one. Few stores have any.
 //   - Overwrite: keys at random, after three overwrites a key; each run as many as
 //     there are keys, so that compaction and collections are part of it.
+//   - Transaction: 4 keys at random, read and overwritten as one, after that. Few stores have any.
 //   - Insert, Delete: 500,000 keys that were never there, and the same ones again, in a store
 //     that has been overwritten like that.
 //   - Memory: bytes a key, first of the loaded store: alive on the heap, resident after
@@ -77,7 +77,7 @@ func run(args []string, out io.Writer) error {
 	flags.DurationVar(&c.limit, "limit", 0, "`time` after which a run of overwrites is cut short (20s, or 100ms with -short)")
 	flags.BoolVar(&c.ascending, "ascending", false, "load, insert and delete keys in ascending order")
 	stores := flags.String("stores", "", "measure only these, `NAME,...`")
-	only := flags.String("only", "", "measure only these, `PART,...`: Get, Mix, Scan, Transaction, Overwrite, Insert, Memory, Hits")
+	only := flags.String("only", "", "measure only these, `PART,...`: Get, Mix, Scan, Overwrite, Transaction, Insert, Memory, Hits")
 	short := flags.Bool("short", false, "small sizes, one run: see that it works, in seconds")
 	table := flags.Bool("table", false, "measure nothing: read lines from standard input and print them as tables")
 	child := flags.String(childFlag, "", "used by the command itself")

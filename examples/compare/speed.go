@@ -31,8 +31,8 @@ func speed(out io.Writer, p peer, c *config) error {
 		{"Get", func() error { return m.timed("Get", l.get) }},
 		{"Mix", func() error { return m.timed("Mix", l.mix) }},
 		{"Scan", m.scans},
-		{"Transaction", m.transactions},
 		{"Overwrite", m.overwrites},
+		{"Transaction", m.transactions},
 		{"Insert", m.inserts},
 	} {
 		if !c.wants(part.name) {
@@ -125,10 +125,13 @@ func (m *meter) scans() error {
 	return m.timed("Scan", m.scan)
 }
 
-// transactions are measured where there are some.
+// transactions are measured where there are some, in the steady state too.
 func (m *meter) transactions() error {
 	if _, ok := m.store.(transactor); !ok {
 		return nil
+	}
+	if err := m.age(); err != nil {
+		return err
 	}
 	return m.timed("Transaction", m.transact)
 }
