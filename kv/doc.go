@@ -47,9 +47,9 @@
 //		return tx.Set("order:1", fmt.Append(nil, "item 7, left ", n))
 //	})
 //
-// A [Pipeline] is no transaction, but many writes that go by nothing that is there, handed
+// A [Pipeline] is no transaction, but many unconditional writes, handed
 // over at once as by a pipeline of Redis' clients: each is a record of its own, in order, and they
-// share what a write has to wait for, memory, the log's lock, and its settler, so that with
+// share what a write has to wait for, memory, the log's lock, acks and the disk, so that with
 // [FsyncAlways] a thousand of them wait for one sync. [Store.GetMulti] reads many keys at once in
 // the same sense, each as of its turn, and [Tx.GetMulti] those of one moment.
 //

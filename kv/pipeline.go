@@ -41,7 +41,8 @@ func (p *Pipeline) Len() int { return p.n }
 
 // Set adds a [Store.Set]. It copies key and value, and takes the options [TTL], which counts
 // from now, and [ExpireAt]. It returns [ErrEmptyKey], [ErrTooLarge], or an [*InvalidError],
-// also for an option that goes by what the key has: the pipeline is as it was then.
+// also for an option that goes by what the key has: the pipeline is as it was then. Whether the store
+// takes writes is for Exec to say.
 func (p *Pipeline) Set(key string, value []byte, opts ...SetOption) error {
 	if err := checkKey(key); err != nil {
 		return err

@@ -14,15 +14,17 @@ import (
 // A Store holds keys with their values in memory, and the log of the changes to
 // them. All methods may be called concurrently, but for those that say otherwise.
 //
-// Get, Append, Has and TTL take no lock, allocate nothing and never wait. A value
+// Get, GetMulti, Append, Has and TTL take no lock, allocate nothing and never wait. A value
 // that a read returns is a slice of the store's memory: it must not be modified, it does not
 // change, and it stays valid for as long as it is held, even after Close. It keeps
 // alive the slab that it lies in, at most 512 KiB or its own size; copy what is kept
 // for long.
 //
 // Every write is atomic. When the call returns it is in the log and visible to
-// every reader. A write returns the error of the log's gate, and then has changed
-// nothing; or, last of all, that of the log's settler, and then stands.
+// every reader. A write returns the error of the log's gate ([backlog.Gate]), which says that this
+// node takes no writes, such as ErrReadOnly of package repl, and then has changed nothing; or, last
+// of all, that of the log's settler ([backlog.Settler]), which waits for acks or for the disk where
+// that was asked for, and then stands.
 type Store struct {
 	opts    backlog.Options
 	ordered bool

@@ -21,7 +21,8 @@ func (tx *Tx) Get(key string) ([]byte, error) {
 	return value, nil
 }
 
-// GetMulti appends the values of keys to dst, as [Store.GetMulti] does, but all of one moment. It
+// GetMulti appends the values of keys to dst, as [Store.GetMulti] does, but all of one moment, and
+// with what the transaction has written. It
 // returns [ErrConflict], [ErrTxDone], [ErrStale] or [ErrClosed], and dst as it was.
 func (tx *Tx) GetMulti(dst [][]byte, keys ...string) ([][]byte, error) {
 	if err := tx.usable(); err != nil {
