@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"slices"
 	"time"
 
 	"github.com/emberkv/ember/internal/hash"
@@ -24,7 +25,7 @@ func (s *Store) Get(key string) ([]byte, error) {
 // dst as it was.
 func (s *Store) GetMulti(dst [][]byte, keys ...string) ([][]byte, error) {
 	var w warmer
-	values := dst
+	values := slices.Grow(dst, len(keys))
 	for len(keys) > 0 {
 		some := keys[:min(len(keys), scanAhead)]
 		keys = keys[len(some):]

@@ -6,7 +6,7 @@ import "github.com/emberkv/ember/internal/hash"
 // that has lost its master may want it (see Reading of package repl). Until it is said
 // otherwise, these return [ErrStale], or show nothing where they return no error:
 //
-//   - Get, Append, Has, TTL, Min, Max, View and its Tx, and the same of a [Map], Load too;
+//   - Get, GetMulti, Append, Has, TTL, Min, Max, View and its Tx, and the same of a [Map], Load too;
 //   - All, Range, Prefix and Backward, of which a loop that has begun ends. A [Map]'s
 //     iterators then yield ErrStale; use View where nothing must not be taken for an end;
 //   - local writes, under [Options.WritableReplica].

@@ -34,8 +34,8 @@ type Stats struct {
 	Evictions int64 `json:"evictions"`
 	Expiries  int64 `json:"expiries"`
 
-	// Hits and Misses count what Get, Append and Has found and did not find. They are
-	// counted under an evicting policy only.
+	// Hits and Misses count what Get, GetMulti, Append and Has found and did not find. They
+	// are counted under an evicting policy only.
 	Hits   int64 `json:"hits"`
 	Misses int64 `json:"misses"`
 }

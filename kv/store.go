@@ -14,10 +14,10 @@ import (
 // A Store holds keys with their values in memory, and the log of the changes to
 // them. All methods may be called concurrently, but for those that say otherwise.
 //
-// Get, GetMulti, Append, Has and TTL take no lock, allocate nothing and never wait. A value
-// that a read returns is a slice of the store's memory: it must not be modified, it does not
-// change, and it stays valid for as long as it is held, even after Close. It keeps
-// alive the slab that it lies in, at most 512 KiB or its own size; copy what is kept
+// Get, GetMulti, Append, Has and TTL take no lock, allocate nothing but what dst lacks, and
+// never wait. A value that a read returns is a slice of the store's memory: it must not be
+// modified, it does not change, and it stays valid for as long as it is held, even after Close.
+// It keeps alive the slab that it lies in, at most 512 KiB or its own size; copy what is kept
 // for long.
 //
 // Every write is atomic. When the call returns it is in the log and visible to

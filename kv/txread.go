@@ -2,6 +2,7 @@ package kv
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/emberkv/ember/internal/hash"
@@ -29,7 +30,7 @@ func (tx *Tx) GetMulti(dst [][]byte, keys ...string) ([][]byte, error) {
 		return dst, err
 	}
 	var w warmer
-	values := dst
+	values := slices.Grow(dst, len(keys))
 	for len(keys) > 0 {
 		some := keys[:min(len(keys), scanAhead)]
 		keys = keys[len(some):]
