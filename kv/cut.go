@@ -48,26 +48,26 @@ type cuts struct {
 	}
 }
 
-// take returns a cut of the contents as they are, or if there are too many the newest
-// one. It returns [ErrClosed].
-func (g *cuts) take() (*cut, error) {
+// take returns a cut of the contents as they are, which is fresh, or if there are too many the
+// newest one. It returns [ErrClosed].
+func (g *cuts) take() (c *cut, fresh bool, err error) {
 	g.prune()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if n := len(g.mu.cuts); n > 0 {
 		if c := g.mu.cuts[n-1]; n >= maxCuts || c.pos == g.store.Position() {
 			c.users++
-			return c, nil
+			return c, false, nil
 		}
 	}
 	snap, err := g.store.Snapshot()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	c := &cut{pos: snap.Position(), snap: snap, shards: len(snap.views), users: 1}
+	c = &cut{pos: snap.Position(), snap: snap, shards: len(snap.views), users: 1}
 	c.mu.lists = make([]*listing, c.shards)
 	g.mu.cuts = append(g.mu.cuts, c)
-	return c, nil
+	return c, true, nil
 }
 
 // release ends the use of a cut.

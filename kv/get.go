@@ -20,8 +20,8 @@ func (s *Store) Get(key string) ([]byte, error) {
 // GetMulti appends the values of keys to dst, in their order, nil for a key that does not
 // exist, unlike an empty one, and returns the extended slice, as Redis' MGET does. The values are
 // the store's, as Get returns them, each as of its turn; [Tx.GetMulti] returns those of one moment.
-// In a store much larger than the processor's caches it takes less than half as long as a Get of
-// each, since it waits for the memory of many at once. It returns [ErrStale] or [ErrClosed], and
+// In a store much larger than the processor's caches four keys take half as long as a Get of each, and
+// 32 a third, since it waits for the memory of many at once. It returns [ErrStale] or [ErrClosed], and
 // dst as it was.
 func (s *Store) GetMulti(dst [][]byte, keys ...string) ([][]byte, error) {
 	var w warmer

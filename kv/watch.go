@@ -219,13 +219,15 @@ func (w *watcher) handItem(b *stretch, it *item, last bool) error {
 func (w *watcher) contents(lost *lostError) error {
 	w.readBy(nil)
 	for {
-		c, err := w.hub.cuts.take()
+		c, fresh, err := w.hub.cuts.take()
 		if err != nil {
 			return err
 		}
-		// Not before: if the contents are replaced, it is the end of a log that the
-		// cut has nothing to do with, and nobody may ever come there.
-		w.target = w.store.log.End()
+		// Not from before the cut: if the contents are replaced, that is the end of a log with
+		// which the cut has nothing to do, and nobody may ever come there.
+		if w.target = c.pos.Offset; !fresh {
+			w.target = w.store.log.End()
+		}
 		err = w.read(c, lost)
 		if err == nil {
 			w.pos, w.seq = c.pos, 0
