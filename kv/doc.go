@@ -235,12 +235,12 @@
 //   - 25 to 36 bytes a key: 25 when keys come in ascending order, 36 in random order, 28
 //     after a full copy or a Restore. A key of more than 23 bytes takes its own length in
 //     addition, and comparisons of two that share their first 16 bytes are slower.
-//   - A new or a deleted key, but no other write, takes 1.6 times as long when keys come in
-//     ascending order, 2.1 times in random order. The index has one lock: writers of new
+//   - A new or a deleted key, but no other write, takes 1.4 to 2.1 times as long, the longer the more
+//     random their order is. The index has one lock: writers of new
 //     keys wait for each other, for half a microsecond each.
 //   - A tree is made of blocks of 1.5 KiB without pointers: a million keys are 23,000
 //     objects for the garbage collector, a millisecond or two.
-//   - A scan of a hundred keys with their values takes as long as 40 Gets of random keys.
+//   - A scan of a hundred keys with their values takes as long as 30 to 40 Gets of random keys.
 //   - A full copy sorts the keys once, before it takes the place of the old contents: 0.2
 //     microseconds a key (0.6 if it is long and much like the others), and 24 bytes of
 //     memory for each meanwhile. The old contents are read and written as ever.
@@ -282,10 +282,9 @@
 // lines of memory that it has to wait for. Per operation, by "go test -bench . ./kv" on
 // two cores of an EPYC, a virtual machine, 2026-11-22; the least and the greatest of three:
 //
-//   - Get, 410 to 450 ns: a line of the table, and then one of the entry, which the first
+//   - Get, 410 to 490 ns: a line of the table, and then one of the entry, which the first
 //     one leads to. Two goroutines at once: 210 to 250 ns.
-//   - GetMulti of four keys, 1.0 us, of 32, 4.8 to 5.0, where so many Gets took 2.1 and 17: their misses
-//     overlap.
+//   - GetMulti of four keys, 0.8 to 1.0 us, of 32, 4.4 to 5.2: their misses overlap.
 //   - Set of a key that is there, 0.8 to 1.3 us: the same two, a copy into the log and one into a
 //     slab, and a fifth of it for what an overwrite leaves to be moved, some 0.8 entries. There is
 //     one log, and one writer may add to it at a time. In pipelines of 128, a fifth to a third less.
@@ -293,9 +292,9 @@
 //   - Of 3,000 keys (-kv.keys 3000), most of which a cache holds: Get 71 to 75 ns, Set 0.43 to
 //     0.54 us, Apply 0.33 to 0.41 us a record. What is left of a write then is its own work, and memory that
 //     is new to it: the log's, the slab's, and that of slabs for what is moved.
-//   - Update of one key, 1.8 to 2.3 us, of four, 4.8 to 6.6, and View, 0.6 to 0.7 and 1.7 to 1.9: what was
+//   - Update of one key, 1.8 to 2.3 us, of four, 4.8 to 6.6, and View, 0.6 to 0.7 and 1.7 to 2.1: what was
 //     read is found again under the locks, and a write of one key that depends on nothing is
-//     cheaper as Set. Where its keys are known before, GetMulti saves an Update of four a fifth, and a View half.
+//     cheaper as Set. By GetMulti, where the keys are known before, 4.4 to 4.9, and 1.2 to 1.3.
 //   - A hundred keys in order, 15 to 20 us, 7 to 11 if two goroutines do so: the index leads to each
 //     entry, wherever it lies.
 //   - Snapshot, 1.8 to 2.6 us, which is how long writers wait for it; Dump, 5.4 to 6.3 GB/s.
