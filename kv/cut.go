@@ -48,8 +48,8 @@ type cuts struct {
 	}
 }
 
-// take returns a cut of the contents as they are, which is fresh, or if there are too many the
-// newest one. It returns [ErrClosed].
+// take returns a cut of the contents as they are, which is fresh unless others read it already,
+// or if there are too many the newest one. It returns [ErrClosed].
 func (g *cuts) take() (c *cut, fresh bool, err error) {
 	g.prune()
 	g.mu.Lock()

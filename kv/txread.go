@@ -23,8 +23,8 @@ func (tx *Tx) Get(key string) ([]byte, error) {
 }
 
 // GetMulti appends the values of keys to dst, as [Store.GetMulti] does, but all of one moment, and
-// with what the transaction has written. It
-// returns [ErrConflict], [ErrTxDone], [ErrStale] or [ErrClosed], and dst as it was.
+// with what the transaction has written. It returns [ErrConflict], [ErrTxDone], [ErrStale] or
+// [ErrClosed], and dst as it was.
 func (tx *Tx) GetMulti(dst [][]byte, keys ...string) ([][]byte, error) {
 	if err := tx.usable(); err != nil {
 		return dst, err

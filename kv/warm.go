@@ -24,7 +24,8 @@ type warmer struct {
 	touched byte              // keeps the compiler from leaving out the loads
 }
 
-// warmKeys asks for what some keys have, at most scanAhead. Nobody waits longer for a single one.
+// warmKeys asks for what some keys have, at most scanAhead. For a single one there is nothing to
+// be gained: the look-up waits for the same.
 func (w *warmer) warmKeys(t *table, keys []string) {
 	if len(keys) < 2 {
 		return

@@ -223,7 +223,8 @@ func (w *watcher) contents(lost *lostError) error {
 		if err != nil {
 			return err
 		}
-		// Not from before the cut: if the contents are replaced, that is the end of a log with
+		// A fresh cut is all that there was when the watch began; one that is shared may be older.
+		// Nothing from before the cut: if the contents are replaced, that is the end of a log with
 		// which the cut has nothing to do, and nobody may ever come there.
 		if w.target = c.pos.Offset; !fresh {
 			w.target = w.store.log.End()
