@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync/atomic"
 
+	"github.com/emberkv/ember/internal/giveway"
 	"github.com/emberkv/ember/internal/keytree"
 )
 
@@ -26,7 +27,7 @@ func (t *table) buildIndex() *index {
 				return nil
 			}
 			runs[i] = t.sortedItems(i)
-			runtime.Gosched() // some tens of milliseconds for ten million keys
+			giveway.Now() // some tens of milliseconds for ten million keys
 		}
 	})
 	x := newIndex()
@@ -37,7 +38,7 @@ func (t *table) buildIndex() *index {
 	for n := 1; len(m.heap) > 0; n++ {
 		build.Add(m.next())
 		if n%mergeAtOnce == 0 {
-			runtime.Gosched()
+			giveway.Now()
 		}
 	}
 	build.Finish()

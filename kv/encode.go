@@ -1,17 +1,17 @@
 package kv
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/emberkv/ember/internal/giveway"
 	"github.com/emberkv/ember/rdb"
 )
 
 // giveWayAfter is how long an encoder works before it offers its processor to
-// others. On few cores the writers and readers of a store would else wait for the
-// scheduler's time slice of ten milliseconds.
+// others: the writers and readers of the store, of which there may be more than
+// there are processors.
 const giveWayAfter = 100 * time.Microsecond
 
 // clockBytes is how much is encoded between two looks at the clock.
@@ -67,7 +67,7 @@ func (x *encoder) flush(last bool) error {
 func (x *encoder) giveWay() {
 	x.worked = 0
 	if now := time.Now(); now.Sub(x.since) >= giveWayAfter {
-		runtime.Gosched()
+		giveway.Now()
 		x.since = time.Now()
 	}
 }

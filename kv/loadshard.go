@@ -2,9 +2,9 @@ package kv
 
 import (
 	"fmt"
-	"runtime"
 	"sync/atomic"
 
+	"github.com/emberkv/ember/internal/giveway"
 	"github.com/emberkv/ember/internal/hash"
 	"github.com/emberkv/ember/rdb"
 )
@@ -81,7 +81,7 @@ func (l *loader) insert(b *rdb.Block) error {
 		}
 		// Also after each block: one of large entries has few.
 		if n += m; n%giveWayEntries == 0 || len(data) == 0 {
-			runtime.Gosched()
+			giveway.Now()
 		}
 	}
 	if n != b.Count {

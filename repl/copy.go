@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/giveway"
 	"github.com/emberkv/ember/rdb"
 )
 
@@ -233,6 +234,7 @@ func (f *feed) sendBlock(buf *blockBuffer) error {
 	if err != nil {
 		return err
 	}
+	giveway.Now() // a connection that is never full would not let the thread rest
 	f.mu.Lock()
 	f.mu.written, f.mu.plain = f.link.w.written, f.link.w.plain
 	f.mu.Unlock()
