@@ -3,6 +3,8 @@ package backlog
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/emberkv/ember/internal/hugepage"
 )
 
 // contents is what a log holds, apart from the log itself, because [Log.Adopt]
@@ -31,7 +33,7 @@ type contents struct {
 	size  int    // of the last chunk made for several records
 
 	// ahead is the next such chunk. An append that fills half of one stores in soon
-	// the size of the next, and whoever takes it from there makes it, without the
+	// the size of the next, and whoever takes it from there has it made, without the
 	// lock: clearing so much memory under it would hold up every other writer.
 	ahead atomic.Pointer[chunk]
 	soon  atomic.Int64
@@ -162,11 +164,19 @@ func (h *contents) prepare() {
 	if h.soon.Load() == 0 {
 		return
 	}
-	if size := h.soon.Swap(0); size > 0 {
-		buf := newBuffer(int(size))
-		buf[0] = 0 // the page is cleared here, and not under the lock
-		h.ahead.Store(&chunk{buf: buf})
+	switch size := h.soon.Swap(0); {
+	case size >= bigRecordBytes:
+		go h.makeAhead(int(size)) // it may wait for memory, which this writer need not
+	case size > 0:
+		h.makeAhead(int(size))
 	}
+}
+
+// makeAhead makes the next chunk, of size bytes.
+func (h *contents) makeAhead(size int) {
+	buf := newBuffer(size)
+	hugepage.Touch(buf)
+	h.ahead.Store(&chunk{buf: buf})
 }
 
 // link makes c, which begins at offset base, the tail.

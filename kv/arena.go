@@ -1,7 +1,5 @@
 package kv
 
-import "github.com/emberkv/ember/internal/hugepage"
-
 const (
 	// A shard's first slab is small, because most stores are, and the next ones are
 	// not quite as small: each costs a few allocations.
@@ -141,10 +139,7 @@ func (sh *shard) reserve(size int, big []byte) (reservation, error) {
 // nextSlab begins another slab, with room for an entry of n bytes.
 func (sh *shard) nextSlab(n int) error {
 	a := &sh.mu.arena
-	data := make([]byte, sh.nextSlabBytes(n))
-	if len(data) >= hugeBytes {
-		hugepage.Advise(data)
-	}
+	data := sh.newSlab(sh.nextSlabBytes(n))
 	id, err := sh.addSlab(data)
 	if err != nil {
 		return err
@@ -155,6 +150,17 @@ func (sh *shard) nextSlab(n int) error {
 		sh.dropSlab(old)
 	}
 	return nil
+}
+
+// newSlab returns memory for a slab of n bytes.
+func (sh *shard) newSlab(n int) []byte {
+	switch {
+	case n < hugeBytes:
+		return make([]byte, n)
+	case sh.mu.arena.expected > 0:
+		return newLargeSlab(n) // who loads fills it at once
+	}
+	return sh.ahead.take(n)
 }
 
 // giveBack undoes the latest reserve.

@@ -15,9 +15,10 @@ type shard struct {
 	seed  uint64                // of the table
 	index *index                // of the table; nil when there is none
 
-	mem *memory // of the table; nil when nothing bounds it
+	mem   *memory    // of the table; nil when nothing bounds it
+	ahead *slabAhead // of the table
 
-	_ [16]byte // keep what writers change off the readers' cache line
+	_ [8]byte // keep what writers change off the readers' cache line
 
 	// version is raised under the lock before anything in the shard changes that
 	// shows. Who has found something in the shard while it was locked, and finds the
@@ -37,8 +38,8 @@ type shard struct {
 	}
 }
 
-func (sh *shard) init(seed uint64) {
-	sh.seed = seed
+func (sh *shard) init(seed uint64, ahead *slabAhead) {
+	sh.seed, sh.ahead = seed, ahead
 	sh.slabs.Store(noSlabs)
 	sh.dir.Store(noKeys)
 }

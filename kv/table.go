@@ -26,6 +26,7 @@ type table struct {
 	shards []shard
 	index  *index // nil when there is none
 	mem    *memory
+	ahead  slabAhead
 
 	// repairs is how often the contents have gone over to another history; see Repair.
 	// It is raised with all shards locked.
@@ -35,7 +36,7 @@ type table struct {
 func newTable(seed uint64, shards int) *table {
 	t := &table{seed: seed, shift: uint(64 - bits.Len(uint(shards-1))), shards: make([]shard, shards)}
 	for i := range t.shards {
-		t.shards[i].init(seed)
+		t.shards[i].init(seed, &t.ahead)
 	}
 	return t
 }

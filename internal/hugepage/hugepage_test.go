@@ -28,3 +28,16 @@ func TestAdviseKeepsContents(t *testing.T) {
 		t.Fatal("a word changed")
 	}
 }
+
+// Touch leaves zeros, of any number.
+func TestTouchKeepsZeros(t *testing.T) {
+	for _, n := range []int{0, 1, 4095, 4096, 4097, hugepage.Size + 1} {
+		s := make([]byte, n)
+		hugepage.Touch(s)
+		for i, b := range s {
+			if b != 0 {
+				t.Fatalf("byte %d of %d is %#x after Touch", i, n, b)
+			}
+		}
+	}
+}
