@@ -155,7 +155,7 @@ func (sh *shard) nextSlab(n int) error {
 // newSlab returns memory for a slab of n bytes.
 func (sh *shard) newSlab(n int) []byte {
 	switch {
-	case n < hugeBytes:
+	case n < hugeBytes || sh.mu.beside:
 		return make([]byte, n)
 	case sh.mu.arena.expected > 0:
 		return newLargeSlab(n) // who loads fills it at once

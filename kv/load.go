@@ -9,6 +9,7 @@ import (
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/internal/giveway"
 	"github.com/emberkv/ember/internal/hash"
+	"github.com/emberkv/ember/internal/hugepage"
 	"github.com/emberkv/ember/rdb"
 )
 
@@ -38,7 +39,14 @@ const (
 // then returns no position. A loader keeps at most [MaxAsideBytes] beside the state
 // itself and the log's window, and believes no number in a header or a block further
 // than the bytes that came with it.
-func (s *Store) Load(h rdb.Header) (rdb.Loader, error) { return s.load(h) }
+func (s *Store) Load(h rdb.Header) (rdb.Loader, error) {
+	l, err := s.load(h)
+	if err != nil {
+		return nil, err
+	}
+	l.table.setBeside(true)
+	return l, nil
+}
 
 func (s *Store) load(h rdb.Header) (*loader, error) {
 	if err := h.Validate(); err != nil {
@@ -277,6 +285,7 @@ func (l *loader) Commit(f rdb.Footer) error {
 		return err
 	}
 	l.index()
+	l.enlarge()
 	if l.doubted {
 		l.store.reportLost(backlog.Position{})
 	} else {
@@ -296,6 +305,32 @@ func (l *loader) Doubt() { l.doubted = true }
 func (l *loader) index() {
 	if l.store.ordered {
 		l.table.setIndex(l.table.buildIndex())
+	}
+}
+
+// enlarge asks for large pages where the copy lies, and where what is to come will.
+//
+// A copy that comes while the store serves goes to small pages. Who first touches a large one
+// waits until it is cleared, and so does who else is to run on that processor: for five
+// million entries that happens 350 times, and takes up to 4 milliseconds where the system's own
+// host has to find the memory. Linux makes them large in its own time, some 100 MiB a minute
+// as its khugepaged is set by default; until then a read of the copy may take a quarter longer. A
+// store that is loaded before it serves has them from the start, and is loaded faster by up to
+// a quarter, unless memory has to be found.
+func (l *loader) enlarge() {
+	l.table.setBeside(false)
+	for i := range l.table.shards {
+		sh := &l.table.shards[i]
+		for _, data := range sh.slabs.Load().data {
+			if len(data) >= hugeBytes {
+				hugepage.Advise(data)
+			}
+		}
+		for _, seg := range sh.dir.Load().segments {
+			if len(seg.groups) == maxGroups {
+				hugepage.Advise(seg.groups)
+			}
+		}
 	}
 }
 

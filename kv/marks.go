@@ -91,10 +91,13 @@ func (s *segment) markSlot(ref slot, level uint64) {
 
 // segments returns what makes the shard's segments.
 func (sh *shard) segments() func(groups int, depth uint8, epoch uint64) *segment {
-	if sh.mem != nil && sh.mem.policy.marks() {
+	switch {
+	case sh.mem != nil && sh.mem.policy.marks():
 		return newMarkedSegment
+	case sh.mu.beside:
+		return newSegment
 	}
-	return newSegment
+	return newLargeSegment
 }
 
 // use raises the mark of a slot.

@@ -61,7 +61,12 @@ type segment struct {
 func newSegment(groups int, depth uint8, epoch uint64) *segment {
 	// A slice of groups whose number is a power of two lies at a multiple of
 	// its cache line: the allocator's classes of these sizes are so aligned.
-	s := &segment{groups: make([]group, groups), depth: depth, epoch: epoch}
+	return &segment{groups: make([]group, groups), depth: depth, epoch: epoch}
+}
+
+// newLargeSegment returns a segment that lies on a large page if it has its full size.
+func newLargeSegment(groups int, depth uint8, epoch uint64) *segment {
+	s := newSegment(groups, depth, epoch)
 	if groups == maxGroups {
 		hugepage.Advise(s.groups)
 	}

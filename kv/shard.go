@@ -35,6 +35,8 @@ type shard struct {
 
 		epoch   uint64 // how many views have been frozen; see freeze.go
 		freezes int    // how many of them are in use
+
+		beside bool // the table is being loaded beside the one in use: no large pages; see enlarge
 	}
 }
 

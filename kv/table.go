@@ -57,6 +57,16 @@ func (t *table) setIndex(x *index) {
 	}
 }
 
+// setBeside says whether a table is being loaded beside the one in use.
+func (t *table) setBeside(is bool) {
+	for i := range t.shards {
+		m := &t.shards[i].mu
+		m.Lock()
+		m.beside = is
+		m.Unlock()
+	}
+}
+
 // bound gives a table that is still empty what bounds it, if anything does.
 func (t *table) bound(m *memory) {
 	t.mem = m
