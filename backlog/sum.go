@@ -114,6 +114,9 @@ func (h *contents) advanceLocked(to int64) {
 		c, _ := h.seek(at)
 		if c == nil { // trimmed before it was summed
 			first := h.first.Load()
+			if first <= at {
+				return // it was emptied: there will be no more
+			}
 			s.setLocked(mark{first, Sum{From: first}})
 			continue
 		}
