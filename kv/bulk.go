@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"sync/atomic"
 
-	"github.com/emberkv/ember/internal/giveway"
 	"github.com/emberkv/ember/internal/keytree"
 )
 
@@ -27,7 +26,7 @@ func (t *table) buildIndex() *index {
 				return nil
 			}
 			runs[i] = t.sortedItems(i)
-			giveway.Now() // some tens of milliseconds for ten million keys
+			runtime.Gosched() // some tens of milliseconds for ten million keys
 		}
 	})
 	x := newIndex()
@@ -38,7 +37,7 @@ func (t *table) buildIndex() *index {
 	for n := 1; len(m.heap) > 0; n++ {
 		build.Add(m.next())
 		if n%mergeAtOnce == 0 {
-			giveway.Now()
+			runtime.Gosched()
 		}
 	}
 	build.Finish()

@@ -3,19 +3,14 @@ package kv
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/emberkv/ember/internal/giveway"
 	"github.com/emberkv/ember/rdb"
 )
 
-// giveWayAfter is how long an encoder works before it offers its processor to
-// others: the writers and readers of the store, of which there may be more than
-// there are processors.
-const giveWayAfter = 100 * time.Microsecond
-
-// clockBytes is how much is encoded between two looks at the clock.
-const clockBytes = 16 << 10
+// giveWayBytes is how much is encoded, some 100 microseconds' work, before the processor is
+// offered to others.
+const giveWayBytes = 64 << 10
 
 // An encoder turns the entries of shards into blocks. It is for one goroutine.
 type encoder struct {
@@ -23,8 +18,8 @@ type encoder struct {
 
 	buf    []byte // of the block in the making; used again
 	block  rdb.Block
-	worked int // bytes since the clock was looked at
-	since  time.Time
+	worked int // bytes since it gave way
+	worker giveway.Worker
 }
 
 // encode writes entries as the blocks of a shard: each of about
@@ -41,8 +36,9 @@ func (x *encoder) encode(entries *listing, shard int, at int64) (err error) {
 		}
 		x.buf = append(x.buf, record...)
 		x.block.Count++
-		if x.worked += len(record); x.worked >= clockBytes {
-			x.giveWay()
+		if x.worked += len(record); x.worked >= giveWayBytes {
+			x.worked = 0
+			x.worker.GiveWay()
 		}
 		return true
 	})
@@ -62,14 +58,6 @@ func (x *encoder) flush(last bool) error {
 	x.buf = x.buf[:0]
 	x.block = rdb.Block{Shard: x.block.Shard}
 	return err
-}
-
-func (x *encoder) giveWay() {
-	x.worked = 0
-	if now := time.Now(); now.Sub(x.since) >= giveWayAfter {
-		giveway.Now()
-		x.since = time.Now()
-	}
 }
 
 // inParallel runs n calls of work and returns the first error when all have

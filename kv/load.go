@@ -44,6 +44,7 @@ func (s *Store) Load(h rdb.Header) (rdb.Loader, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.beside = true
 	l.table.setBeside(true)
 	return l, nil
 }
@@ -88,6 +89,8 @@ type loader struct {
 	ended   bool
 	doubted bool        // nothing in the store's log is known to be in this one
 	ops     []operation // room for the next call
+	worker  giveway.Worker
+	beside  bool // the store in use serves meanwhile; see enlarge
 }
 
 // fail notes the first error, and returns it.
@@ -140,7 +143,7 @@ func (l *loader) Block(b *rdb.Block) error {
 	}
 	l.pending.Add(1)
 	l.queues[ls.worker] <- b
-	giveway.Now() // reading and verifying a block took some hundred microseconds
+	l.giveWay(&l.worker) // reading and verifying a block took some hundred microseconds
 	return nil
 }
 
@@ -154,6 +157,16 @@ func (l *loader) assign(ls *loadShard) {
 	}
 }
 
+// giveWay gives way to the store beside which a copy is loaded. One that is loaded from a disk lets
+// other goroutines run, and otherwise has nobody to give way to.
+func (l *loader) giveWay(w *giveway.Worker) {
+	if l.beside {
+		w.GiveWay()
+	} else {
+		runtime.Gosched()
+	}
+}
+
 // start starts the workers.
 func (l *loader) start() {
 	l.queues = make([]chan *rdb.Block, min(runtime.GOMAXPROCS(0), maxLoadWorkers))
@@ -161,9 +174,10 @@ func (l *loader) start() {
 		queue := make(chan *rdb.Block, loadQueue)
 		l.queues[i] = queue
 		l.workers.Go(func() {
+			var w giveway.Worker
 			for b := range queue {
 				if l.failure.Load() == nil {
-					if err := l.insert(b); err != nil {
+					if err := l.insert(b, &w); err != nil {
 						l.fail(err)
 					}
 				}
@@ -285,7 +299,9 @@ func (l *loader) Commit(f rdb.Footer) error {
 		return err
 	}
 	l.index()
-	l.enlarge()
+	if l.beside {
+		l.enlarge()
+	}
 	if l.doubted {
 		l.store.reportLost(backlog.Position{})
 	} else {
@@ -310,13 +326,14 @@ func (l *loader) index() {
 
 // enlarge asks for large pages where the copy lies, and where what is to come will.
 //
-// A copy that comes while the store serves goes to small pages. Who first touches a large one
-// waits until it is cleared, and so does who else is to run on that processor: for five
-// million entries that happens 350 times, and takes up to 4 milliseconds where the system's own
-// host has to find the memory. Linux makes them large in its own time, some 100 MiB a minute
-// as its khugepaged is set by default; until then a read of the copy may take a quarter longer. A
-// store that is loaded before it serves has them from the start, and is loaded faster by up to
-// a quarter, unless memory has to be found.
+// A copy that comes from another node goes to small pages, for the store serves meanwhile. Who
+// first touches a large one waits until it is cleared, and so does who else is to run on that
+// processor: for five million entries that happens 350 times, and takes up to 4 milliseconds where
+// the system's own host has to find the memory. Linux makes them large in its own time, some 100
+// MiB a minute as its khugepaged is set by default; until then a read of the copy may take a
+// quarter longer. What is loaded from a disk has them from the start, and is loaded faster by up to
+// a quarter, unless memory has to be found: a program waits for that as a rule, also for a
+// Restore.
 func (l *loader) enlarge() {
 	l.table.setBeside(false)
 	for i := range l.table.shards {
@@ -326,7 +343,7 @@ func (l *loader) enlarge() {
 				hugepage.Advise(data)
 			}
 		}
-		for _, seg := range sh.dir.Load().segments {
+		for _, seg := range sh.dir.Load().distinct() {
 			if len(seg.groups) == maxGroups {
 				hugepage.Advise(seg.groups)
 			}

@@ -19,8 +19,8 @@ const (
 	// lock.
 	insertAtOnce = 32
 
-	// giveWayEntries is after how many the processor is offered to others; see
-	// giveWayAfter.
+	// giveWayEntries is after how many, some 100 microseconds' work, the processor is
+	// offered to others.
 	giveWayEntries = 8 * insertAtOnce
 )
 
@@ -68,7 +68,7 @@ func (ls *loadShard) receive(b *rdb.Block) error {
 
 // insert inserts a block's entries, on a worker, and completes the shard after its
 // last one.
-func (l *loader) insert(b *rdb.Block) error {
+func (l *loader) insert(b *rdb.Block, w *giveway.Worker) error {
 	sh, data, n := &l.table.shards[b.Shard], b.Data, 0
 	var some [insertAtOnce]incoming
 	for len(data) > 0 {
@@ -81,7 +81,7 @@ func (l *loader) insert(b *rdb.Block) error {
 		}
 		// Also after each block: one of large entries has few.
 		if n += m; n%giveWayEntries == 0 || len(data) == 0 {
-			giveway.Now()
+			l.giveWay(w)
 		}
 	}
 	if n != b.Count {

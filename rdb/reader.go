@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 
-	"github.com/emberkv/ember/internal/giveway"
 	"github.com/emberkv/ember/internal/pack"
 )
 
@@ -182,7 +182,7 @@ func (r *Reader) readBlock(start int64, f partFrame, read bool) (*Block, error) 
 	r.unread = r.unread || !read
 	if r.worked += len(b.Data); r.worked >= giveWayBytes {
 		r.worked = 0
-		giveway.Now()
+		runtime.Gosched()
 	}
 	return b, nil
 }

@@ -37,6 +37,8 @@ type copying struct {
 	due   atomic.Int64
 	timer *time.Timer
 
+	worker giveway.Worker // of the feed's goroutine
+
 	toldPlace int    // what the follower was told last of its place in the line
 	toldSeq   uint64 // and behind which heartbeat
 
@@ -234,7 +236,7 @@ func (f *feed) sendBlock(buf *blockBuffer) error {
 	if err != nil {
 		return err
 	}
-	giveway.Now() // a connection that is never full would not let the thread rest
+	f.copy.worker.GiveWay() // a connection that is never full would not let the thread rest
 	f.mu.Lock()
 	f.mu.written, f.mu.plain = f.link.w.written, f.link.w.plain
 	f.mu.Unlock()

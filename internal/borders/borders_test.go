@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"backlog":             {"internal/hugepage", "internal/spin"},
 	"internal/disk":       {},
 	"internal/faultfs":    {"internal/disk"},
-	"rdb":                 {"backlog", "internal/disk", "internal/giveway", "internal/hash", "internal/pack"},
+	"rdb":                 {"backlog", "internal/disk", "internal/hash", "internal/pack"},
 	"kv":                  {"backlog", "rdb", "internal/disk", "internal/giveway", "internal/hash", "internal/hugepage", "internal/keytree", "internal/spin"},
 	"repl":                {"backlog", "rdb", "internal/giveway", "internal/pack", "internal/pipe"},
 	"repl/repltest":       {"repl", "internal/hash", "internal/pipe"},

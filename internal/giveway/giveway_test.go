@@ -9,17 +9,19 @@ import (
 
 // On one processor a goroutine that never blocks must not keep another from running, as long as it
 // gives way.
-func TestNowLetsOthersRun(t *testing.T) {
+func TestWorkersLetOthersRun(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	const turns = 100
 	n, done := 0, make(chan struct{})
 	go func() {
 		defer close(done)
+		var w giveway.Worker
 		for range turns {
 			n++
-			giveway.Now()
+			w.GiveWay()
 		}
 	}()
+	var w giveway.Worker
 	for i := 0; ; i++ {
 		select {
 		case <-done:
@@ -32,12 +34,13 @@ func TestNowLetsOthersRun(t *testing.T) {
 		if i > 100*turns {
 			t.Fatal("the other goroutine does not run")
 		}
-		giveway.Now()
+		w.GiveWay()
 	}
 }
 
-func BenchmarkNow(b *testing.B) {
+func BenchmarkGiveWay(b *testing.B) {
+	var w giveway.Worker
 	for b.Loop() {
-		giveway.Now()
+		w.GiveWay()
 	}
 }

@@ -6,7 +6,8 @@
 // for memory twice; or on 60 of 2 MiB. Linux gives such pages to those who ask, unless it
 // was told to give them to all or to nobody; elsewhere Advise does nothing.
 //
-// It has no cost in memory where it is used: blocks that are filled whole. They lie in Go's
+// It has no cost in memory where it is used: blocks that are filled whole, but for one that is
+// made ahead. They lie in Go's
 // heap among others, whose pages become large, too: at most the heap's own size becomes
 // resident, and what the runtime has given back may become so again.
 package hugepage
@@ -20,7 +21,7 @@ const Size = 2 << 20
 const smallSize = 4 << 10
 
 // Advise asks for large pages under s, which the caller has just allocated and not yet
-// touched: pages that are in use already become large in their own time. It costs about a
+// touched. Under what has been touched they become large in the kernel's own time. It costs about a
 // microsecond.
 func Advise[T any](s []T) {
 	if len(s) == 0 {
