@@ -3,8 +3,6 @@ package backlog
 import (
 	"sync/atomic"
 	"time"
-
-	"github.com/emberkv/ember/internal/hugepage"
 )
 
 // contents is what a log holds, apart from the log itself, because [Log.Adopt]
@@ -12,7 +10,7 @@ import (
 // it can never mix two sets of offsets, and finds out by comparing pointers
 // that they are no longer the log's.
 //
-// What readers load is atomic. All of it but ahead is stored under the mutex of the log
+// What readers load is atomic. All of it is stored under the mutex of the log
 // that the contents belong to.
 type contents struct {
 	first   atomic.Int64            // offset of the oldest record held
@@ -31,12 +29,6 @@ type contents struct {
 	tail  *chunk // newest, takes the next record
 	spare []byte // what a chunk before tail left unwritten
 	size  int    // of the last chunk made for several records
-
-	// ahead is the next such chunk. An append that fills half of one stores in soon
-	// the size of the next, and whoever takes it from there has it made, without the
-	// lock: clearing so much memory under it would hold up every other writer.
-	ahead atomic.Pointer[chunk]
-	soon  atomic.Int64
 
 	sums sums
 }
@@ -144,39 +136,23 @@ func (h *contents) makeRoom(n int, l *Log, now time.Time) {
 		h.link(&chunk{buf: make([]byte, n)}, end)
 		return
 	}
-	c := h.ahead.Swap(nil)
-	if c == nil || len(c.buf) != h.size {
-		c = &chunk{buf: make([]byte, h.size)}
+	buf := l.ahead.Take(h.size)
+	if buf == nil {
+		buf = newBuffer(h.size)
 	}
-	h.link(c, end)
+	h.link(&chunk{buf: buf}, end)
 	h.spare = nil
 }
 
-// lookAhead asks for the next chunk when the last n bytes went over the middle of tail.
+// lookAhead has the next chunk's memory made when the last n bytes went over the middle of tail.
 func (h *contents) lookAhead(n int, l *Log) {
-	if rest := len(h.tail.rest()); rest <= h.size/2 && rest+n > h.size/2 {
-		h.soon.Store(int64(chunkSize(h.size, l.max)))
-	}
-}
-
-// prepare makes the next chunk if it has been asked for. It needs no lock.
-func (h *contents) prepare() {
-	if h.soon.Load() == 0 {
+	rest := len(h.tail.rest())
+	if rest > h.size/2 || rest+n <= h.size/2 {
 		return
 	}
-	switch size := h.soon.Swap(0); {
-	case size >= bigRecordBytes:
-		go h.makeAhead(int(size)) // it may wait for memory, which this writer need not
-	case size > 0:
-		h.makeAhead(int(size))
+	if size := chunkSize(h.size, l.max); size >= bigRecordBytes {
+		l.ahead.Make(size)
 	}
-}
-
-// makeAhead makes the next chunk, of size bytes.
-func (h *contents) makeAhead(size int) {
-	buf := newBuffer(size)
-	hugepage.Touch(buf)
-	h.ahead.Store(&chunk{buf: buf})
 }
 
 // link makes c, which begins at offset base, the tail.
@@ -225,7 +201,6 @@ func (h *contents) empty() {
 	c := h.head.Load()
 	h.head.Store(nil)
 	h.tail, h.spare = nil, nil
-	h.ahead.Store(nil)
 	for c != nil {
 		c = c.drop()
 	}

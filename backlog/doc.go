@@ -88,6 +88,9 @@
 // sum, sums.mu, which no append waits for, comes before Log.mu. No
 // callback runs under either, except the [Gate], which must not block.
 //
+// Of goroutines a log has at most one of its own, which makes the memory of the next chunk and
+// ends; [Log.Close] waits for it.
+//
 // The files in the order in which a write passes through them: record.go
 // (framing), log.go (append), contents.go and chunk.go (storage and trim),
 // reader.go (out again), gate.go (who may write), occupy.go (who says so), journal.go

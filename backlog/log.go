@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/emberkv/ember/internal/ahead"
 	"github.com/emberkv/ember/internal/spin"
 )
 
@@ -45,6 +46,8 @@ type Log struct {
 		forkFirst  bool  // the next Append begins a new history
 		hold       int64 // what begins here is not trimmed; noHold for nothing
 	}
+
+	ahead ahead.Block // the next chunk's memory
 
 	shared atomic.Int64 // up to where readers that are bound by it go; stored under mu
 
@@ -92,7 +95,6 @@ func (l *Log) Append(records []byte) (end int64, err error) {
 	big := l.bigChunk(records)
 	if end, err = l.appendGated(records, big); err == nil {
 		l.wake()
-		l.held.Load().prepare()
 	}
 	return end, err
 }
@@ -125,7 +127,6 @@ func (l *Log) AppendAt(at Position, records []byte) error {
 	}
 	l.mu.Unlock()
 	l.wake()
-	h.prepare()
 	h.keepUp(h.end.Load()) // it may have no readers
 	return nil
 }
@@ -177,7 +178,7 @@ func (l *Log) Window() Window {
 }
 
 // HeldBytes returns the memory of the records that the log holds, with what is not yet
-// filled of it.
+// filled of it, and the next chunk's if that is made.
 func (l *Log) HeldBytes() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -186,11 +187,14 @@ func (l *Log) HeldBytes() int64 {
 	if h.tail != nil {
 		n += int64(len(h.tail.rest()))
 	}
-	if c := h.ahead.Load(); c != nil {
-		n += int64(len(c.buf))
-	}
-	return n
+	return n + l.ahead.Held()
 }
+
+// Close waits until no goroutine works for the log any more: one makes the memory of the next chunk
+// while this one is filled, which takes milliseconds at most. It is for the owner of a log that is not
+// needed any more, and may be called again. The log stays as it is, and can be used, but makes all
+// memory when it is needed.
+func (l *Log) Close() { l.ahead.Close() }
 
 // Fork ends the current history at the log's end and begins next, which must
 // be new, there. The records stay, readers go on, and what is appended from now
@@ -255,10 +259,11 @@ func (l *Log) forkLocked(next History, epoch *Epoch) (end int64) {
 // Adopt replaces the contents, offsets and lineage of l by those of other, as a
 // node does when a full copy is complete. Readers of either get [ErrReset]; l
 // keeps its window, its gates and its settler. The log other is left empty where
-// it ended. A log with a [Reader.Hold] holds from the new end on, and one with a [Reader.Share]
+// it ended, and is closed. A log with a [Reader.Hold] holds from the new end on, and one with a [Reader.Share]
 // shares nothing, until the next calls.
 func (l *Log) Adopt(other *Log) {
 	taken := other.release()
+	other.Close()
 	l.mu.Lock()
 	l.adoptLocked(taken)
 	l.mu.Unlock()

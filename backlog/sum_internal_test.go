@@ -11,6 +11,7 @@ import (
 func TestSumOfEmptiedContents(t *testing.T) {
 	record := append([]byte{119}, bytes.Repeat([]byte("y"), 119)...)
 	l := NewLog(nil)
+	defer l.Close()
 	for range 2 * sumEvery / len(record) {
 		if _, err := l.Append(record); err != nil {
 			t.Fatal(err)

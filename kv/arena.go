@@ -1,5 +1,7 @@
 package kv
 
+import "github.com/emberkv/ember/internal/hugepage"
+
 const (
 	// A shard's first slab is small, because most stores are, and the next ones are
 	// not quite as small: each costs a few allocations.
@@ -160,7 +162,18 @@ func (sh *shard) newSlab(n int) []byte {
 	case sh.mu.arena.expected > 0:
 		return newLargeSlab(n) // who loads fills it at once
 	}
-	return sh.ahead.take(n)
+	slab := sh.ahead.Take(n)
+	sh.ahead.Make(n)
+	if slab == nil {
+		return newLargeSlab(n) // writers fill slabs faster than they are made
+	}
+	return slab
+}
+
+func newLargeSlab(n int) []byte {
+	slab := make([]byte, n)
+	hugepage.Advise(slab)
+	return slab
 }
 
 // giveBack undoes the latest reserve.

@@ -307,6 +307,7 @@ func (t *table) clear() {
 	for i := range t.shards {
 		t.shards[i].clear()
 	}
+	t.ahead.Drop()
 	b.shown.Store(true)
 	if t.index != nil {
 		t.index.clear() // when no reader finds a key any more

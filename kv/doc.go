@@ -106,7 +106,10 @@
 // memory, at 25 at 0.9.
 //
 // Slabs and segments of large stores lie on large pages where Linux has some, which makes
-// their reads and writes a fifth cheaper. A value that Get returned is a slice of a slab and
+// their reads and writes a fifth cheaper. A full copy from another node goes to
+// small ones, so that nobody waits for large ones to be found and cleared, and the kernel makes them
+// large in time, some 100 MiB a minute. For the same reason the next slab, and the next chunk of the
+// log, are made before a writer needs them. A value that Get returned is a slice of a slab and
 // keeps all of it alive: copy what is kept for long.
 //
 // Overwritten and deleted entries leave dead bytes behind. Writers themselves empty
@@ -120,8 +123,8 @@
 // With [Options.MaxBytes] a store takes no more than so many bytes, give or take 2 % for a
 // moment: [Stats] has them part by part. It covers the table, the slabs with the dead
 // bytes in them, the index, the deadlines, what open snapshots alone still need, and the log's
-// window, for which room is set aside from the beginning. It does not cover what the
-// collector has not yet freed, nor what callers hold: values that they have read, and
+// window, for which room is set aside from the beginning. It does not cover a slab that is made
+// ahead, what the collector has not yet freed, nor what callers hold: values that they have read, and
 // iterations.
 //
 // [Options.Eviction] says what becomes of a write that would pass the bound. Without a

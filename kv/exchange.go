@@ -27,6 +27,7 @@ func (s *Store) exchange(t *table, adopt func() error) error {
 	}
 	s.apply.failed = nil
 	old.unlock()
+	old.ahead.Close()
 	s.expirer.restart()
 	s.waiters.wake()
 	return nil

@@ -391,6 +391,9 @@ func (l *loader) end(err error) error {
 		close(queue)
 	}
 	l.workers.Wait()
+	if l.log.Close(); l.store.table.Load() != l.table {
+		l.table.ahead.Close()
+	}
 	l.table, l.log, l.shards = nil, nil, nil
 	return err
 }

@@ -38,6 +38,7 @@ func (s *Store) Repair(r *rdb.Repair) error {
 	if err != nil {
 		return err
 	}
+	defer log.Close() // adopted or not
 	// Verified first, so that nothing is reported as lost that is not.
 	if err := s.atTail(t, r, func() error { return t.verify(o.ops, r.Footer) }); err != nil {
 		return err
@@ -49,7 +50,7 @@ func (s *Store) Repair(r *rdb.Repair) error {
 }
 
 // continued returns the log as it will be.
-func (s *Store) continued(r *rdb.Repair) (*backlog.Log, error) {
+func (s *Store) continued(r *rdb.Repair) (_ *backlog.Log, err error) {
 	mine, to := s.log.Lineage(), r.Footer.Position
 	if err := r.Lineage.Validate(to.Offset); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRepair, err)
@@ -61,6 +62,11 @@ func (s *Store) continued(r *rdb.Repair) (*backlog.Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRepair, err)
 	}
+	defer func() {
+		if err != nil {
+			log.Close()
+		}
+	}()
 	for _, records := range r.Records {
 		for len(records) > 0 {
 			if err := log.Extend(r.Lineage.At(log.End())); err != nil {

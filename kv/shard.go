@@ -3,6 +3,8 @@ package kv
 import (
 	"sync"
 	"sync/atomic"
+
+	"github.com/emberkv/ember/internal/ahead"
 )
 
 // A shard is one part of a table, with an arena and a lock of its own.
@@ -15,8 +17,8 @@ type shard struct {
 	seed  uint64                // of the table
 	index *index                // of the table; nil when there is none
 
-	mem   *memory    // of the table; nil when nothing bounds it
-	ahead *slabAhead // of the table
+	mem   *memory      // of the table; nil when nothing bounds it
+	ahead *ahead.Block // of the table
 
 	_ [8]byte // keep what writers change off the readers' cache line
 
@@ -40,7 +42,7 @@ type shard struct {
 	}
 }
 
-func (sh *shard) init(seed uint64, ahead *slabAhead) {
+func (sh *shard) init(seed uint64, ahead *ahead.Block) {
 	sh.seed, sh.ahead = seed, ahead
 	sh.slabs.Store(noSlabs)
 	sh.dir.Store(noKeys)

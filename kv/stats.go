@@ -68,6 +68,7 @@ func (s *Store) Stats() Stats {
 		st.DeadlineBytes += m.bytes.dated
 		st.RetainedBytes += m.bytes.retained
 	}
+	st.ArenaBytes += t.ahead.Held()
 	if t.index != nil {
 		held, retained := t.index.bytes()
 		st.IndexBytes += held

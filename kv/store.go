@@ -159,11 +159,13 @@ func (s *Store) Close() error {
 	if t := s.lockAll(); t != nil {
 		s.install(nil)
 		t.unlock()
+		t.ahead.Close()
 	}
 	s.apply.Unlock()
 	s.expirer.close()
 	s.waiters.wake()
 	s.watching.close()
+	s.log.Close()
 	if s.journal != nil {
 		return s.journal.close()
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"sync/atomic"
+
+	"github.com/emberkv/ember/internal/ahead"
 )
 
 // tableShards is the number of shards of a table that was not loaded from another node. It
@@ -26,7 +28,7 @@ type table struct {
 	shards []shard
 	index  *index // nil when there is none
 	mem    *memory
-	ahead  slabAhead
+	ahead  ahead.Block // the slab that a shard takes next, if it needs one of that size
 
 	// repairs is how often the contents have gone over to another history; see Repair.
 	// It is raised with all shards locked.
