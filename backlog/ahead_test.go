@@ -37,9 +37,12 @@ func TestNextChunkGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		filled := func() *backlog.Log {
 			l := backlog.NewLog(nil)
-			for range 10_000 { // beyond the middle of a chunk
+			for i := range 10_000 { // beyond the middle of a chunk
 				if _, err := l.Append(record120); err != nil {
 					t.Fatal(err)
+				}
+				if i%100 == 0 {
+					synctest.Wait() // what is made ahead is in time
 				}
 			}
 			return l

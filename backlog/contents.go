@@ -138,7 +138,7 @@ func (h *contents) makeRoom(n int, l *Log, now time.Time) {
 	}
 	buf := l.ahead.Take(h.size)
 	if buf == nil {
-		buf = newBuffer(h.size)
+		buf = make([]byte, h.size)
 	}
 	h.link(&chunk{buf: buf}, end)
 	h.spare = nil

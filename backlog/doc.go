@@ -24,7 +24,8 @@
 // hands out slices of them without copying, and the garbage collector counts
 // the references. Chunks begin small and double up to 256 KiB, so an idle log
 // costs no memory, and none is larger than a sixteenth of the window, unless a
-// record is. The next one is made when the newest is half full, outside of the lock.
+// record is. From 64 KiB on the next one is made when the newest is half full, outside of
+// the lock.
 //
 // # Records
 //
@@ -89,7 +90,7 @@
 // callback runs under either, except the [Gate], which must not block.
 //
 // Of goroutines a log has at most one of its own, which makes the memory of the next chunk and
-// ends; [Log.Close] waits for it.
+// ends; [Log.Close] waits for it. The lock that they share is taken under Log.mu, and none under it.
 //
 // The files in the order in which a write passes through them: record.go
 // (framing), log.go (append), contents.go and chunk.go (storage and trim),

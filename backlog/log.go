@@ -190,10 +190,10 @@ func (l *Log) HeldBytes() int64 {
 	return n + l.ahead.Held()
 }
 
-// Close waits until no goroutine works for the log any more: one makes the memory of the next chunk
-// while this one is filled, which takes milliseconds at most. It is for the owner of a log that is not
-// needed any more, and may be called again. The log stays as it is, and can be used, but makes all
-// memory when it is needed.
+// Close gives up the next chunk's memory, and waits until no goroutine makes it any more, which takes
+// milliseconds at most. It is for the owner of a log that is not needed any more, and may be called
+// again. The records stay, and the log can be used, also to adopt another, but from then on
+// makes all memory when it is needed.
 func (l *Log) Close() { l.ahead.Close() }
 
 // Fork ends the current history at the log's end and begins next, which must

@@ -144,6 +144,9 @@ func (h *contents) sum(offset int64) (Sum, error) {
 		}
 		return Sum{}, ErrTrimmed // meanwhile
 	}
+	if c == nil { // it was emptied meanwhile
+		return Sum{}, ErrTrimmed
+	}
 	m := h.sums.mu.given
 	if c.summed && (m.at <= c.base || m.at > offset) {
 		m = mark{c.base, c.sum}

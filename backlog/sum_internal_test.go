@@ -2,21 +2,45 @@ package backlog
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 	"time"
 )
 
-// Who sums contents that are emptied meanwhile comes to an end: a reader that is about to be told that
-// they were replaced.
-func TestSumOfEmptiedContents(t *testing.T) {
+// filled returns a log of 512 KiB.
+func filled(t *testing.T) *Log {
 	record := append([]byte{119}, bytes.Repeat([]byte("y"), 119)...)
 	l := NewLog(nil)
-	defer l.Close()
 	for range 2 * sumEvery / len(record) {
 		if _, err := l.Append(record); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return l
+}
+
+// Who asks for a sum of contents that are emptied meanwhile, and that was known, is told that they
+// are gone.
+func TestKnownSumOfEmptiedContents(t *testing.T) {
+	l := filled(t)
+	defer l.Close()
+	h := l.held.Load()
+	h.keepUp(h.end.Load())
+	if err := l.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	for _, offset := range []int64{0, h.end.Load() / 2, h.end.Load() - 1} {
+		if _, err := h.sum(offset); !errors.Is(err, ErrTrimmed) {
+			t.Errorf("sum up to %d of contents that are gone: %v, want ErrTrimmed", offset, err)
+		}
+	}
+}
+
+// Who sums contents that are emptied meanwhile comes to an end: a reader that is about to be told that
+// they were replaced.
+func TestSumOfEmptiedContents(t *testing.T) {
+	l := filled(t)
+	defer l.Close()
 	h := l.held.Load()
 	if err := l.Restart(); err != nil {
 		t.Fatal(err)
@@ -31,7 +55,7 @@ func TestSumOfEmptiedContents(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("still at it after 10 s")
 	}
-	if _, err := h.sum(h.end.Load()); err == nil {
-		t.Error("contents that are gone have a sum")
+	if _, err := h.sum(h.end.Load()); !errors.Is(err, ErrTrimmed) {
+		t.Errorf("sum of contents that are gone: %v, want ErrTrimmed", err)
 	}
 }

@@ -157,7 +157,10 @@ func (sh *shard) nextSlab(n int) error {
 // newSlab returns memory for a slab of n bytes.
 func (sh *shard) newSlab(n int) []byte {
 	switch {
-	case n < hugeBytes || sh.mu.beside:
+	case n < hugeBytes:
+		sh.ahead.Drop() // the store was larger
+		return make([]byte, n)
+	case sh.mu.beside:
 		return make([]byte, n)
 	case sh.mu.arena.expected > 0:
 		return newLargeSlab(n) // who loads fills it at once

@@ -1,8 +1,10 @@
 package kv
 
 import (
+	"runtime"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/emberkv/ember/rdb"
 )
@@ -90,4 +92,32 @@ func TestSlabAheadGoes(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A table that was loaded from a disk has slabs made ahead like any other.
+func TestSlabAheadOfARecoveredStore(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		s, err := Open(dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &s.table.Load().ahead
+		b.Make(hugeBytes)
+		for end := time.Now().Add(10 * time.Second); b.Held() == 0 && time.Now().Before(end); {
+			runtime.Gosched()
+		}
+		if b.Held() == 0 {
+			t.Error("nothing is made ahead")
+		}
+		if err := s.Set("key", []byte("value")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Save(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

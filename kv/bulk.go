@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync/atomic"
 
+	"github.com/emberkv/ember/internal/giveway"
 	"github.com/emberkv/ember/internal/keytree"
 )
 
@@ -14,19 +15,20 @@ const mergeAtOnce = 1 << 10
 // sorted for themselves, on as many cores as there are, and then merged into leaves that
 // are nearly full: five million of 16 bytes take a second, a third of what inserting them
 // one by one does; of 38 bytes with the first 30 alike, three. Meanwhile it needs another
-// 24 bytes for each.
-func (t *table) buildIndex() *index {
+// 24 bytes for each. It gives way to others by giveWay.
+func (t *table) buildIndex(giveWay func(*giveway.Worker)) *index {
 	runs := make([][]keytree.Item, len(t.shards))
 	var next atomic.Int64
 	// Nothing in there fails.
 	_ = inParallel(min(runtime.GOMAXPROCS(0), len(t.shards)), func(func() bool) error {
+		var w giveway.Worker
 		for {
 			i := int(next.Add(1)) - 1
 			if i >= len(t.shards) {
 				return nil
 			}
 			runs[i] = t.sortedItems(i)
-			runtime.Gosched() // some tens of milliseconds for ten million keys
+			giveWay(&w) // some tens of milliseconds for ten million keys
 		}
 	})
 	x := newIndex()
@@ -34,10 +36,11 @@ func (t *table) buildIndex() *index {
 	for _, items := range runs {
 		m.add(items)
 	}
+	var w giveway.Worker
 	for n := 1; len(m.heap) > 0; n++ {
 		build.Add(m.next())
 		if n%mergeAtOnce == 0 {
-			runtime.Gosched()
+			giveWay(&w)
 		}
 	}
 	build.Finish()

@@ -341,7 +341,7 @@
 //   - the log's own locks
 //   - Store.routing
 //   - expirer.mu, waiters.mu, watching.mu, hub.mu, Snapshot.mu, flights.mu, enders.mu,
-//     journal.mu, archive.mu, under
+//     journal.mu, archive.mu, that of the slab ahead, under
 //     which no other is taken
 //
 // Reads take none of them, but for locals.mu while there are local writes, for those of a

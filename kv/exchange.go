@@ -4,21 +4,32 @@ package kv
 // contents those that go with it; it is called when nothing is appended any more, and may
 // refuse.
 func (s *Store) exchange(t *table, adopt func() error) error {
+	old, err := s.swap(t, adopt)
+	if err != nil {
+		return err
+	}
+	s.expirer.restart()
+	s.waiters.wake()
+	old.ahead.Close()
+	return nil
+}
+
+// swap is exchange as far as it needs the locks. It returns the table that was in use.
+func (s *Store) swap(t *table, adopt func() error) (old *table, err error) {
 	s.apply.Lock()
 	defer s.apply.Unlock()
 	if s.local != nil {
 		s.local.mu.Lock()
 		defer s.local.mu.Unlock()
 	}
-	old := s.lockAll()
-	if old == nil {
-		return ErrClosed
+	if old = s.lockAll(); old == nil {
+		return nil, ErrClosed
 	}
 	// First the log, as always. Who locks a shard of the old table from now on
 	// sees that it is not the store's any more.
 	if err := adopt(); err != nil {
 		old.unlock()
-		return err
+		return nil, err
 	}
 	s.applying.Store(idle) // before the table: see visible
 	s.install(t)
@@ -27,8 +38,5 @@ func (s *Store) exchange(t *table, adopt func() error) error {
 	}
 	s.apply.failed = nil
 	old.unlock()
-	old.ahead.Close()
-	s.expirer.restart()
-	s.waiters.wake()
-	return nil
+	return old, nil
 }

@@ -307,6 +307,7 @@ func (l *loader) Commit(f rdb.Footer) error {
 	} else {
 		l.store.reportLostTail(l.log.Lineage(), l.log.End())
 	}
+	l.log.Close() // not under the locks, where nothing is waited for
 	return l.end(l.store.exchange(l.table, func() error {
 		l.store.log.Adopt(l.log)
 		return nil
@@ -320,7 +321,7 @@ func (l *loader) Doubt() { l.doubted = true }
 // state in use needs.
 func (l *loader) index() {
 	if l.store.ordered {
-		l.table.setIndex(l.table.buildIndex())
+		l.table.setIndex(l.table.buildIndex(l.giveWay))
 	}
 }
 
@@ -391,8 +392,9 @@ func (l *loader) end(err error) error {
 		close(queue)
 	}
 	l.workers.Wait()
-	if l.log.Close(); l.store.table.Load() != l.table {
-		l.table.ahead.Close()
+	l.log.Close()
+	if t := l.table; t != nil && l.store.table.Load() != t {
+		t.ahead.Close()
 	}
 	l.table, l.log, l.shards = nil, nil, nil
 	return err

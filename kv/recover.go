@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
+	"github.com/emberkv/ember/internal/giveway"
 	"github.com/emberkv/ember/rdb"
 )
 
@@ -176,7 +178,8 @@ func beginLoading(l *loader, in *rdb.Reader, file io.Closer) *loading {
 		defer close(w.done)
 		defer file.Close()
 		if w.err = l.takeAll(in); w.err == nil {
-			l.Abort() // it has done its work
+			l.table = nil // the recovery has it
+			l.Abort()
 		}
 	}()
 	return w
@@ -217,7 +220,7 @@ func (r *recovery) conclude() error {
 	r.report.Position = r.log.Position()
 	s.log = r.log
 	if s.ordered {
-		r.table.setIndex(r.table.buildIndex())
+		r.table.setIndex(r.table.buildIndex(func(*giveway.Worker) { runtime.Gosched() }))
 	}
 	s.install(r.table)
 	return nil

@@ -38,7 +38,7 @@ func (s *Store) Repair(r *rdb.Repair) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close() // adopted or not
+	log.Close() // not under the locks, where nothing is waited for
 	// Verified first, so that nothing is reported as lost that is not.
 	if err := s.atTail(t, r, func() error { return t.verify(o.ops, r.Footer) }); err != nil {
 		return err

@@ -17,7 +17,7 @@ type Stats struct {
 	MaxBytes int64 `json:"max_bytes"` // Options.MaxBytes, 0 for no bound
 
 	TableBytes    int64 `json:"table_bytes"`    // shards and segments
-	ArenaBytes    int64 `json:"arena_bytes"`    // slabs, with DeadBytes and what is not filled yet
+	ArenaBytes    int64 `json:"arena_bytes"`    // slabs, with DeadBytes, what is not filled yet, and one that is made ahead
 	DeadBytes     int64 `json:"dead_bytes"`     // entries in slabs that were overwritten or removed
 	IndexBytes    int64 `json:"index_bytes"`    // the order of the keys, if Options.Ordered
 	DeadlineBytes int64 `json:"deadline_bytes"` // the order of the deadlines; an estimate

@@ -156,12 +156,15 @@ func (s *Store) Close() error {
 		j.notice()
 	}
 	s.apply.Lock()
-	if t := s.lockAll(); t != nil {
+	t := s.lockAll()
+	if t != nil {
 		s.install(nil)
 		t.unlock()
-		t.ahead.Close()
 	}
 	s.apply.Unlock()
+	if t != nil {
+		t.ahead.Close()
+	}
 	s.expirer.close()
 	s.waiters.wake()
 	s.watching.close()

@@ -70,9 +70,8 @@ func (b *Block) Drop() {
 // Close gives the block up, waits until nothing is being made any more, which takes some
 // milliseconds at most, and keeps anything from being made.
 func (b *Block) Close() {
-	b.Drop()
 	b.mu.Lock()
-	b.mu.closed = true
+	b.mu.bytes, b.mu.unwanted, b.mu.closed = nil, true, true
 	b.mu.Unlock()
 	b.maker.Wait()
 }

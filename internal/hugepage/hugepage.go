@@ -20,9 +20,9 @@ const Size = 2 << 20
 // smallSize is what a page has that is not large, at least.
 const smallSize = 4 << 10
 
-// Advise asks for large pages under s, which the caller has just allocated and not yet
-// touched. Under what has been touched they become large in the kernel's own time. It costs about a
-// microsecond.
+// Advise asks for large pages under s. Where nobody has touched it, as where the caller has just
+// allocated it, they are large from the start; under the rest they become so in the kernel's own
+// time. It costs about a microsecond.
 func Advise[T any](s []T) {
 	if len(s) == 0 {
 		return
