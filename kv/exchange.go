@@ -5,13 +5,10 @@ package kv
 // refuse.
 func (s *Store) exchange(t *table, adopt func() error) error {
 	old, err := s.swap(t, adopt)
-	if err != nil {
-		return err
+	if err == nil {
+		old.ahead.Close() // it is waited for
 	}
-	s.expirer.restart()
-	s.waiters.wake()
-	old.ahead.Close()
-	return nil
+	return err
 }
 
 // swap is exchange as far as it needs the locks. It returns the table that was in use.
@@ -38,5 +35,7 @@ func (s *Store) swap(t *table, adopt func() error) (old *table, err error) {
 	}
 	s.apply.failed = nil
 	old.unlock()
+	s.expirer.restart()
+	s.waiters.wake()
 	return old, nil
 }
