@@ -69,6 +69,13 @@ func TestSlabAheadGoes(t *testing.T) {
 		}
 		s := New(&Options{LogBytes: -1})
 		defer s.Close()
+		b := &fill(s).ahead
+		synctest.Wait()
+		held, with := b.Held(), s.Stats().ArenaBytes
+		b.Drop()
+		if without := s.Stats().ArenaBytes; held == 0 || with-without != held {
+			t.Errorf("%d bytes are held ahead, and Stats count %d of them", held, with-without)
+		}
 		fill(s)
 		if err := s.Clear(); err != nil {
 			t.Fatal(err)

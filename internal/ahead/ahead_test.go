@@ -12,9 +12,7 @@ import (
 
 func TestMain(m *testing.M) { leakcheck.Main(m) }
 
-// made lets the block's goroutine end.
-func made(b *ahead.Block) { synctest.Wait() }
-
+// Between two steps the goroutine that makes a block has ended.
 func TestBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b ahead.Block
@@ -22,7 +20,7 @@ func TestBlock(t *testing.T) {
 			t.Fatalf("an empty Block gave %d bytes", len(got))
 		}
 		b.Make(100)
-		made(&b)
+		synctest.Wait()
 		if n := b.Held(); n != 100 {
 			t.Errorf("holds %d bytes, want 100", n)
 		}
@@ -33,20 +31,20 @@ func TestBlock(t *testing.T) {
 			t.Error("gave a block twice")
 		}
 		b.Make(100)
-		made(&b)
+		synctest.Wait()
 		if got := b.Take(200); got != nil || b.Held() != 0 {
 			t.Errorf("asked for 200 of a block of 100: gave %d bytes, holds %d, want 0 and 0", len(got), b.Held())
 		}
 		b.Make(100)
 		b.Drop() // while it is being made, or after
-		made(&b)
+		synctest.Wait()
 		if n := b.Held(); n != 0 {
 			t.Errorf("holds %d bytes after Drop", n)
 		}
 		b.Make(100)
 		b.Close()
 		b.Make(100)
-		made(&b)
+		synctest.Wait()
 		if got := b.Take(100); got != nil {
 			t.Error("gave a block after Close")
 		}
