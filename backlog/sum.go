@@ -6,6 +6,8 @@ import (
 	"hash/crc32"
 	"sync"
 	"sync/atomic"
+
+	"github.com/emberkv/ember/internal/giveway"
 )
 
 // A Sum is a running hash of a log: of its bytes from the offset From up to the one
@@ -107,10 +109,17 @@ func (h *contents) keepUp(offset int64) {
 }
 
 // advanceLocked brings the sum up to offset to, which must not be beyond the end, and
-// leaves a mark in each chunk that it comes through.
+// leaves a mark in each chunk that it comes through. A window is twenty milliseconds' work: it
+// gives way to others in between.
 func (h *contents) advanceLocked(to int64) {
 	s := &h.sums
+	var worker giveway.Worker
+	since := 0 // bytes since it gave way
 	for at := s.at.Load(); at < to; at = s.at.Load() {
+		if since > sumEvery {
+			worker.GiveWay()
+			since = 0
+		}
 		c, _ := h.seek(at)
 		if c == nil { // trimmed before it was summed
 			first := h.first.Load()
@@ -126,6 +135,7 @@ func (h *contents) advanceLocked(to int64) {
 		end := min(c.end(), to)
 		s.mu.sum = s.mu.sum.Add(c.buf[at-c.base : end-c.base])
 		s.at.Store(end)
+		since += int(end - at)
 	}
 }
 

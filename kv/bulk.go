@@ -52,7 +52,7 @@ func (t *table) sortedItems(number int) []keytree.Item {
 	sh := &t.shards[number]
 	items := make([]keytree.Item, 0, sh.mu.keys)
 	slabs := sh.slabs.Load()
-	(&frozen{shard: sh, dir: sh.dir.Load(), slabs: slabs, keys: sh.mu.keys}).list().places(func(slab uint32, offset int) bool {
+	(&frozen{shard: sh, dir: sh.dir.Load(), slabs: slabs, keys: sh.mu.keys}).list(nil).places(func(slab uint32, offset int) bool {
 		ref := makeSlot(slab, offset, 0)
 		e := slabs.entryAt(ref)
 		b := keytree.BoundAt(text(e.key))

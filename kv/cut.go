@@ -120,7 +120,7 @@ func (c *cut) list(shard int) (*listing, bool) {
 		return nil, false
 	}
 	if c.mu.lists[shard] == nil {
-		c.mu.lists[shard] = c.snap.views[shard].list()
+		c.mu.lists[shard] = c.snap.views[shard].list(nil)
 	}
 	return c.mu.lists[shard], true
 }

@@ -141,7 +141,7 @@ func (f *prefixFinder) lookIn(i int, v *frozen) (err error) {
 	sh := &f.shards[i]
 	f.n -= len(sh.keys)
 	sh.version, sh.keys = v.version, nil
-	v.list().records(func(record []byte) bool {
+	v.list(nil).records(func(record []byte) bool {
 		e := parseEntry(record)
 		if !strings.HasPrefix(text(e.key), f.prefix) {
 			return true

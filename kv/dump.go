@@ -91,7 +91,7 @@ func (d *dump) shard(i int, enc *encoder) error {
 	if err != nil {
 		return err
 	}
-	entries := f.list()
+	entries := f.list(&enc.worker)
 	f.release()
 	return enc.encode(entries, i, end)
 }

@@ -1,6 +1,10 @@
 package kv
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/emberkv/ember/internal/giveway"
+)
 
 // A frozen is a view of one shard as it was at one moment. It is read without a
 // lock, at any pace, while the shard goes on. A shard that is dumped or iterated over is
@@ -74,6 +78,10 @@ func (sh *shard) ownDirectory(d *directory) *directory {
 	return d
 }
 
+// listAtOnce is how many segments, some 100 microseconds' work, are listed before the processor
+// is offered to others.
+const listAtOnce = 16
+
 // A listing says where the entries of a view lie. It is made from the view at once, in
 // milliseconds for a large shard, and the view can be released then: what the
 // slabs hold does not change.
@@ -86,7 +94,8 @@ type listing struct {
 	marks [][]uint64
 }
 
-func (f *frozen) list() *listing {
+// list makes the listing of a view. It gives way to others now and then if it is the work of w, which may be nil.
+func (f *frozen) list(w *giveway.Worker) *listing {
 	l := &listing{slabs: f.slabs, keys: f.keys, marks: make([][]uint64, len(f.slabs.data))}
 	words := 0
 	for _, data := range f.slabs.data {
@@ -97,7 +106,10 @@ func (f *frozen) list() *listing {
 		n := markWords(data)
 		l.marks[id], all = all[:n:n], all[n:]
 	}
-	for _, s := range f.dir.distinct() {
+	for i, s := range f.dir.distinct() {
+		if w != nil && i%listAtOnce == listAtOnce-1 {
+			w.GiveWay()
+		}
 		s.each(func(_ uint64, ref slot) {
 			i := ref.offset() / entryAlign
 			l.marks[ref.slab()][i/64] |= 1 << (i % 64)

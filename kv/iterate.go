@@ -44,7 +44,7 @@ func (s *Store) visit(sh *shard, yield func(string, []byte) bool) (more bool) {
 	}
 	f := sh.freeze()
 	sh.mu.Unlock()
-	entries := f.list()
+	entries := f.list(nil)
 	f.release()
 	more = true
 	entries.records(func(record []byte) bool {

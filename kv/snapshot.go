@@ -96,7 +96,7 @@ func (n *Snapshot) All() iter.Seq2[string, []byte] {
 		defer n.leave()
 		for _, f := range n.views {
 			more := true
-			f.list().records(func(record []byte) bool {
+			f.list(nil).records(func(record []byte) bool {
 				e := parseEntry(record)
 				if e.deadline == 0 || e.deadline > n.now {
 					more = yield(text(e.key), e.value)
@@ -152,7 +152,7 @@ func (n *Snapshot) write(w io.Writer, c rdb.Compression) error {
 			if i >= len(n.views) || failed() {
 				return nil
 			}
-			if err := enc.encode(n.views[i].list(), i, n.digest.Position.Offset); err != nil {
+			if err := enc.encode(n.views[i].list(&enc.worker), i, n.digest.Position.Offset); err != nil {
 				return err
 			}
 		}

@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	"internal/pack":       {},
 	"internal/pipe":       {},
 	"internal/spin":       {},
-	"backlog":             {"internal/ahead", "internal/hugepage", "internal/spin"},
+	"backlog":             {"internal/ahead", "internal/giveway", "internal/hugepage", "internal/spin"},
 	"internal/disk":       {},
 	"internal/faultfs":    {"internal/disk"},
 	"rdb":                 {"backlog", "internal/disk", "internal/hash", "internal/pack"},
