@@ -25,7 +25,7 @@
 // Positions are the vocabulary between stores: [Store.Position] after a write or a
 // read here, [Store.Wait] there, and what was seen here can be read there.
 //
-// A node that has lost its master may refuse to be read, by [Store.SetStale].
+// A node that has lost its master may refuse to be read, by [Store.SetStaleAfter].
 //
 // Deadlines are absolute. Every store hides a key at its deadline, by the clock of the
 // one that writes; only that one deletes it, and logs that it did.

@@ -80,7 +80,7 @@ var (
 
 	// ErrStale is returned by reads on a node that follows, when its link to the master is
 	// down or its data are older than its options let be read (Reading of package repl).
-	// It passes; ask another node, or the master, meanwhile. See [Store.SetStale].
+	// It passes; ask another node, or the master, meanwhile. See [Store.SetStaleAfter].
 	ErrStale = errors.New("kv: STALE: data may be older than allowed")
 
 	// ErrNotLocal is returned by [Store.Clear] and [Store.DeletePrefix] on a replica that

@@ -51,7 +51,7 @@ func TestGetMulti(t *testing.T) {
 			}))
 		}
 
-		s.SetStale(true)
+		s.SetStaleAfter(time.Unix(0, 0))
 		if values, err := s.GetMulti([][]byte{before}, keys...); err != kv.ErrStale || len(values) != 1 {
 			t.Errorf("of a stale store: %d values, %v", len(values), err)
 		}

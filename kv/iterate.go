@@ -29,7 +29,7 @@ func (s *Store) all(yield func(string, []byte) bool) {
 		return
 	}
 	for i := range t.shards {
-		if s.stale.Load() || !s.visit(&t.shards[i], yield) {
+		if s.isStale() || !s.visit(&t.shards[i], yield) {
 			return
 		}
 	}

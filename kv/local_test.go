@@ -450,7 +450,7 @@ func TestWhatIsNotLocal(t *testing.T) {
 		}
 	}
 	// A plain replica takes nothing, and one that refuses reads refuses local writes.
-	s.SetStale(true)
+	s.SetStaleAfter(time.Unix(0, 0))
 	if err := s.Set("b", nil); err != kv.ErrStale {
 		t.Errorf("a local write of a replica that is cut off: %v", err)
 	}
@@ -589,9 +589,9 @@ func TestStaleLocals(t *testing.T) {
 		}
 		count := func(when string, want int, body func()) {
 			for name, seq := range ways {
-				s.SetStale(false)
+				s.SetStaleAfter(time.Time{})
 				if when == "stale" {
-					s.SetStale(true)
+					s.SetStaleAfter(time.Unix(0, 0))
 				}
 				n := 0
 				for range seq {
@@ -605,7 +605,7 @@ func TestStaleLocals(t *testing.T) {
 		}
 		count("fresh", 10, func() {})
 		count("stale", 0, func() {})
-		count("stale meanwhile", 1, func() { s.SetStale(true) })
+		count("stale meanwhile", 1, func() { s.SetStaleAfter(time.Unix(0, 0)) })
 		s.Close()
 		count("closed", 0, func() {})
 		from.Close()

@@ -1,10 +1,21 @@
 package kv
 
-import "github.com/emberkv/ember/internal/hash"
+import (
+	"math"
+	"time"
 
-// SetStale says whether the store's data are too old to be read from now on, as a node
-// that has lost its master may want it (see Reading of package repl). Until it is said
-// otherwise, these return [ErrStale], or show nothing where they return no error:
+	"github.com/emberkv/ember/internal/hash"
+)
+
+// neverStale is the moment after which data are stale that may always be read.
+const neverStale = math.MaxInt64
+
+// SetStaleAfter says that the store's data will be too old to be read after t, as a node
+// that has lost its master may want it (see Reading of package repl): at once, if t has passed, and
+// never, as at the beginning, if it is the zero Time. Nothing has to happen at t, so that a process that was
+// stopped and goes on reads nothing that has become too old meanwhile. t counts by its monotonic part,
+// if it has one. From then on, until it is said otherwise, these return [ErrStale], or show nothing where they
+// return no error:
 //
 //   - Get, GetMulti, Append, Has, TTL, Min, Max, View and its Tx, and the same of a [Map], Load too;
 //   - All, Range, Prefix and Backward, of which a loop that has begun ends. A [Map]'s
@@ -14,11 +25,23 @@ import "github.com/emberkv/ember/internal/hash"
 // Len, Position, Wait, Digest, Stats, Snapshot and Watch go on: they say what there is, or
 // come with the position that they stand for. A position that Wait was asked for is here,
 // though it may not be read.
-func (s *Store) SetStale(stale bool) {
+//
+// A read asks the clock while there is such a time, which takes it twice as long.
+func (s *Store) SetStaleAfter(t time.Time) {
 	s.routing.Lock()
 	defer s.routing.Unlock()
-	s.stale.Store(stale)
+	after := time.Duration(neverStale)
+	if !t.IsZero() {
+		after = t.Sub(s.born)
+	}
+	s.staleAfter.Store(int64(after))
 	s.routeLocked()
+}
+
+// isStale reports whether the data are too old to be read.
+func (s *Store) isStale() bool {
+	after := s.staleAfter.Load()
+	return after != neverStale && int64(time.Since(s.born)) > after
 }
 
 // readable returns the table if it may be read, or ErrClosed or ErrStale.
@@ -30,7 +53,7 @@ func (s *Store) readable() (*table, error) {
 	switch {
 	case t == nil:
 		return nil, ErrClosed
-	case s.stale.Load():
+	case s.isStale():
 		return nil, ErrStale
 	}
 	return t, nil
@@ -39,7 +62,7 @@ func (s *Store) readable() (*table, error) {
 // routeLocked chooses the way of those who read single keys: straight to the table, if
 // nothing is in the way. So they look at one pointer and nothing else.
 func (s *Store) routeLocked() {
-	if s.stale.Load() || s.local != nil && s.local.view.Load() != nil {
+	if s.staleAfter.Load() != neverStale || s.local != nil && s.local.view.Load() != nil {
 		s.reads.Store(nil)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/internal/hash"
@@ -31,9 +32,11 @@ type Store struct {
 	log     *backlog.Log
 	table   atomic.Pointer[table] // nil when closed
 	reads   atomic.Pointer[table] // the same for reads of single keys; nil sends them by readable
-	stale   atomic.Bool           // see SetStale
 	local   *locals               // nil unless Options.WritableReplica
-	routing sync.Mutex            // while any of these changes
+
+	born       time.Time
+	staleAfter atomic.Int64 // so long after born the data are too old to be read; see SetStaleAfter
+	routing    sync.Mutex   // while any of these changes
 
 	maxRetries, maxTxKeys int
 	maxBytes              int64
@@ -82,7 +85,9 @@ func New(opts *Options) *Store {
 		maxBytes:   opts.MaxBytes,
 		eviction:   opts.Eviction,
 		onLostTail: opts.OnLostTail,
+		born:       time.Now(),
 	}
+	s.staleAfter.Store(neverStale)
 	if s.maxBytes > 0 && s.eviction != NoEviction {
 		s.counts.lookups.stripes = new([lookupStripes]lookupStripe)
 	}

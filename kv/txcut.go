@@ -5,7 +5,7 @@ package kv
 // could not tell an end from that.
 func (tx *Tx) ready() bool {
 	err := tx.usable()
-	if err == nil && tx.store.stale.Load() {
+	if err == nil && tx.store.isStale() {
 		err = tx.fail(ErrStale)
 	}
 	if err == nil && tx.cut == nil {

@@ -92,7 +92,7 @@ func (tx *Tx) read(key string) (value []byte, deadline int64, ok bool, err error
 	if err := tx.usable(); err != nil {
 		return nil, 0, false, err
 	}
-	if tx.store.stale.Load() {
+	if tx.store.isStale() {
 		return nil, 0, false, tx.fail(ErrStale)
 	}
 	if w := tx.written(key); w != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/kv"
@@ -85,13 +86,13 @@ func ExampleRepairer() {
 // A gauge shows nothing rather than what was true some time ago.
 type gauge struct {
 	*ledger
-	stale atomic.Bool
+	until atomic.Pointer[time.Time]
 }
 
-func (g *gauge) SetStale(stale bool) { g.stale.Store(stale) }
+func (g *gauge) SetStaleAfter(t time.Time) { g.until.Store(&t) }
 
 func (g *gauge) read(key string) string {
-	if g.stale.Load() {
+	if until := *g.until.Load(); !until.IsZero() && time.Now().After(until) {
 		return "out of date"
 	}
 	return g.state()[key]

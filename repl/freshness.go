@@ -15,8 +15,12 @@ const (
 	delayWindow = time.Minute
 )
 
-// A freshness knows how old a replica's data are, and tells the machine whether that is
-// too old to be read (see Reading).
+// longAgo has passed by any clock.
+var longAgo = time.Unix(0, 0)
+
+// A freshness knows how old a replica's data are, and tells the machine when that will be
+// too old to be read (see Reading). When, and not that it is: who has been stopped
+// and goes on reads at once, before any timer could have its say.
 //
 // What it knows comes with heartbeats: each is a mark in the log, and says how old the
 // upstream's data were there. When the log is applied up to a mark, the data here were
@@ -32,10 +36,8 @@ type freshness struct {
 		marks     []mark
 		delay     delay
 		asOf      time.Time // when the data were complete; zero for not known
-		stale     bool      // the machine was told so
+		told      time.Time // what the machine was told last
 		over      bool      // the tenure is, or the node is closed: nothing is told any more
-		timer     *time.Timer
-		armed     bool
 	}
 }
 
@@ -50,9 +52,8 @@ type mark struct {
 func (f *freshness) begin() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.mu.stale = f.verdictLocked()
-	f.node.setStale(f.mu.stale)
-	f.armLocked()
+	f.mu.told = f.staleAfterLocked()
+	f.node.setStaleAfter(f.mu.told)
 }
 
 // complete takes down that the data were complete just now: they are those of a master.
@@ -78,7 +79,7 @@ func (f *freshness) beat(h *heartbeat, at int64) {
 		}
 	}
 	f.reachLocked(at)
-	f.judgeLocked()
+	f.tellLocked()
 }
 
 // maxAge is more than any age that is worth to be told from one that is not known.
@@ -94,7 +95,7 @@ func (f *freshness) stream(at int64, replaced bool) {
 		f.mu.asOf = time.Time{}
 	}
 	f.reachLocked(at)
-	f.judgeLocked()
+	f.tellLocked()
 }
 
 // applied takes down up to where the log is applied.
@@ -103,7 +104,7 @@ func (f *freshness) applied(at int64) {
 	defer f.mu.Unlock()
 	if len(f.mu.marks) > 0 && f.mu.marks[0].end <= at {
 		f.reachLocked(at)
-		f.judgeLocked()
+		f.tellLocked()
 	}
 }
 
@@ -112,7 +113,7 @@ func (f *freshness) down() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.mu.streaming, f.mu.above, f.mu.marks, f.mu.delay = false, false, nil, delay{}
-	f.judgeLocked()
+	f.tellLocked()
 }
 
 func (f *freshness) reachLocked(at int64) {
@@ -152,60 +153,41 @@ func (f *freshness) ageLocked() time.Duration {
 func (f *freshness) status(s *UpstreamStatus) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s.Linked, s.Age, s.Stale = f.mu.streaming && f.mu.above, f.ageLocked(), f.mu.stale
+	s.Linked, s.Age = f.mu.streaming && f.mu.above, f.ageLocked()
+	s.Stale = !f.mu.told.IsZero() && time.Now().After(f.mu.told)
 }
 
-// verdictLocked reports whether the data must not be read.
-func (f *freshness) verdictLocked() bool {
+// staleAfterLocked returns until when the data may be read; zero if always.
+func (f *freshness) staleAfterLocked() time.Time {
 	o := &f.node.opts.Reading
-	if o.WhenDown == RefuseStale && !(f.mu.streaming && f.mu.above) {
-		return true
+	switch {
+	case o.WhenDown == RefuseStale && !(f.mu.streaming && f.mu.above):
+		return longAgo
+	case o.MaxStaleness <= 0:
+		return time.Time{}
+	case f.mu.asOf.IsZero():
+		return longAgo
 	}
-	age := f.ageLocked()
-	return o.MaxStaleness > 0 && (age < 0 || age > o.MaxStaleness)
+	return f.mu.asOf.Add(o.MaxStaleness)
 }
 
-// judgeLocked tells the machine if there is another verdict. The lock is held meanwhile, so
-// that what is told last is so.
-func (f *freshness) judgeLocked() {
+// tellLocked tells the machine if there is news. The lock is held meanwhile, so that what
+// is told last is so.
+func (f *freshness) tellLocked() {
 	if f.mu.over {
 		return
 	}
-	if stale := f.verdictLocked(); stale != f.mu.stale {
-		f.mu.stale = stale
-		f.node.setStale(stale)
+	if after := f.staleAfterLocked(); !after.Equal(f.mu.told) {
+		f.mu.told = after
+		f.node.setStaleAfter(after)
 	}
-	f.armLocked()
-}
-
-// armLocked sets the timer for when the data will be too old, unless it is set already:
-// for then or, since they have become younger, for earlier, when it is set again.
-func (f *freshness) armLocked() {
-	o := &f.node.opts.Reading
-	if o.MaxStaleness <= 0 || f.mu.stale || f.mu.armed {
-		return
-	}
-	f.mu.armed = true
-	left := o.MaxStaleness - f.ageLocked() + time.Millisecond
-	if f.mu.timer == nil {
-		f.mu.timer = time.AfterFunc(left, f.ring)
-	} else {
-		f.mu.timer.Reset(left)
-	}
-}
-
-func (f *freshness) ring() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.mu.armed = false
-	f.judgeLocked()
 }
 
 // end ends the telling: the node is a master from now on, whose data are what there is.
 func (f *freshness) end() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.overLocked()
+	f.mu.over = true
 }
 
 // close ends the telling for good. Nobody will say any more how old the data have become.
@@ -213,17 +195,10 @@ func (f *freshness) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.mu.over && f.node.opts.refuses() {
-		f.mu.stale = true
-		f.node.setStale(true)
+		f.mu.told = longAgo
+		f.node.setStaleAfter(longAgo)
 	}
-	f.overLocked()
-}
-
-func (f *freshness) overLocked() {
 	f.mu.over = true
-	if f.mu.timer != nil {
-		f.mu.timer.Stop()
-	}
 }
 
 // A delay measures how much later than the quickest heartbeat of the last minutes others

@@ -2,6 +2,7 @@ package repl
 
 import (
 	"context"
+	"time"
 
 	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/rdb"
@@ -85,9 +86,11 @@ type Repairer interface {
 
 // Dated is implemented by a machine that can refuse to be read. See Reading.
 type Dated interface {
-	// SetStale says whether the data are older from now on than the node's options let
-	// be read. It must not block, nor call the node.
-	SetStale(stale bool)
+	// SetStaleAfter says that the data will be older after t than the node's options let
+	// be read: at once, if t has passed, and never, if it is the zero Time. It is said anew with each
+	// heartbeat where there is a bound, and t counts by its monotonic part. It must not block, nor
+	// call the node.
+	SetStaleAfter(t time.Time)
 }
 
 // Layered is implemented by a machine that shows more than what is replicated: that does

@@ -297,10 +297,10 @@ func (n *Node) freshness() (age int64, linked bool) {
 	return age, up.fresh.linked()
 }
 
-// setStale tells the machine whether it may be read.
-func (n *Node) setStale(stale bool) {
+// setStaleAfter tells the machine until when it may be read.
+func (n *Node) setStaleAfter(t time.Time) {
 	if d, ok := n.machine.(Dated); ok {
-		d.SetStale(stale)
+		d.SetStaleAfter(t)
 	}
 }
 

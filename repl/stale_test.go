@@ -191,6 +191,32 @@ func TestMaxStaleness(t *testing.T) {
 	}
 }
 
+// TestStaleToTheMoment: data that are too old are not read, not even by who comes first at that
+// moment: a process that was stopped reads before its timers have rung.
+func TestStaleToTheMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const bound = 5 * time.Second
+		net := repltest.NewNetwork(3)
+		_, b, _ := chainOf(t, net, repl.Reading{MaxStaleness: bound})
+		net.Link("a", "b").Stall()
+		time.Sleep(time.Second)
+		time.Sleep(bound - b.node.Status().Upstream.Age)
+		if err := b.reads(); err != nil {
+			t.Fatal(b.stateOf())
+		}
+		if b.node.Status().Upstream.Stale {
+			t.Error("at the bound the status says stale")
+		}
+		time.Sleep(1)
+		if err := b.reads(); err != kv.ErrStale {
+			t.Errorf("a nanosecond later: %s", b.stateOf())
+		}
+		if !b.node.Status().Upstream.Stale {
+			t.Error("then the status does not say so")
+		}
+	})
+}
+
 // TestAgeOfALink: a link over which everything takes ten seconds more than at first looks
 // alive, but what comes by it is old.
 func TestAgeOfALink(t *testing.T) {

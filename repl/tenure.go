@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 )
 
 // A tenure is a node's time in one role. It never changes: a change of role, or
@@ -48,7 +49,7 @@ func (n *Node) begin(t *tenure) {
 	if from := n.seat.Load(); from != nil && from.up != nil {
 		from.up.fresh.end()
 	}
-	n.setStale(false)
+	n.setStaleAfter(time.Time{})
 	n.setFollower(false)
 	n.lease.begin(t, n.seat.Load() != nil)
 	n.seat.Store(t)
