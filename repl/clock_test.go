@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/emberkv/ember/kv"
 	"github.com/emberkv/ember/repl"
 	"github.com/emberkv/ember/repl/repltest"
 )
@@ -47,6 +48,47 @@ func TestClockJumps(t *testing.T) {
 		}
 		if all := door.takes(); len(all) != 0 || md.kinds() != "connected full synced" {
 			t.Errorf("gate %+v, links %s, %v", all, md.kinds(), md.last())
+		}
+	})
+}
+
+// TestLateClock: a master dies while its last words are still on their way, and who got
+// them late is promoted, three times over. Nobody's clock may fall behind for it: deadlines
+// would pass as much later, on every node.
+func TestLateClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		names := []string{"a", "b", "c", "d"}
+		g := repltest.New(t, repltest.Topology[*kv.Store]{
+			Seats:   repltest.Star(names...),
+			Machine: func(string) *kv.Store { return kv.New(nil) },
+		}, 1)
+		g.WaitEqual()
+		for i, next := range names[1:] {
+			old := names[i]
+			time.Sleep(10 * time.Second)
+			g.Network.Link(old, next).OneWay().Stall()
+			if err := g.Member(old).Machine().Set("k", []byte("v")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(50 * time.Millisecond)
+			g.Member(old).PowerOff()
+			time.Sleep(2 * time.Second)
+			g.Network.Link(old, next).Heal()
+			time.Sleep(50 * time.Millisecond)
+			store := g.Member(next).Machine()
+			if _, err := store.Get("k"); err != nil {
+				t.Fatalf("the last words of %s did not come: %v", old, err)
+			}
+			g.Member(next).Promote()
+			for _, rest := range names[i+2:] {
+				g.Member(rest).Follow(next)
+			}
+			time.Sleep(10 * time.Second)
+			for _, s := range names[i+1:] {
+				if skew := g.Member(s).Machine().Clock() - time.Now().UnixMilli(); skew < -50 || skew > 50 {
+					t.Errorf("after the failover to %s the clock of %s is %d ms ahead", next, s, skew)
+				}
+			}
 		}
 	})
 }

@@ -201,6 +201,14 @@ func (f *freshness) close() {
 	f.mu.over = true
 }
 
+// late returns by how much a message is late that came just now and was sent when the sender's
+// clock showed so many milliseconds, as far as is known: less what the quickest of the last minutes took.
+func (f *freshness) late(clock int64) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mu.delay.beyondLeast(time.Now(), clock)
+}
+
 // A delay measures how much later than the quickest heartbeat of the last minutes others
 // come. The zero value has seen none.
 type delay struct {

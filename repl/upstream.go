@@ -114,6 +114,7 @@ func (u *upstream) clock() int64 {
 
 // heard takes down what every frame of the log and every heartbeat says.
 func (u *upstream) heard(clock, end int64, r *frameReader) {
+	clock += u.fresh.late(clock).Milliseconds() // or who is promoted next would go by a clock that is slow for good
 	now := time.Now()
 	u.mu.Lock()
 	u.mu.lastIO, u.mu.clockAt, u.mu.clock = now, now, clock
