@@ -162,8 +162,7 @@ func (f *feed) beginCopy(s *syncStart) error {
 	f.mu.state, f.mu.inLine = FollowerCopying, c
 	f.mu.Unlock()
 	f.n.count(func(c *Counters) { c.FullSyncs++ })
-	f.n.opts.Logger.Info("full sync", "peer", f.link.peer.Name, "reason", f.refusal, "resumed", resumed, "shards", c.missing)
-	call(f.n.opts.Events.FullSync, FullSync{
+	f.n.tellFullSync(FullSync{
 		Peer: f.link.peer, Reason: f.refusal, NotRepaired: f.notRepaired, Keys: c.header.Keys, Bytes: c.header.Bytes, Resumed: resumed,
 	})
 	if err := f.link.w.write(kindSyncBegin, appendPosition([]byte{flag(resumed)}, from), nil); err != nil {
@@ -307,7 +306,7 @@ func (f *feed) endCopy(footer *rdb.Footer) error {
 	f.account().advance(func(p *Progress) { p.LogBytes += footer.Position.Offset - begin })
 	call(f.n.opts.Events.Progress, f.account().progress())
 	done := f.account().status()
-	call(f.n.opts.Events.Synced, Synced{
+	f.n.tellSynced(Synced{
 		Peer: f.link.peer, Position: footer.Position, Keys: footer.Keys,
 		Bytes: done.Bytes, LogBytes: done.LogBytes, Took: done.Took,
 	})

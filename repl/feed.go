@@ -1,6 +1,7 @@
 package repl
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -118,7 +119,6 @@ func (f *feed) run() error {
 	f.beats = time.NewTicker(o.Heartbeat)
 	f.news = f.n.news()
 	f.link.w.between = f.beatIfDue
-	o.Logger.Info("follower connected", "peer", f.link.peer.Name, "addr", f.link.peer.Addr, "compression", f.link.compression())
 	call(o.Events.Connected, f.link.peer)
 
 	listening := make(chan struct{})
@@ -149,8 +149,7 @@ func (f *feed) run() error {
 	if f.reader != nil {
 		f.reader.Close()
 	}
-	f.n.delist(f, err)
-	o.Logger.Info("follower disconnected", "peer", f.link.peer.Name, "addr", f.link.peer.Addr, "err", err)
+	o.Logger.Log(context.Background(), f.n.delist(f, err), "follower disconnected", "peer", f.link.peer.Name, "addr", f.link.peer.Addr, "err", err)
 	if call := o.Events.Disconnected; call != nil {
 		call(f.link.peer, err)
 	}

@@ -24,7 +24,7 @@ func (f *feed) beginPartial(s SyncStatus) {
 	f.mu.state, f.mu.goal = FollowerStreaming, s.From.Offset+lacking
 	f.mu.Unlock()
 	f.n.count(func(c *Counters) { c.PartialSyncs++ })
-	call(f.n.opts.Events.PartialSync, PartialSync{Peer: f.link.peer, From: s.From, Bytes: lacking})
+	f.n.tellPartialSync(PartialSync{Peer: f.link.peer, From: s.From, Bytes: lacking})
 }
 
 // beginSync begins the account of a sync, which s describes.
@@ -33,10 +33,15 @@ func (f *feed) beginSync(s SyncStatus) {
 	record := newSync(s)
 	f.from = s.From.Offset
 	f.mu.Lock()
+	first := f.mu.sync == nil
 	f.mu.sync = record
 	f.mu.Unlock()
+	if first {
+		f.n.opts.Logger.Info("follower connected", "peer", s.Peer.Name, "addr", s.Peer.Addr, "compression", f.link.compression())
+	}
 	f.n.mu.Lock()
 	defer f.n.mu.Unlock()
+	f.n.mu.vain = ""
 	if s.Reason == backlog.Accepted {
 		f.n.mu.lastPartial = record
 	} else {
@@ -53,7 +58,7 @@ func (f *feed) account() *syncRecord {
 
 // reportCaughtUp tells the program that the follower has caught up.
 func (f *feed) reportCaughtUp(at int64) {
-	call(f.n.opts.Events.CaughtUp, CaughtUp{
+	f.n.tellCaughtUp(CaughtUp{
 		Peer: f.link.peer, Position: backlog.Position{History: f.link.told, Offset: at},
 		Bytes: at - f.from, Took: time.Since(f.began),
 	})

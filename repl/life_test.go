@@ -188,6 +188,70 @@ func TestLogOfAnOutage(t *testing.T) {
 	})
 }
 
+// TestLogOfACopyInVain: nor when links come up, and the follower refuses what it is offered.
+func TestLogOfACopyInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repl.NewMemory()
+		var up, down bytes.Buffer
+		own := newLedger(nil)
+		own.put("own", "data")
+		master(t, newLedger(nil), net, "a", &repl.Options{Logger: slog.New(slog.NewTextHandler(&up, nil))})
+		r := replica(t, own, net, "a", &repl.Options{Logger: slog.New(slog.NewTextHandler(&down, nil))})
+		time.Sleep(time.Minute)
+		r.Close()
+		synctest.Wait()
+		for end, want := range map[string][]string{up.String(): {"follower disconnected"}, down.String(): {"msg=connected", "link down"}} {
+			for _, line := range want {
+				if n := strings.Count(end, line); n != 1 {
+					t.Errorf("%q is told %d times:\n%s", line, n, end)
+				}
+			}
+			if n := strings.Count(end, "\n"); n > 4 {
+				t.Errorf("%d lines:\n%s", n, end)
+			}
+		}
+	})
+}
+
+// TestLogOfSyncs: both ends tell when a follower comes, what it is given, when it has all, and when it
+// goes; and again after a link that has worked.
+func TestLogOfSyncs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repltest.NewNetwork(1)
+		var up, down bytes.Buffer
+		a := newLedger(nil)
+		a.put("k", "v")
+		master(t, a, net.Host("a"), "a", &repl.Options{Logger: slog.New(slog.NewTextHandler(&up, nil))})
+		r := replica(t, newLedger(nil), net.Host("b"), "a", &repl.Options{Logger: slog.New(slog.NewTextHandler(&down, nil))})
+		if err := r.WaitSynced(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		net.Link("a", "b").Cut()
+		time.Sleep(time.Second)
+		r.Close()
+		synctest.Wait()
+		for end, want := range map[string]string{
+			up.String(): "follower connected; full sync; full sync complete; caught up; follower disconnected; " +
+				"follower connected; partial sync; caught up; follower disconnected",
+			down.String(): "connected; full sync; full sync complete; caught up; link down; connected; partial sync; caught up",
+		} {
+			var lines []string
+			for line := range strings.Lines(end) {
+				_, msg, _ := strings.Cut(line, "msg=")
+				msg, _, _ = strings.Cut(strings.TrimPrefix(msg, `"`), "=")
+				msg = msg[:strings.LastIndexByte(msg, ' ')]
+				if msg = strings.TrimSuffix(msg, `"`); msg != "role" && msg != "epoch" {
+					lines = append(lines, msg)
+				}
+			}
+			if got := strings.Join(lines, "; "); got != want {
+				t.Errorf("told:\n%s\nwant:\n%s\nof:\n%s", got, want, end)
+			}
+		}
+	})
+}
+
 // A starved listener has no file descriptors for a while.
 type starved struct {
 	net.Listener

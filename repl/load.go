@@ -197,7 +197,7 @@ func (s *session) beginCopy(body []byte) error {
 	s.up.mu.fulls++
 	s.up.mu.state, s.up.mu.lastFull = LinkCopying, l.sync
 	s.up.mu.Unlock()
-	call(s.up.node.opts.Events.FullSync, FullSync{
+	s.up.node.tellFullSync(FullSync{
 		Peer: s.link.peer, Reason: s.reason, NotRepaired: s.notRepaired, Keys: l.header.Keys, Bytes: l.header.Bytes, Resumed: resumed,
 	})
 	return nil
@@ -341,7 +341,7 @@ func (s *session) endCopy(body []byte) error {
 	s.goal = s.at.Offset
 	l.sync.advance(func(p *Progress) { *p = l.progress })
 	call(s.up.node.opts.Events.Progress, l.progress)
-	call(s.up.node.opts.Events.Synced, Synced{
+	s.up.node.tellSynced(Synced{
 		Peer: s.link.peer, Position: s.at, Keys: footer.Keys,
 		Bytes: l.progress.Bytes, LogBytes: l.progress.LogBytes, Took: l.sync.status().Took, Lost: lost,
 	})

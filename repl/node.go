@@ -81,6 +81,7 @@ type Node struct {
 		counters              Counters
 		lastPartial, lastFull *syncRecord   // given to followers; nil before the first
 		lastLost              *LostFollower // not changed; nil before the first
+		vain                  string        // why the log's last line about a follower that got to no sync says that it has gone
 	}
 }
 

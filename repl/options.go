@@ -116,9 +116,9 @@ type Options struct {
 	// each. A compressed link holds about 1 MiB at its upstream.
 	Compression rdb.Compression
 
-	// Logger takes the node's log, one line for each change of a link. Attempts
-	// that fail as the one before did are told at [slog.LevelDebug]: there may be
-	// a hundred a second. The default is silence.
+	// Logger takes the node's log: a line for each change of a link, for the beginning and the end of each
+	// sync, and for each change of role. Attempts that fail as the one before did are told at [slog.LevelDebug],
+	// at both ends: there may be a hundred a second. The default is silence.
 	Logger *slog.Logger
 
 	// Events are called when something happens to a link.

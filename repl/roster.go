@@ -1,5 +1,7 @@
 package repl
 
+import "log/slog"
+
 // The roster of a node are its feeds, one for each follower, at most
 // Options.MaxFollowers.
 
@@ -49,18 +51,21 @@ func (n *Node) isFullLocked(id NodeID) bool {
 	return n.mu.feeds[id] == nil && len(n.mu.feeds) >= n.opts.MaxFollowers
 }
 
-// delist ends what enlist began, and takes down why.
-func (n *Node) delist(f *feed, why error) {
+// delist ends what enlist began, and takes down why. It returns at which level that is to be told:
+// a follower that refuses what it is offered comes again and again.
+func (n *Node) delist(f *feed, why error) slog.Level {
 	n.acks.retire(f)
-	lost := f.lost(why)
+	lost, inVain, level := f.lost(why), f.account() == nil, slog.LevelInfo
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.mu.counters.LinksLost++
-	if lost.Left {
+	if n.mu.counters.LinksLost++; lost.Left {
 		n.mu.counters.LinksLeft++
 	}
-	n.mu.lastLost = lost
+	if n.mu.lastLost = lost; inVain {
+		level = tellOnce(&n.mu.vain, why)
+	}
 	if n.mu.feeds[f.link.peer.ID] == f {
 		delete(n.mu.feeds, f.link.peer.ID)
 	}
+	return level
 }

@@ -59,7 +59,7 @@ func (u *upstream) session(ctx context.Context, to *target) error {
 		err = linkError("dial", Peer{Addr: to.addr}, endOf(ctx))
 	}
 	if err != nil {
-		u.down(err)
+		u.down(nil, err)
 		if f := u.node.opts.Events.Disconnected; f != nil {
 			f(Peer{Addr: to.addr, Upstream: true}, err)
 		}
@@ -69,7 +69,7 @@ func (u *upstream) session(ctx context.Context, to *target) error {
 	stop := context.AfterFunc(ctx, func() { l.leave(endOf(ctx)) })
 	defer stop()
 	o := u.node.opts
-	o.Logger.Info("connected", "upstream", l.peer.Name, "addr", l.peer.Addr, "compression", l.compression())
+	o.Logger.Log(ctx, u.newsOfLink(to), "connected", "upstream", l.peer.Name, "addr", l.peer.Addr, "compression", l.compression())
 	call(o.Events.Connected, l.peer)
 
 	since := u.lastWorked()
@@ -99,7 +99,7 @@ func (u *upstream) session(ctx context.Context, to *target) error {
 	if anyOf(err, ErrCycle, backlog.ErrTrimmed) {
 		u.wasted(since) // else all of a ring would come again at once, and one who is outrun for copy upon copy
 	}
-	u.down(err)
+	u.down(to, err)
 	if f := o.Events.Disconnected; f != nil {
 		f(l.peer, err)
 	}

@@ -35,7 +35,7 @@ func (s *session) beginPartial(status SyncStatus) {
 	s.up.mu.partials++
 	s.up.mu.lastPartial = s.sync
 	s.up.mu.Unlock()
-	call(s.up.node.opts.Events.PartialSync, PartialSync{Peer: s.link.peer, From: s.at, Bytes: lacking})
+	s.up.node.tellPartialSync(PartialSync{Peer: s.link.peer, From: s.at, Bytes: lacking})
 }
 
 // extend takes over the upstream's lineage as far as this node has come along
@@ -80,7 +80,7 @@ func (s *session) checkSynced() {
 	}
 	s.sync.end(nil) // before those who wait for it are woken
 	if s.up.caughtUp(s.to) {
-		call(s.up.node.opts.Events.CaughtUp, CaughtUp{
+		s.up.node.tellCaughtUp(CaughtUp{
 			Peer: s.link.peer, Position: s.at, Bytes: s.at.Offset - s.from, Took: time.Since(s.began),
 		})
 	}

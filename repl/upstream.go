@@ -3,6 +3,7 @@ package repl
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -48,6 +49,7 @@ type upstream struct {
 		lastIO                time.Time
 		last                  failure     // of the newest link or attempt
 		told                  string      // why the log's last line of this outage says that the link is down
+		vain                  *target     // to whom the last link was up, if it ended before the replica had caught up
 		lastPartial, lastFull *syncRecord // nil before the first
 		partials              int64
 		fulls                 int64
@@ -215,13 +217,17 @@ func (u *upstream) setState(s LinkState) {
 	}
 }
 
-// down takes down that a session has ended, and why.
-func (u *upstream) down(err error) {
+// down takes down that a session has ended, to whom its link was up, if it was, and why it ended.
+func (u *upstream) down(up *target, err error) {
 	u.freshen(u.fresh.down)
 	u.setPath(nil)
 	now := time.Now()
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.mu.vain = nil
+	if up != nil && !u.mu.synced {
+		u.mu.vain = up
+	}
 	if u.mu.state == LinkStreaming {
 		u.mu.outages.begin(now, err)
 	}
@@ -240,6 +246,17 @@ func (u *upstream) retry(addr string, err error, pause time.Duration) {
 	o := u.node.opts
 	o.Logger.Log(context.Background(), level, "link down", "upstream", addr, "err", err, "retry", pause)
 	call(o.Events.Retry, Retry{Addr: addr, Err: err, Attempts: attempts, Outage: outage, Pause: pause})
+}
+
+// newsOfLink returns at which level it is to be told that the link to an upstream is up: one that comes up in vain does
+// so again and again.
+func (u *upstream) newsOfLink(to *target) slog.Level {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.mu.vain == to {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }
 
 // caughtUp takes down that the replica has what its upstream, to, had when the
