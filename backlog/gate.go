@@ -66,6 +66,16 @@ func (l *Log) SetSettler(s Settler) {
 	l.settler.Store(&s)
 }
 
+// Settler returns the function that SetSettler has installed, or nil. A store that has something else to
+// wait for before it settles a write takes it first: who decides on writes may be another by then, and
+// knows nothing of this one.
+func (l *Log) Settler() Settler {
+	if s := l.settler.Load(); s != nil {
+		return *s
+	}
+	return nil
+}
+
 // Settle is called by a store after a write that ended at offset end, outside
 // all of its locks. It blocks as the [Settler] does, and returns what that returns; without
 // one it returns nil, and costs one atomic load.

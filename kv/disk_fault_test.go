@@ -108,6 +108,26 @@ func TestSlowDiskHoldsUpWriters(t *testing.T) {
 	})
 }
 
+// TestSettlerWhileTheDiskSyncs: the write waits for the acks of the master that let it in, though that
+// is over when the disk has it.
+func TestSettlerWhileTheDiskSyncs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := faultfs.New()
+		s := mustOpen(t, fs, always())
+		fs.Delay(faultfs.Sync, time.Second)
+		notAcked := errors.New("not acked")
+		s.Log().SetSettler(func(int64) error { return notAcked })
+		time.AfterFunc(time.Millisecond, func() { s.Log().SetSettler(nil) })
+		if err := s.Set("k", nil); err != notAcked {
+			t.Errorf("the write of before returns %v", err)
+		}
+		if err := s.Set("k", nil); err != nil {
+			t.Errorf("one of after: %v", err)
+		}
+		mustClose(t, s)
+	})
+}
+
 // TestWritersShareSyncs: those who have waited for one sync wait for the next one together.
 // Without a moment to do so half of them would miss it, each time.
 func TestWritersShareSyncs(t *testing.T) {

@@ -115,7 +115,8 @@ func (s *Store) Log() *backlog.Log { return s.log }
 
 // Position returns the end of the store's log. A read that was made before on
 // this store saw nothing that is not covered by it: hand it to [Store.Wait] of
-// another node to read there what was read or written here.
+// another node to read there what was read or written here. A write that was made here before is
+// covered, too, unless the node has changed its role since, or taken a full copy: see Master.Wait of package repl.
 func (s *Store) Position() backlog.Position { return s.log.Position() }
 
 // Len returns the number of keys. It does not count those whose deadline has
@@ -217,12 +218,14 @@ func (s *Store) lockAll() *table {
 // settle ends a write whose records end at offset end, outside of all locks.
 func (s *Store) settle(end int64) error {
 	s.waiters.wake()
-	if s.journal != nil {
-		if err := s.journal.settle(end); err != nil {
-			return err
-		}
+	if s.journal == nil {
+		return s.log.Settle(end)
 	}
-	return s.log.Settle(end)
+	settle := s.log.Settler() // of the master that let the write in; the disk takes its time
+	if err := s.journal.settle(end); err != nil || settle == nil {
+		return err
+	}
+	return settle(end)
 }
 
 // unchanged ends a write that has changed nothing, because of err or because there

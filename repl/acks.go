@@ -207,13 +207,14 @@ func (a *acks) wait(ctx context.Context, t *tenure, enough func() bool) error {
 // while too few followers are within MaxUnacked of them, and t lasts.
 func (a *acks) settle(t *tenure, end int64) error {
 	o := a.node.opts
-	if a.floor.Load() >= end-o.MaxUnacked {
+	lasts := func() bool { return a.node.tenure() == t } // else the floor may be one of another history
+	if a.floor.Load() >= end-o.MaxUnacked && lasts() {
 		return nil
 	}
 	// Looked at now: when the wait is over the log may be another one, or have begun a
 	// history in which end stands for something else.
 	lineage := a.node.log.Lineage()
-	if a.await(t, end-o.MaxUnacked) {
+	if a.await(t, end-o.MaxUnacked) && lasts() {
 		return nil
 	}
 	a.mu.Lock()

@@ -271,6 +271,56 @@ func TestAcksOfAReplacedLog(t *testing.T) {
 	})
 }
 
+// TestAckOfAnotherTime: a write that was let in, and comes to wait for its acks when the node is the
+// master no more, or anew, is not acked by that: it waited for its disk, or for a processor.
+func TestAckOfAnotherTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repltest.NewNetwork(1)
+		net.SetDelay(time.Millisecond, 0)
+		a := newMember(t, net.Host("a"), "a", "", func(o *repl.Options) { o.Ack = 1 })
+		b := newMember(t, net.Host("b"), "b", "a")
+		below := newMember(t, net.Host("c"), "c", "a")
+		if _, err := a.put("k", "v"); err != nil {
+			t.Fatal(err)
+		}
+		level(t, a, b, below)
+		net.Link("a", "b").Cut()
+		net.Link("a", "b").Refuse()
+		net.Link("a", "c").Stall()
+		end, err := a.append("late", "v")
+		if err != nil {
+			t.Fatal(err)
+		}
+		settle := a.Log().Settler()
+		b.promote(t)
+		a.follow(t, "b")
+		if err := settle(end); !errors.Is(err, repl.ErrNotAcked) {
+			t.Errorf("after the node was demoted: %v", err)
+		}
+		if err := a.Log().Settle(end); !errors.Is(err, repl.ErrNotAcked) {
+			t.Errorf("after the node was demoted, by the log: %v", err)
+		}
+		fill(t, b.ledger, "other", 20) // of another history, and longer
+		net.HealAll()
+		level(t, b, a, below)
+		eventually(t, func() bool {
+			s := a.node.Status().Followers
+			return len(s) == 1 && s[0].Applied > end
+		}, func() string { return fmt.Sprintf("%+v", a.node.Status().Followers) })
+		if err := settle(end); !errors.Is(err, repl.ErrNotAcked) {
+			t.Errorf("when its followers have as much of another history: %v", err)
+		}
+		b.node.Close()
+		a.promote(t)
+		if err := settle(end); !errors.Is(err, repl.ErrNotAcked) {
+			t.Errorf("when the node is the master anew: %v", err)
+		}
+		if _, err := a.put("own", "v"); err != nil {
+			t.Errorf("a write of then: %v", err)
+		}
+	})
+}
+
 // TestWritersAreAckedTogether: how many there are does not change what a write waits for.
 func TestWritersAreAckedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -194,7 +194,8 @@ type Copying struct {
 type Safety struct {
 	// Ack is how many replicas must have applied a write before it returns. 0, the
 	// default, means that no write waits; the most is MaxFollowers. Writes that wait at
-	// the same time are acked together.
+	// the same time are acked together. One that waits when the node stops being the master gets a
+	// [*NotAckedError].
 	Ack int
 
 	// AckDurable lets Ack count only replicas that have the write on disk (see [Kept]). A

@@ -38,7 +38,8 @@ func (n *Node) begin(t *tenure) {
 	if t.role == RoleReplica {
 		// First: what is written from here on is refused.
 		n.gate.change(func(r *causes) { r.role, r.fence = t.up.readOnly(), nil })
-		n.log.SetSettler(nil)
+		// The settler stays: for writes that this node has let in, and that are on their way to it. They
+		// get its verdict, that of a tenure that is over.
 		n.setFollower(true)
 		n.lease.begin(t, false) // before anybody is told of the role
 		n.seat.Store(t)
