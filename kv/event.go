@@ -77,7 +77,7 @@ type Event struct {
 	// from; that of another one would leave out the rest of its record.
 	Last bool
 
-	// Reason says why there is an EventReset.
+	// Reason says why there is an EventReset. Of any other event it is the zero Refusal, and means nothing.
 	Reason backlog.Refusal
 
 	// Behind is how many bytes of log there are after Position as the event is handed

@@ -38,7 +38,7 @@ var (
 	// ErrRoleChanged is returned by the methods of a [Master] that was demoted and
 	// of a [Replica] that was promoted. [Node.Master] and [Node.Replica] return
 	// the handle for the role that the node has now.
-	ErrRoleChanged = errors.New("repl: the node has changed its role")
+	ErrRoleChanged = errors.New("repl: the node has another role")
 
 	// ErrOption is returned, as an [*OptionError], for an invalid option.
 	ErrOption = errors.New("repl: invalid option")

@@ -42,12 +42,12 @@ func TestStatusTellsWhoHasLeft(t *testing.T) {
 		"another upstream": {func(t *testing.T, w *town) { w.b.follow(t, "elsewhere") }, true,
 			"(b): peer has left, in its words: replica follows another upstream now"},
 		"promoted": {func(t *testing.T, w *town) { w.b.promote(t) }, true,
-			"(b): peer has left, in its words: the node has changed its role"},
+			"(b): peer has left, in its words: the node has another role"},
 		"handed over to": {func(t *testing.T, w *town) {
 			if _, err := w.a.handover(t, "b", time.Minute); err != nil {
 				t.Error(err)
 			}
-		}, true, "(b): peer has left, in its words: the node has changed its role"},
+		}, true, "(b): peer has left, in its words: the node has another role"},
 		"closed in mid-copy": {func(t *testing.T, w *town) {
 			slowly(w.a.ledger, 10*time.Millisecond)
 			w.b.node.Close()
