@@ -99,6 +99,14 @@ func BenchmarkGet(b *testing.B) {
 	})
 }
 
+// BenchmarkGetBounded is BenchmarkGet of a store that may be read until a moment, and so asks the clock.
+func BenchmarkGetBounded(b *testing.B) {
+	filled(b)
+	benchStore.SetStaleAfter(time.Now().Add(24 * time.Hour))
+	defer benchStore.SetStaleAfter(time.Time{})
+	BenchmarkGet(b)
+}
+
 func BenchmarkGetMissing(b *testing.B) {
 	both(b, func(k *keyMaker, r *rand.Rand) {
 		if _, err := benchStore.Get(k.key(1e9 + r.IntN(*benchKeys))); err != kv.ErrNotFound {

@@ -242,7 +242,8 @@ type Reading struct {
 	// which it is not known that the master had no more such a time ago. That is heard
 	// with each heartbeat, from the upstream, which heard it from its own; so it must be
 	// at least twice Heartbeat, and in a chain should be a Heartbeat more for each
-	// link. 0 means no bound.
+	// link. It counts for each read, by the clock, so that a process which was stopped
+	// reads nothing that became too old meanwhile. 0 means no bound.
 	MaxStaleness time.Duration
 }
 
