@@ -9,9 +9,8 @@ import (
 // A clock tells the time by which deadlines pass, in Unix milliseconds. On a
 // store that follows another it is the writer's clock, as far as it is known: the
 // last reading, advanced by our own monotonic time. So nodes whose wall clocks
-// differ by hours hide a key at the same moment, give or take the link's delay.
-// (Package repl adds what a reading came later than others; one that comes late for another
-// reason, by less than clockJump, does no harm either.)
+// differ by hours hide a key at the same moment, give or take the link's delay and
+// less than clockJump. Package repl gives one more reading before the store stops following, the best it has.
 //
 // When following ends the clock goes on from there. A deadline was set by the old
 // writer's clock, and a jump to our own would end keys early, or revive them.

@@ -29,12 +29,21 @@ func (s *Store) GetMulti(dst [][]byte, keys ...string) ([][]byte, error) {
 	for len(keys) > 0 {
 		some := keys[:min(len(keys), scanAhead)]
 		keys = keys[len(some):]
-		if t := s.reads.Load(); t != nil {
+		t := s.free()
+		if t != nil {
 			w.warmKeys(t, some)
 		}
 		for _, key := range some {
-			var e entry
-			switch err := s.get(key, &e); err {
+			var (
+				e   entry
+				err error
+			)
+			if t != nil && s.reads.Load() == t {
+				err = s.getIn(t, key, &e) // the clock was asked, for all of these
+			} else {
+				err = s.get(key, &e)
+			}
+			switch err {
 			case nil:
 				values = append(values, e.value)
 			case ErrNotFound:
@@ -89,10 +98,15 @@ func (s *Store) TTL(key string) (time.Duration, error) {
 
 // get looks a key up. After an error e means nothing.
 func (s *Store) get(key string, e *entry) error {
-	t := s.reads.Load()
+	t := s.free()
 	if t == nil {
 		return s.getSlowly(key, e)
 	}
+	return s.getIn(t, key, e)
+}
+
+// getIn is get in a table that may be read.
+func (s *Store) getIn(t *table, key string, e *entry) error {
 	h := hash.String(t.seed, key)
 	sh := t.shard(h)
 	ok := sh.find(h, key, e)

@@ -2,8 +2,8 @@ package kv
 
 import "iter"
 
-// getSlowly is get when the way to the table is not free: local writes lie over it, or
-// nothing may be read.
+// getSlowly is get when the way to the table is not free: local writes lie over it, or it
+// may not be read.
 //
 //go:noinline
 func (s *Store) getSlowly(key string, e *entry) (err error) {

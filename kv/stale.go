@@ -14,7 +14,7 @@ const neverStale = math.MaxInt64
 // that has lost its master may want it (see Reading of package repl): at once, if t has passed, and
 // never, as at the beginning, if it is the zero Time. Nothing has to happen at t, so that a process that was
 // stopped and goes on reads nothing that has become too old meanwhile. t counts by its monotonic part,
-// if it has one. From then on, until it is said otherwise, these return [ErrStale], or show nothing where they
+// if it has one; on Linux that stands still while the whole machine is suspended. From then on, until it is said otherwise, these return [ErrStale], or show nothing where they
 // return no error:
 //
 //   - Get, GetMulti, Append, Has, TTL, Min, Max, View and its Tx, and the same of a [Map], Load too;
@@ -26,17 +26,14 @@ const neverStale = math.MaxInt64
 // come with the position that they stand for. A position that Wait was asked for is here,
 // though it may not be read.
 //
-// While there is such a time each read asks the clock, a GetMulti once: BenchmarkGetBounded takes 50 to
+// While there is such a time each read asks the clock, a GetMulti for 32 keys at once: BenchmarkGetBounded takes 50 to
 // 70 ns more.
 func (s *Store) SetStaleAfter(t time.Time) {
-	s.routing.Lock()
-	defer s.routing.Unlock()
 	after := time.Duration(neverStale)
 	if !t.IsZero() {
 		after = t.Sub(s.born)
 	}
 	s.staleAfter.Store(int64(after))
-	s.routeLocked()
 }
 
 // isStale reports whether the data are too old to be read.
@@ -45,25 +42,33 @@ func (s *Store) isStale() bool {
 	return after != neverStale && int64(time.Since(s.born)) > after
 }
 
+// free returns the table if the way of those who read single keys to it is free, or nil.
+func (s *Store) free() *table {
+	if s.isStale() { // first: a table that is found before may have been replaced by the one that is not
+		return nil
+	}
+	return s.reads.Load()
+}
+
 // readable returns the table if it may be read, or ErrClosed or ErrStale.
 func (s *Store) readable() (*table, error) {
-	if t := s.reads.Load(); t != nil {
+	if t := s.free(); t != nil {
 		return t, nil
 	}
-	t := s.table.Load()
+	stale, t := s.isStale(), s.table.Load()
 	switch {
 	case t == nil:
 		return nil, ErrClosed
-	case s.isStale():
+	case stale:
 		return nil, ErrStale
 	}
 	return t, nil
 }
 
 // routeLocked chooses the way of those who read single keys: straight to the table, if
-// nothing is in the way. So they look at one pointer and nothing else.
+// nothing lies over it. So they look at one pointer, and at whether there is a time to look at.
 func (s *Store) routeLocked() {
-	if s.staleAfter.Load() != neverStale || s.local != nil && s.local.view.Load() != nil {
+	if s.local != nil && s.local.view.Load() != nil {
 		s.reads.Store(nil)
 		return
 	}

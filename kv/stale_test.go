@@ -96,3 +96,40 @@ func TestStaleMeanwhile(t *testing.T) {
 		}
 	})
 }
+
+// Reads of a store that may be read until a moment are uses of the keys, as any: when the node is
+// promoted, it evicts what nobody has read.
+func TestBoundedReadsAreUses(t *testing.T) {
+	for _, policy := range []kv.Eviction{kv.EvictLRU, kv.EvictLFU} {
+		s := kv.New(&kv.Options{MaxBytes: 8 << 20, Eviction: policy})
+		s.SetStaleAfter(time.Now().Add(time.Hour))
+		value := make([]byte, 100)
+		const hot = 1000
+		for i := range 20 * hot {
+			if err := s.Set(strconv.Itoa(i), value); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if _, err := s.Get(strconv.Itoa(i % hot)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		s.SetStaleAfter(time.Time{})
+		for i := range 60 * hot {
+			if err := s.Set("new"+strconv.Itoa(i), value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		left := 0
+		for i := range hot {
+			if ok, _ := s.Has(strconv.Itoa(i)); ok {
+				left++
+			}
+		}
+		if left < hot/2 {
+			t.Errorf("%v: %d of %d keys that were read are left", policy, left, hot)
+		}
+		s.Close()
+	}
+}

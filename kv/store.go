@@ -36,7 +36,7 @@ type Store struct {
 
 	born       time.Time
 	staleAfter atomic.Int64 // so long after born the data are too old to be read; see SetStaleAfter
-	routing    sync.Mutex   // while any of these changes
+	routing    sync.Mutex   // while table, reads or the locals' view changes
 
 	maxRetries, maxTxKeys int
 	maxBytes              int64
