@@ -92,3 +92,36 @@ func TestLateClock(t *testing.T) {
 		}
 	})
 }
+
+// TestClockOfALargeValue: a value that was nine seconds on its way brings the clock of when it was
+// sent, and is the last that the master has said.
+func TestClockOfALargeValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repltest.NewNetwork(4)
+		net.SetDelay(time.Millisecond, 0)
+		a, b := newStation(t, net, "a", "", repl.Reading{}), newStation(t, net, "b", "a", repl.Reading{})
+		if err := a.Set("k", nil); err != nil {
+			t.Fatal(err)
+		}
+		b.becomes(t, nil)
+		time.Sleep(10 * time.Second)
+		net.Link("a", "b").SetBandwidth(1 << 20)
+		net.Link("a", "b").SetWindow(64 << 10)
+		go a.Set("big", make([]byte, 9<<20))
+		for ok := false; !ok; ok, _ = b.Has("big") {
+			time.Sleep(time.Millisecond)
+		}
+		net.Link("a", "b").Cut()
+		net.Link("a", "b").Refuse()
+		r, err := b.node.Replica()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Promote(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if skew := b.Clock() - time.Now().UnixMilli(); skew < -300 || skew > 50 { // a heartbeat waits for a frame
+			t.Errorf("the clock of who was promoted then is %d ms ahead", skew)
+		}
+	})
+}

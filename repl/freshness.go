@@ -37,6 +37,8 @@ type freshness struct {
 		delay     delay
 		asOf      time.Time // when the data were complete; zero for not known
 		told      time.Time // what the machine was told last
+		writer    int64     // what the writer's clock showed at writerAt, by the quickest heartbeat
+		writerAt  time.Time // zero for not known
 		over      bool      // the tenure is, or the node is closed: nothing is told any more
 	}
 }
@@ -69,6 +71,7 @@ func (f *freshness) beat(h *heartbeat, at int64) {
 	defer f.mu.Unlock()
 	now := time.Now()
 	late := f.mu.delay.beyondLeast(now, h.clock)
+	f.mu.writer, f.mu.writerAt = h.clock+late.Milliseconds(), now
 	f.mu.above = h.linked
 	if h.age < int64(maxAge/time.Millisecond) {
 		m := mark{h.end, now.Add(-late - time.Duration(h.age)*time.Millisecond)}
@@ -183,11 +186,13 @@ func (f *freshness) tellLocked() {
 	}
 }
 
-// end ends the telling: the node is a master from now on, whose data are what there is.
-func (f *freshness) end() {
+// end ends the telling: the node is a master from now on, whose data are what there is. It returns
+// what the writer's clock shows now, or false if nobody has said it.
+func (f *freshness) end() (clock int64, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.mu.over = true
+	return f.mu.writer + time.Since(f.mu.writerAt).Milliseconds(), !f.mu.writerAt.IsZero()
 }
 
 // close ends the telling for good. Nobody will say any more how old the data have become.
@@ -199,14 +204,6 @@ func (f *freshness) close() {
 		f.node.setStaleAfter(longAgo)
 	}
 	f.mu.over = true
-}
-
-// late returns by how much a message is late that came just now and was sent when the sender's
-// clock showed so many milliseconds, as far as is known: less what the quickest of the last minutes took.
-func (f *freshness) late(clock int64) time.Duration {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.mu.delay.beyondLeast(time.Now(), clock)
 }
 
 // A delay measures how much later than the quickest heartbeat of the last minutes others

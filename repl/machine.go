@@ -40,8 +40,8 @@ type Clocked interface {
 	// SetFollower says whether the node follows another from now on.
 	SetFollower(following bool)
 
-	// SetClock gives the clock of the node that writes, in Unix milliseconds, as it is now: what a
-	// message took longer to come than the quickest of the last minutes is added.
+	// SetClock gives the clock of the node that writes, in Unix milliseconds. It comes late by what
+	// the message took. Before the node stops following it is told once more, by the quickest of the last minutes.
 	SetClock(unixMilli int64)
 
 	// Clock returns what the machine goes by now, in Unix milliseconds: its own

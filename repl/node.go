@@ -298,6 +298,13 @@ func (n *Node) freshness() (age int64, linked bool) {
 	return age, up.fresh.linked()
 }
 
+// setClock tells the machine what the writer's clock shows.
+func (n *Node) setClock(unixMilli int64) {
+	if c, ok := n.machine.(Clocked); ok {
+		c.SetClock(unixMilli)
+	}
+}
+
 // setStaleAfter tells the machine until when it may be read.
 func (n *Node) setStaleAfter(t time.Time) {
 	if d, ok := n.machine.(Dated); ok {

@@ -243,7 +243,8 @@ type Reading struct {
 	// with each heartbeat, from the upstream, which heard it from its own; so it must be
 	// at least twice Heartbeat, and in a chain should be a Heartbeat more for each
 	// link. It counts for each read, by the clock, so that a process which was stopped
-	// reads nothing that became too old meanwhile. 0 means no bound.
+	// reads nothing that became too old meanwhile; by the monotonic one, which on Linux stands still
+	// while the whole machine is suspended. 0 means no bound.
 	MaxStaleness time.Duration
 }
 

@@ -48,7 +48,11 @@ func (n *Node) begin(t *tenure) {
 		return
 	}
 	if from := n.seat.Load(); from != nil && from.up != nil {
-		from.up.fresh.end()
+		// The last words of a dead master may have come late. The machine, which took its clock from
+		// them, would go on with one that is slow, for good.
+		if clock, ok := from.up.fresh.end(); ok && clock > n.clock() {
+			n.setClock(clock)
+		}
 	}
 	n.setStaleAfter(time.Time{})
 	n.setFollower(false)

@@ -116,16 +116,13 @@ func (u *upstream) clock() int64 {
 
 // heard takes down what every frame of the log and every heartbeat says.
 func (u *upstream) heard(clock, end int64, r *frameReader) {
-	clock += u.fresh.late(clock).Milliseconds() // or who is promoted next would go by a clock that is slow for good
 	now := time.Now()
 	u.mu.Lock()
 	u.mu.lastIO, u.mu.clockAt, u.mu.clock = now, now, clock
 	u.mu.theirEnd = max(u.mu.theirEnd, end)
 	u.mu.read, u.mu.readPlain = r.read, r.plain
 	u.mu.Unlock()
-	if c, ok := u.node.machine.(Clocked); ok {
-		c.SetClock(clock)
-	}
+	u.node.setClock(clock)
 }
 
 // heardCrowd takes down whether so few follow the upstream, to, that they may come back at once.
