@@ -107,7 +107,7 @@ func TestClockOfALargeValue(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		net.Link("a", "b").SetBandwidth(1 << 20)
 		net.Link("a", "b").SetWindow(64 << 10)
-		go a.Set("big", make([]byte, 9<<20))
+		go a.Set("big", make([]byte, 8<<20+600<<10))
 		for ok := false; !ok; ok, _ = b.Has("big") {
 			time.Sleep(time.Millisecond)
 		}
