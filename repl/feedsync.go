@@ -41,7 +41,7 @@ func (f *feed) beginSync(s SyncStatus) {
 	}
 	f.n.mu.Lock()
 	defer f.n.mu.Unlock()
-	f.n.mu.vain = ""
+	delete(f.n.mu.vain, s.Peer.ID)
 	if s.Reason == backlog.Accepted {
 		f.n.mu.lastPartial = record
 	} else {

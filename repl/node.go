@@ -79,9 +79,9 @@ type Node struct {
 		askers                map[NodeID]*answerer // one for each who polls or gives orders
 		feeds                 map[NodeID]*feed     // one for each follower
 		counters              Counters
-		lastPartial, lastFull *syncRecord   // given to followers; nil before the first
-		lastLost              *LostFollower // not changed; nil before the first
-		vain                  string        // why the log's last line about a follower that got to no sync says that it has gone
+		lastPartial, lastFull *syncRecord       // given to followers; nil before the first
+		lastLost              *LostFollower     // not changed; nil before the first
+		vain                  map[NodeID]string // why followers that got to no sync have gone, as the log says; at most maxVain
 	}
 }
 
@@ -124,6 +124,7 @@ func newNode(m Machine, opts *Options) (*Node, error) {
 	n.mu.news = make(chan struct{})
 	n.mu.askers = make(map[NodeID]*answerer)
 	n.mu.feeds = make(map[NodeID]*feed)
+	n.mu.vain = make(map[NodeID]string)
 	n.mu.counters.Refusals = make(map[backlog.Refusal]int64)
 	return n, nil
 }

@@ -62,10 +62,24 @@ func (n *Node) delist(f *feed, why error) slog.Level {
 		n.mu.counters.LinksLeft++
 	}
 	if n.mu.lastLost = lost; inVain {
-		level = tellOnce(&n.mu.vain, why)
+		level = n.tellVainLocked(f.link.peer.ID, why)
 	}
 	if n.mu.feeds[f.link.peer.ID] == f {
 		delete(n.mu.feeds, f.link.peer.ID)
 	}
+	return level
+}
+
+// maxVain bounds the followers whose vain links are told once.
+const maxVain = 64
+
+// tellVainLocked returns at which level it is to be told that a follower has gone that got to no sync.
+func (n *Node) tellVainLocked(id NodeID, why error) slog.Level {
+	told, known := n.mu.vain[id]
+	if !known && len(n.mu.vain) >= maxVain {
+		clear(n.mu.vain)
+	}
+	level := tellOnce(&told, why)
+	n.mu.vain[id] = told
 	return level
 }

@@ -49,7 +49,7 @@ type upstream struct {
 		lastIO                time.Time
 		last                  failure     // of the newest link or attempt
 		told                  string      // why the log's last line of this outage says that the link is down
-		vain                  *target     // to whom the last link was up, if it ended before the replica had caught up
+		vain                  *target     // to whom the last link that was up was, if it ended before the replica had caught up
 		lastPartial, lastFull *syncRecord // nil before the first
 		partials              int64
 		fulls                 int64
@@ -221,8 +221,10 @@ func (u *upstream) down(up *target, err error) {
 	now := time.Now()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.mu.vain = nil
-	if up != nil && !u.mu.synced {
+	switch {
+	case u.mu.synced:
+		u.mu.vain = nil
+	case up != nil:
 		u.mu.vain = up
 	}
 	if u.mu.state == LinkStreaming {
