@@ -25,6 +25,7 @@ func (s *Store) Add(key string, delta int64) (int64, error) {
 			return sum, err
 		}
 	}
+	w := s.beginWrite()
 	sum, end, err := s.add(key, delta)
 	for try := 0; s.again(&err, try, key); try++ {
 		sum, end, err = s.add(key, delta)
@@ -32,7 +33,7 @@ func (s *Store) Add(key string, delta int64) (int64, error) {
 	if err != nil {
 		return 0, s.unchanged(err)
 	}
-	return sum, s.settle(end)
+	return sum, w.settle(end)
 }
 
 func (s *Store) add(key string, delta int64) (sum, end int64, err error) {

@@ -25,6 +25,7 @@ func (s *Store) DeletePrefix(prefix string) (int, error) {
 	if err := s.unchanged(nil); err != nil {
 		return 0, err
 	}
+	w := s.beginWrite()
 	n, end, err := s.deletePrefix(prefix)
 	for resumed(err) {
 		n, end, err = s.deletePrefix(prefix)
@@ -32,7 +33,7 @@ func (s *Store) DeletePrefix(prefix string) (int, error) {
 	if end == 0 {
 		return 0, s.unchanged(err)
 	}
-	return n, s.settle(end)
+	return n, w.settle(end)
 }
 
 func (s *Store) deletePrefix(prefix string) (n int, end int64, err error) {

@@ -3,6 +3,7 @@ package kv_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -106,6 +107,49 @@ func TestSlowDiskHoldsUpWriters(t *testing.T) {
 		}
 		mustClose(t, s)
 	})
+}
+
+// TestSettlerOfBefore: a write is settled by who was there before it was let in, whoever comes then.
+func TestSettlerOfBefore(t *testing.T) {
+	for name, write := range map[string]func(s *kv.Store) error{
+		"Set":            func(s *kv.Store) error { return s.Set("k", nil) },
+		"Set, Add":       func(s *kv.Store) error { return s.Set("new", nil, kv.IfAbsent()) },
+		"Delete":         func(s *kv.Store) error { _, err := s.Delete("k"); return err },
+		"Add":            func(s *kv.Store) error { _, err := s.Add("n", 1); return err },
+		"CompareAndSwap": func(s *kv.Store) error { _, err := s.CompareAndSwap("k", []byte("v"), nil); return err },
+		"Expire":         func(s *kv.Store) error { _, err := s.Expire("k", time.Hour); return err },
+		"Persist":        func(s *kv.Store) error { _, err := s.Persist("dated"); return err },
+		"Rename":         func(s *kv.Store) error { return s.Rename("k", "to") },
+		"DeletePrefix":   func(s *kv.Store) error { _, err := s.DeletePrefix("k"); return err },
+		"Clear":          func(s *kv.Store) error { return s.Clear() },
+		"Update":         func(s *kv.Store) error { return s.Update(func(tx *kv.Tx) error { return tx.Set("k", nil) }) },
+		"Pipeline": func(s *kv.Store) error {
+			p := s.Pipeline()
+			if err := p.Set("k", nil); err != nil {
+				return err
+			}
+			_, err := p.Exec()
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := kv.New(nil)
+			defer s.Close()
+			must(t, s.Set("k", []byte("v")))
+			must(t, s.Set("dated", nil, kv.TTL(time.Hour)))
+			asked := 0 // the gate, for the last time by the append
+			s.Log().SetSettler(func(int64) error { return errors.New("0") })
+			s.Log().SetGate(func() error {
+				asked++
+				who := strconv.Itoa(asked)
+				s.Log().SetSettler(func(int64) error { return errors.New(who) })
+				return nil
+			})
+			if err := write(s); err == nil || err.Error() >= strconv.Itoa(asked) {
+				t.Errorf("settled by %v, which was let in by gate %d", err, asked)
+			}
+		})
+	}
 }
 
 // TestSettlerWhileTheDiskSyncs: the write waits for the acks of the master that let it in, though that

@@ -114,6 +114,7 @@ func (p *Pipeline) Exec() (n int, err error) {
 	for rest := p.records; len(rest) > 0 && err == nil; {
 		var done, bytes int
 		var end int64
+		w := s.beginWrite()
 		done, bytes, end, err = p.execSome(rest)
 		n, rest = n+done, rest[bytes:]
 		if err != nil {
@@ -123,7 +124,7 @@ func (p *Pipeline) Exec() (n int, err error) {
 			if p.earliest != math.MaxInt64 {
 				s.expirer.wake(p.earliest) // before it may have to wait
 			}
-			if failed := s.settle(end); err == nil {
+			if failed := w.settle(end); err == nil {
 				err = failed
 			}
 		}

@@ -25,6 +25,7 @@ func (s *Store) transfer(key, to string, remove bool) error {
 			return err
 		}
 	}
+	w := s.beginWrite()
 	deadline, end, err := s.transferKey(key, to, remove)
 	for try := 0; s.again(&err, try, key, to); try++ {
 		deadline, end, err = s.transferKey(key, to, remove)
@@ -35,7 +36,7 @@ func (s *Store) transfer(key, to string, remove bool) error {
 	if deadline != 0 {
 		s.expirer.wake(deadline)
 	}
-	return s.settle(end)
+	return w.settle(end)
 }
 
 func (s *Store) transferKey(key, to string, remove bool) (deadline, end int64, err error) {

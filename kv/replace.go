@@ -17,6 +17,7 @@ func (s *Store) replace(key string, was, value []byte, deadline int64, may func(
 	if err := checkValue(value); err != nil {
 		return false, err
 	}
+	w := s.beginWrite()
 	end, err := s.replaceNow(key, was, value, deadline, may)
 	for try := 0; s.again(&err, try, key); try++ {
 		end, err = s.replaceNow(key, was, value, deadline, may)
@@ -27,7 +28,7 @@ func (s *Store) replace(key string, was, value []byte, deadline int64, may func(
 	if deadline > 0 {
 		s.expirer.wake(deadline)
 	}
-	return true, s.settle(end)
+	return true, w.settle(end)
 }
 
 func (s *Store) replaceNow(key string, was, value []byte, deadline int64, may func() bool) (end int64, err error) {

@@ -35,6 +35,7 @@ func (s *Store) Set(key string, value []byte, opts ...SetOption) error {
 			return err
 		}
 	}
+	w := s.beginWrite()
 	end, err := s.setLogged(key, value, deadline, c)
 	if err != nil || end == 0 {
 		return s.unchanged(err)
@@ -42,7 +43,7 @@ func (s *Store) Set(key string, value []byte, opts ...SetOption) error {
 	if deadline > 0 {
 		s.expirer.wake(deadline)
 	}
-	return s.settle(end)
+	return w.settle(end)
 }
 
 // setLogged carries out a Set that is no local write. It returns the log's end after it, or 0

@@ -215,17 +215,28 @@ func (s *Store) lockAll() *table {
 	}
 }
 
+// An ownWrite is a write of this node's that has begun. What it will have to wait for is taken before the log's gate
+// lets it in, by the master of then or by nobody: who is the master when it is in, and waits for a
+// processor or the disk, may be another one, or this one anew, and knows nothing of it.
+type ownWrite struct {
+	store   *Store
+	settler backlog.Settler
+}
+
+func (s *Store) beginWrite() ownWrite { return ownWrite{s, s.log.Settler()} }
+
 // settle ends a write whose records end at offset end, outside of all locks.
-func (s *Store) settle(end int64) error {
-	s.waiters.wake()
-	if s.journal == nil {
-		return s.log.Settle(end)
+func (w ownWrite) settle(end int64) error {
+	w.store.waiters.wake()
+	if j := w.store.journal; j != nil {
+		if err := j.settle(end); err != nil {
+			return err
+		}
 	}
-	settle := s.log.Settler() // of the master that let the write in; the disk takes its time
-	if err := s.journal.settle(end); err != nil || settle == nil {
-		return err
+	if w.settler == nil {
+		return nil
 	}
-	return settle(end)
+	return w.settler(end)
 }
 
 // unchanged ends a write that has changed nothing, because of err or because there

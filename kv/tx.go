@@ -87,6 +87,7 @@ func (s *Store) Update(fn func(*Tx) error) error {
 	tx.takeRoom()
 	defer tx.end()
 	for retries := 0; ; retries++ {
+		w := s.beginWrite()
 		end, err := tx.attempt(fn)
 		switch {
 		case tx.err == ErrConflict && retries < s.maxRetries:
@@ -103,7 +104,7 @@ func (s *Store) Update(fn func(*Tx) error) error {
 		if d := tx.earliest(); d != math.MaxInt64 {
 			s.expirer.wake(d)
 		}
-		return s.settle(end)
+		return w.settle(end)
 	}
 }
 

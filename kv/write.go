@@ -16,11 +16,12 @@ func (s *Store) Delete(key string) (bool, error) {
 			return existed, err
 		}
 	}
+	w := s.beginWrite()
 	existed, end, err := s.deleteLogged(key)
 	if end == 0 {
 		return false, s.unchanged(err)
 	}
-	return existed, s.settle(end)
+	return existed, w.settle(end)
 }
 
 // deleteLogged carries out a Delete that is no local write.
@@ -70,6 +71,7 @@ func (s *Store) CompareAndSwap(key string, old, new []byte) (bool, error) {
 			return swapped, err
 		}
 	}
+	w := s.beginWrite()
 	end, err := s.compareAndSwap(key, old, new)
 	for try := 0; s.again(&err, try, key); try++ {
 		end, err = s.compareAndSwap(key, old, new)
@@ -77,7 +79,7 @@ func (s *Store) CompareAndSwap(key string, old, new []byte) (bool, error) {
 	if end == 0 {
 		return false, s.unchanged(err)
 	}
-	return true, s.settle(end)
+	return true, w.settle(end)
 }
 
 func (s *Store) compareAndSwap(key string, old, new []byte) (end int64, err error) {
@@ -108,6 +110,7 @@ func (s *Store) Expire(key string, d time.Duration) (bool, error) {
 			return changed, err
 		}
 	}
+	w := s.beginWrite()
 	end, err := s.redate(key, now+ms)
 	for try := 0; s.again(&err, try, key); try++ {
 		end, err = s.redate(key, now+ms)
@@ -116,7 +119,7 @@ func (s *Store) Expire(key string, d time.Duration) (bool, error) {
 		return false, s.unchanged(err)
 	}
 	s.expirer.wake(now + ms)
-	return true, s.settle(end)
+	return true, w.settle(end)
 }
 
 // Persist removes a key's deadline and reports whether it had one. It returns
@@ -127,6 +130,7 @@ func (s *Store) Persist(key string) (bool, error) {
 			return changed, err
 		}
 	}
+	w := s.beginWrite()
 	end, err := s.redate(key, 0)
 	for try := 0; s.again(&err, try, key); try++ {
 		end, err = s.redate(key, 0)
@@ -134,7 +138,7 @@ func (s *Store) Persist(key string) (bool, error) {
 	if end == 0 {
 		return false, s.unchanged(err)
 	}
-	return true, s.settle(end)
+	return true, w.settle(end)
 }
 
 // redate changes a key's deadline. It returns 0 for the log's end when there was
@@ -176,6 +180,7 @@ func (s *Store) Clear() error {
 	if s.takesLocally() {
 		return ErrNotLocal
 	}
+	w := s.beginWrite()
 	end, err := s.clear()
 	for resumed(err) {
 		end, err = s.clear()
@@ -183,7 +188,7 @@ func (s *Store) Clear() error {
 	if end == 0 {
 		return s.unchanged(err)
 	}
-	return s.settle(end)
+	return w.settle(end)
 }
 
 func (s *Store) clear() (end int64, err error) {

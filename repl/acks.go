@@ -203,22 +203,47 @@ func (a *acks) wait(ctx context.Context, t *tenure, enough func() bool) error {
 	return nil
 }
 
+// endOf takes down how far the followers of a tenure have acked its log. It comes before the next one
+// is the node's.
+func (a *acks) endOf(t *tenure) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t.acked.Store(a.floor.Load())
+}
+
 // settle is the log's Settler: it holds up a writer whose records end at end
 // while too few followers are within MaxUnacked of them, and t lasts.
 func (a *acks) settle(t *tenure, end int64) error {
 	o := a.node.opts
-	lasts := func() bool { return a.node.tenure() == t } // else the floor may be one of another history
-	if a.floor.Load() >= end-o.MaxUnacked && lasts() {
+	if a.acked(t, end-o.MaxUnacked) {
 		return nil
 	}
 	// Looked at now: when the wait is over the log may be another one, or have begun a
 	// history in which end stands for something else.
 	lineage := a.node.log.Lineage()
-	if a.await(t, end-o.MaxUnacked) && lasts() {
+	a.await(t, end-o.MaxUnacked)
+	if a.acked(t, end-o.MaxUnacked) {
 		return nil
 	}
 	a.mu.Lock()
 	near := min(a.countLocked(end-o.MaxUnacked, o.AckDurable), o.Ack-1) // another may have come since
 	a.mu.Unlock()
-	return &NotAckedError{Position: backlog.Position{History: lineage.At(end - 1).Current, Offset: end}, Near: near, Need: o.Ack}
+	over := t.valid()
+	if over == nil && a.node.tenure() != t {
+		over = ErrRoleChanged // the tenure ends just now
+	}
+	if over != nil {
+		near = 0 // those that are counted now may have another history
+	}
+	return &NotAckedError{
+		Position: backlog.Position{History: lineage.At(end - 1).Current, Offset: end}, Near: near, Need: o.Ack, Over: over,
+	}
+}
+
+// acked reports whether enough followers have acked the log of t up to offset.
+func (a *acks) acked(t *tenure, offset int64) bool {
+	if floor := a.floor.Load(); a.node.tenure() == t {
+		return floor >= offset
+	}
+	return t.acked.Load() >= offset // the floor may be one of another history
 }

@@ -280,10 +280,18 @@ func TestAckOfAnotherTime(t *testing.T) {
 		a := newMember(t, net.Host("a"), "a", "", func(o *repl.Options) { o.Ack = 1 })
 		b := newMember(t, net.Host("b"), "b", "a")
 		below := newMember(t, net.Host("c"), "c", "a")
-		if _, err := a.put("k", "v"); err != nil {
+		acked, err := a.put("k", "v")
+		if err != nil {
 			t.Fatal(err)
 		}
 		level(t, a, b, below)
+		m, err := a.node.Master()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := m.Wait(t.Context(), a.Log().Position(), 2); n != 2 {
+			t.Fatal(n, err)
+		}
 		net.Link("a", "b").Cut()
 		net.Link("a", "b").Refuse()
 		net.Link("a", "c").Stall()
@@ -297,8 +305,11 @@ func TestAckOfAnotherTime(t *testing.T) {
 		if err := settle(end); !errors.Is(err, repl.ErrNotAcked) {
 			t.Errorf("after the node was demoted: %v", err)
 		}
-		if err := a.Log().Settle(end); !errors.Is(err, repl.ErrNotAcked) {
+		if err := a.Log().Settle(end); !errors.Is(err, repl.ErrNotAcked) || !errors.Is(err, repl.ErrRoleChanged) {
 			t.Errorf("after the node was demoted, by the log: %v", err)
+		}
+		if err := settle(acked); err != nil {
+			t.Errorf("a write that was acked before: %v", err)
 		}
 		fill(t, b.ledger, "other", 20) // of another history, and longer
 		net.HealAll()
@@ -314,6 +325,9 @@ func TestAckOfAnotherTime(t *testing.T) {
 		a.promote(t)
 		if err := settle(end); !errors.Is(err, repl.ErrNotAcked) {
 			t.Errorf("when the node is the master anew: %v", err)
+		}
+		if err := settle(acked); err != nil {
+			t.Errorf("a write that was acked in its time: %v", err)
 		}
 		if _, err := a.put("own", "v"); err != nil {
 			t.Errorf("a write of then: %v", err)

@@ -117,7 +117,7 @@ type Options struct {
 	Compression rdb.Compression
 
 	// Logger takes the node's log: a line for each change of a link, for the beginning and the end of each
-	// sync, and for each change of role. Attempts that fail as the one before did are told at [slog.LevelDebug],
+	// sync, and for each change of role. A follower is named when it is given a first sync. Attempts that fail as the one before did are told at [slog.LevelDebug],
 	// at both ends: there may be a hundred a second. The default is silence.
 	Logger *slog.Logger
 
@@ -194,7 +194,7 @@ type Copying struct {
 type Safety struct {
 	// Ack is how many replicas must have applied a write before it returns. 0, the
 	// default, means that no write waits; the most is MaxFollowers. Writes that wait at
-	// the same time are acked together. One that waits when the node stops being the master gets a
+	// the same time are acked together. One that is not acked when the node stops being the master gets a
 	// [*NotAckedError].
 	Ack int
 

@@ -14,28 +14,25 @@ type writer struct {
 	ready  chan struct{} // capacity 1: a token when the floor has come to offset
 }
 
-// await blocks until the floor has come to offset, and reports whether it has: it gives
-// up after Options.AckTimeout, and when t ends.
-func (a *acks) await(t *tenure, offset int64) bool {
+// await blocks until the floor has come to offset. It gives up after Options.AckTimeout, and
+// when t ends.
+func (a *acks) await(t *tenure, offset int64) {
 	w := a.newWriter(offset)
 	if !a.enter(w) { // it was acked meanwhile
 		a.reuse(w)
-		return true
+		return
 	}
 	select {
 	case <-w.ready:
 		a.reuse(w)
-		return true
+		return
 	case <-w.timer.C:
 	case <-t.ctx.Done():
 	}
 	if late := !a.leave(w); late {
 		<-w.ready // sent under the lock, before leave had it
-		a.reuse(w)
-		return true
 	}
 	a.reuse(w)
-	return false
 }
 
 func (a *acks) newWriter(offset int64) *writer {

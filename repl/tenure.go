@@ -21,6 +21,9 @@ type tenure struct {
 	why       atomic.Pointer[FencedError] // set right after
 	outranked chan struct{}               // closed then
 
+	// acked is how far followers had acked a master's log, as Options.Ack wants it, when it ended.
+	acked atomic.Int64
+
 	ctx  context.Context // ends with the tenure, for ErrRoleChanged or ErrClosed
 	end  context.CancelCauseFunc
 	over chan struct{} // closed when the next tenure has begun
@@ -28,6 +31,7 @@ type tenure struct {
 
 func (n *Node) newTenure(role Role, up *upstream) *tenure {
 	t := &tenure{role: role, up: up, over: make(chan struct{}), outranked: make(chan struct{})}
+	t.acked.Store(noFloor)
 	t.ctx, t.end = context.WithCancelCause(n.ctx)
 	return t
 }
@@ -42,6 +46,9 @@ func (n *Node) begin(t *tenure) {
 		// get its verdict, that of a tenure that is over.
 		n.setFollower(true)
 		n.lease.begin(t, false) // before anybody is told of the role
+		if from := n.seat.Load(); from != nil {
+			n.acks.endOf(from)
+		}
 		n.seat.Store(t)
 		n.yield()
 		t.up.fresh.begin()
@@ -58,10 +65,11 @@ func (n *Node) begin(t *tenure) {
 	n.setFollower(false)
 	n.lease.begin(t, n.seat.Load() != nil)
 	n.seat.Store(t)
-	n.log.SetSettler(nil)
 	n.acks.refresh() // as a replica the node may have taken another log
 	if n.opts.Ack > 0 {
 		n.log.SetSettler(func(end int64) error { return n.acks.settle(t, end) })
+	} else {
+		n.log.SetSettler(nil)
 	}
 	// Last: the first write finds all in its place.
 	n.gate.change(func(r *causes) {

@@ -2,6 +2,7 @@ package repl
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/emberkv/ember/backlog"
 )
@@ -57,17 +58,27 @@ func (e *LeaseError) Error() string {
 func (e *LeaseError) Unwrap() error { return ErrNoLease }
 
 // A NotAckedError is what a write gets when fewer than Options.Ack replicas
-// came within Options.MaxUnacked bytes of it in Options.AckTimeout.
-// The write stands and goes on being replicated.
+// came within Options.MaxUnacked bytes of it in Options.AckTimeout, or before the node
+// stopped being the master. The write stands and goes on being replicated; or, in the
+// second case, what becomes of it is for the next master to say.
 type NotAckedError struct {
 	Position backlog.Position // after the write
-	Near     int              // how many came near enough
+	Near     int              // how many came near enough; 0 if Over is set
 	Need     int              // Options.Ack
+	Over     error            // why the node waits for no more: [ErrRoleChanged], a [*FencedError] or [ErrClosed]; or nil
 }
 
 func (e *NotAckedError) Error() string {
+	if e.Over != nil {
+		return fmt.Sprintf("%v to %s, and now %v", ErrNotAcked, e.Position, strings.TrimPrefix(e.Over.Error(), "repl: "))
+	}
 	return fmt.Sprintf("%v to %s: %d of %d; the write stands", ErrNotAcked, e.Position, e.Near, e.Need)
 }
 
-// Unwrap returns ErrNotAcked.
-func (e *NotAckedError) Unwrap() error { return ErrNotAcked }
+// Unwrap returns ErrNotAcked, and Over if that is set.
+func (e *NotAckedError) Unwrap() []error {
+	if e.Over != nil {
+		return []error{ErrNotAcked, e.Over}
+	}
+	return []error{ErrNotAcked}
+}
