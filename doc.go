@@ -24,7 +24,7 @@
 //	  rdb.PutEntry       encodes the entry into the shard's arena; never again
 //	  backlog.Log.Append asks the gate, copies the bytes behind the log's end
 //	  kv shard           points the key's slot at the entry: it can be read now
-//	  backlog.Log.Settle waits for replicas, if the master was told to
+//	  backlog.Settler    waits for replicas, if the master was told to
 //	repl feed            finds the bytes in the log, frames them, writes them out
 //	repl session         reads the frame, checks offset and checksum
 //	  kv.Store.Apply     appends the same bytes to its log, then applies them
@@ -63,8 +63,8 @@
 //     Options.Ack every write has waited so when it returns. They are counted by node, by
 //     the newest link of each, and for a node that was the master still (repl:
 //     TestWaitCountsNodesThatApplied, TestWaitCountsWhatIsApplied, TestLateAck,
-//     TestWaitWhileReplicasComeAndGo, TestAcksThatLie, TestAck, TestNothingCountsOnceFenced,
-//     TestNothingCountsWithoutALease).
+//     TestWaitWhileReplicasComeAndGo, TestAcksThatLie, TestAck, TestAckOfAnotherTime,
+//     TestNothingCountsOnceFenced, TestNothingCountsWithoutALease; kv: TestSettlerOfBefore).
 //   - P5 Nothing is lost in silence. What only an old master had when it comes back as
 //     a follower is counted, and handed to the program before it is dropped
 //     (kv: TestLostTail; repl: TestLostTailIsCounted). If it concerns few keys, it costs

@@ -66,9 +66,9 @@ func (l *Log) SetSettler(s Settler) {
 	l.settler.Store(&s)
 }
 
-// Settler returns the function that SetSettler has installed, or nil. A store takes it before it appends a
-// write, and calls it afterwards: who decides on writes may be another by then, and knows nothing
-// of this one.
+// Settler returns the function that SetSettler has installed, or nil. A store takes it before
+// it appends a write, and calls it afterwards: who decides on writes may be another by then, and
+// knows nothing of this one.
 func (l *Log) Settler() Settler {
 	if s := l.settler.Load(); s != nil {
 		return *s
@@ -77,8 +77,9 @@ func (l *Log) Settler() Settler {
 }
 
 // Settle calls the present settler for a write that ended at offset end. It is for who need not
-// tell one that was installed since the write was let in from that of before; see Settler. The caller holds no locks. It blocks as the [Settler] does, and returns what that returns; without
-// one it returns nil, and costs one atomic load.
+// tell one that was installed since the write was let in from that of before; see Settler. The
+// caller holds no locks. It blocks as the [Settler] does, and returns what that returns;
+// without one it returns nil, and costs one atomic load.
 func (l *Log) Settle(end int64) error {
 	if s := l.settler.Load(); s != nil {
 		return (*s)(end)

@@ -12,10 +12,8 @@ const neverStale = math.MaxInt64
 
 // SetStaleAfter says that the store's data will be too old to be read after t, as a node
 // that has lost its master may want it (see Reading of package repl): at once, if t has passed, and
-// never, as at the beginning, if it is the zero Time. Nothing has to happen at t, so that a process that was
-// stopped and goes on reads nothing that has become too old meanwhile. t counts by its monotonic part,
-// if it has one; on Linux that stands still while the whole machine is suspended. From then on, until it is said otherwise, these return [ErrStale], or show nothing where they
-// return no error:
+// never, as at the beginning, if it is the zero Time. From then on, until it is said
+// otherwise, these return [ErrStale], or show nothing where they return no error:
 //
 //   - Get, GetMulti, Append, Has, TTL, Min, Max, View and its Tx, and the same of a [Map], Load too;
 //   - All, Range, Prefix and Backward, of which a loop that has begun ends. A [Map]'s
@@ -26,8 +24,10 @@ const neverStale = math.MaxInt64
 // come with the position that they stand for. A position that Wait was asked for is here,
 // though it may not be read.
 //
-// While there is such a time each read asks the clock, a GetMulti for 32 keys at once: BenchmarkGetBounded takes 50 to
-// 70 ns more.
+// Nothing has to happen at t: a process that was stopped and goes on reads nothing that has become
+// too old meanwhile. Each read asks the clock while there is such a time, a GetMulti for 32
+// keys at once, and BenchmarkGetBounded takes 50 to 70 ns more. t counts by its monotonic part, if it
+// has one, which on Linux stands still while the whole machine is suspended.
 func (s *Store) SetStaleAfter(t time.Time) {
 	after := time.Duration(neverStale)
 	if !t.IsZero() {

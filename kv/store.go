@@ -115,8 +115,9 @@ func (s *Store) Log() *backlog.Log { return s.log }
 
 // Position returns the end of the store's log. A read that was made before on
 // this store saw nothing that is not covered by it: hand it to [Store.Wait] of
-// another node to read there what was read or written here. A write that was made here before is
-// covered, too, unless the node has changed its role since, or taken a full copy: see Master.Wait of package repl.
+// another node to read there what was read or written here. A write that was made here before
+// is covered, too, unless the node has changed its role since, or taken a full copy: see
+// Master.Wait of package repl.
 func (s *Store) Position() backlog.Position { return s.log.Position() }
 
 // Len returns the number of keys. It does not count those whose deadline has
@@ -215,9 +216,9 @@ func (s *Store) lockAll() *table {
 	}
 }
 
-// An ownWrite is a write of this node's that has begun. What it will have to wait for is taken before the log's gate
-// lets it in, by the master of then or by nobody: who is the master when it is in, and waits for a
-// processor or the disk, may be another one, or this one anew, and knows nothing of it.
+// An ownWrite is a write of this node's that has begun. Who will settle it is asked before
+// the log's gate lets it in: when it is in, and waits for a processor or the disk, the node may
+// stop being the master, or become it anew, and who settles writes then knows nothing of this one.
 type ownWrite struct {
 	store   *Store
 	settler backlog.Settler

@@ -59,10 +59,12 @@ func (m *Master) Serve(ln net.Listener) error { return m.node.Serve(ln) }
 // replica is a node, by its id: one that has left counts no more, and one that comes back
 // counts, once, from the first ack of its newest link.
 //
-// To wait for a write, take the Master before it, and the position behind it. A Master that was taken
-// afterwards may be of a later time as the master, before which the node was a replica and gave the write up:
-// the store's position is then one that replicas have, and the write in nobody's history. The one of before
-// returns ErrRoleChanged. [Options.Ack] does all that for every write.
+// To wait for a write, take the Master before it, and the position behind it. A Master that
+// was taken afterwards may be of a later time as the master, before which the node was a replica
+// and gave the write up: the store's position is then one that replicas have, and the write in
+// nobody's history. The one of before returns ErrRoleChanged. Options.Ack does all that for
+// every write.
+//
 // Like Redis WAIT, but it counts what was applied, not what was received
 // (https://redis.io/commands/wait).
 func (m *Master) Wait(ctx context.Context, pos backlog.Position, n int) (int, error) {
