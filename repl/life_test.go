@@ -228,13 +228,16 @@ func TestLogOfSyncs(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		net.Link("a", "b").Cut()
+		net.Link("a", "b").Refuse()
+		time.Sleep(time.Second)
+		net.HealAll()
 		time.Sleep(time.Second)
 		r.Close()
 		synctest.Wait()
 		for end, want := range map[string]string{
 			up.String(): "follower connected; full sync; full sync complete; caught up; follower disconnected; " +
 				"follower connected; partial sync; caught up; follower disconnected",
-			down.String(): "connected; full sync; full sync complete; caught up; link down; connected; partial sync; caught up",
+			down.String(): "connected; full sync; full sync complete; caught up; link down; link down; connected; partial sync; caught up",
 		} {
 			var lines []string
 			for line := range strings.Lines(end) {
