@@ -10,7 +10,8 @@ import (
 // store that follows another it is the writer's clock, as far as it is known: the
 // last reading, advanced by our own monotonic time. So nodes whose wall clocks
 // differ by hours hide a key at the same moment, give or take the link's delay and
-// less than clockJump. Package repl gives one more reading before the store stops following, the best it has.
+// less than clockJump. Package repl gives one more reading before the store stops following, the
+// best it has.
 //
 // When following ends the clock goes on from there. A deadline was set by the old
 // writer's clock, and a jump to our own would end keys early, or revive them.

@@ -94,7 +94,8 @@ type listing struct {
 	marks [][]uint64
 }
 
-// list makes the listing of a view. It gives way to others now and then if it is the work of w, which may be nil.
+// list makes the listing of a view. It gives way to others now and then if it is the work of w,
+// which may be nil.
 func (f *frozen) list(w *giveway.Worker) *listing {
 	l := &listing{slabs: f.slabs, keys: f.keys, marks: make([][]uint64, len(f.slabs.data))}
 	words := 0

@@ -307,6 +307,8 @@ func TestAckOfAnotherTime(t *testing.T) {
 		}
 		if err := a.Log().Settle(end); !errors.Is(err, repl.ErrNotAcked) || !errors.Is(err, repl.ErrRoleChanged) {
 			t.Errorf("after the node was demoted, by the log: %v", err)
+		} else if !strings.HasSuffix(err.Error(), ", and now the node has another role") {
+			t.Errorf("it does not say why: %v", err)
 		}
 		if err := settle(acked); err != nil {
 			t.Errorf("a write that was acked before: %v", err)

@@ -116,9 +116,10 @@ type Options struct {
 	// each. A compressed link holds about 1 MiB at its upstream.
 	Compression rdb.Compression
 
-	// Logger takes the node's log: a line for each change of a link, for the beginning and the end of each
-	// sync, and for each change of role. A follower is named when it is given a first sync. Attempts that fail as the one before did are told at [slog.LevelDebug],
-	// at both ends: there may be a hundred a second. The default is silence.
+	// Logger takes the node's log: a line for each change of a link, for the beginning and
+	// the end of each sync, and for each change of role. A follower is named when it is given
+	// a first sync. Attempts that fail as the one before did are told at [slog.LevelDebug], at
+	// both ends: there may be a hundred a second. The default is silence.
 	Logger *slog.Logger
 
 	// Events are called when something happens to a link.
@@ -194,8 +195,8 @@ type Copying struct {
 type Safety struct {
 	// Ack is how many replicas must have applied a write before it returns. 0, the
 	// default, means that no write waits; the most is MaxFollowers. Writes that wait at
-	// the same time are acked together. One that is not acked when the node stops being the master gets a
-	// [*NotAckedError].
+	// the same time are acked together. One that is not acked when the node stops being the
+	// master gets a [*NotAckedError].
 	Ack int
 
 	// AckDurable lets Ack count only replicas that have the write on disk (see [Kept]). A

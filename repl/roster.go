@@ -73,7 +73,8 @@ func (n *Node) delist(f *feed, why error) slog.Level {
 // maxVain bounds the followers whose vain links are told once.
 const maxVain = 64
 
-// tellVainLocked returns at which level it is to be told that a follower has gone that got to no sync.
+// tellVainLocked returns at which level it is to be told that a follower has gone that got to
+// no sync.
 func (n *Node) tellVainLocked(id NodeID, why error) slog.Level {
 	told, known := n.mu.vain[id]
 	if !known && len(n.mu.vain) >= maxVain {

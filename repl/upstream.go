@@ -247,8 +247,8 @@ func (u *upstream) retry(addr string, err error, pause time.Duration) {
 	call(o.Events.Retry, Retry{Addr: addr, Err: err, Attempts: attempts, Outage: outage, Pause: pause})
 }
 
-// newsOfLink returns at which level it is to be told that the link to an upstream is up: one that comes up in vain does
-// so again and again.
+// newsOfLink returns at which level it is to be told that the link to an upstream is up: one
+// that comes up in vain does so again and again.
 func (u *upstream) newsOfLink(to *target) slog.Level {
 	u.mu.Lock()
 	defer u.mu.Unlock()
