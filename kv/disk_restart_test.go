@@ -2,6 +2,7 @@ package kv_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -52,6 +53,9 @@ func TestBadMarker(t *testing.T) {
 	wantSome(t, s, 10)
 	if r := s.Recovered(); r.Clean || !r.Forked || !errors.Is(r.Repaired, kv.ErrCorrupt) {
 		t.Errorf("recovered %+v", r)
+	} else if text, err := json.Marshal(r); err != nil || !strings.Contains(string(text), `"forked":true`) ||
+		!strings.Contains(string(text), fmt.Sprintf(`"repaired":%q`, r.Repaired)) {
+		t.Errorf("as JSON %s, %v", text, err)
 	}
 	mustClose(t, s)
 	opts.Repair = false

@@ -372,7 +372,7 @@
 //     expire.go
 //   - whole states: encode.go, snapshot.go, restore.go, dump.go, load.go, loadshard.go,
 //     exchange.go, losttail.go, tail.go, overlay.go, repair.go, bulk.go, loose.go
-//   - the disk: durability.go, folder.go, open.go, recover.go, chain.go, replay.go,
+//   - the disk: durability.go, folder.go, open.go, recover.go, recovered.go, chain.go, replay.go,
 //     replayshard.go; journal.go, journalstate.go, journalfile.go, journalsync.go,
 //     durable.go, save.go, tidy.go, diskstatus.go, diskinfo.go; and back to followers:
 //     archive.go, past.go

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/internal/disk"
 )
 
@@ -102,30 +101,3 @@ func (j *journal) writeFirst() error {
 	defer snap.Close()
 	return j.writeSnapshot(j.ctx, snap, j.next(j.gen), func() error { return nil })
 }
-
-// Recovered says what [Open] has found.
-type Recovered struct {
-	Position backlog.Position // at which the store goes on
-	Snapshot backlog.Position // that it was loaded from
-	Journal  int64            // bytes of log behind it
-	Records  int64            // how many there are in those
-
-	// Clean says that the store was closed. Forked, that it was not, and has begun a new
-	// history.
-	Clean, Forked bool
-
-	// Torn is how many bytes of files behind the position were not taken, because a crash had
-	// left them unfinished.
-	Torn int64
-
-	// Damaged are the files that were passed by: snapshots, in whose place an older one
-	// was loaded with more of the journal. Repaired says that the journal was damaged, and
-	// what lay behind was given up, because Durability.Repair was set; the cause is in it.
-	Damaged  []string
-	Repaired error
-
-	Took time.Duration
-}
-
-// Recovered returns what Open has found; the zero value for a store of [New].
-func (s *Store) Recovered() Recovered { return s.recovered }

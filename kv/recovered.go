@@ -1,0 +1,50 @@
+package kv
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/emberkv/ember/backlog"
+)
+
+// Recovered says what [Open] has found. It marshals to JSON: Took is nanoseconds, Repaired its
+// text, empty for nil.
+type Recovered struct {
+	Position backlog.Position `json:"position"` // at which the store goes on
+	Snapshot backlog.Position `json:"snapshot"` // that it was loaded from
+	Journal  int64            `json:"journal"`  // bytes of log behind it
+	Records  int64            `json:"records"`  // how many there are in those
+
+	// Clean says that the store was closed. Forked, that it was not, and has begun a new
+	// history.
+	Clean  bool `json:"clean"`
+	Forked bool `json:"forked"`
+
+	// Torn is how many bytes of files behind the position were not taken, because a crash had
+	// left them unfinished.
+	Torn int64 `json:"torn"`
+
+	// Damaged are the files that were passed by: snapshots, in whose place an older one
+	// was loaded with more of the journal. Repaired says that the journal was damaged, and
+	// what lay behind was given up, because Durability.Repair was set; the cause is in it.
+	Damaged  []string `json:"damaged"`
+	Repaired error    `json:"-"` // MarshalJSON adds its text
+
+	Took time.Duration `json:"took_ns"`
+}
+
+// MarshalJSON implements [json.Marshaler]: an error has no JSON of its own.
+func (r Recovered) MarshalJSON() ([]byte, error) {
+	type fields Recovered
+	shown := struct {
+		fields
+		Repaired string `json:"repaired"`
+	}{fields: fields(r)}
+	if r.Repaired != nil {
+		shown.Repaired = r.Repaired.Error()
+	}
+	return json.Marshal(shown)
+}
+
+// Recovered returns what Open has found; the zero value for a store of [New].
+func (s *Store) Recovered() Recovered { return s.recovered }
