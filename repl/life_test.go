@@ -188,26 +188,39 @@ func TestLogOfAnOutage(t *testing.T) {
 	})
 }
 
-// TestLogOfACopyInVain: nor when links come up, and the follower refuses what it is offered.
+// TestLogOfACopyInVain: nor when links come up, and the followers, two of them, refuse what they are offered.
 func TestLogOfACopyInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := repl.NewMemory()
-		var up, down bytes.Buffer
-		own := newLedger(nil)
-		own.put("own", "data")
+		var up, down, other bytes.Buffer
 		master(t, newLedger(nil), net, "a", &repl.Options{Logger: slog.New(slog.NewTextHandler(&up, nil))})
-		r := replica(t, own, net, "a", &repl.Options{Logger: slog.New(slog.NewTextHandler(&down, nil))})
+		var replicas []*repl.Replica
+		for _, log := range []*bytes.Buffer{&down, &other} {
+			own := newLedger(nil)
+			own.put("own", "data")
+			replicas = append(replicas, replica(t, own, net, "a", &repl.Options{Logger: slog.New(slog.NewTextHandler(log, nil))}))
+		}
 		time.Sleep(time.Minute)
-		r.Close()
+		for _, r := range replicas {
+			r.Close()
+		}
 		synctest.Wait()
-		for end, want := range map[string][]string{up.String(): {"follower disconnected"}, down.String(): {"msg=connected", "link down"}} {
-			for _, line := range want {
-				if n := strings.Count(end, line); n != 1 {
-					t.Errorf("%q is told %d times:\n%s", line, n, end)
+		for _, of := range []struct {
+			log  string
+			want map[string]int
+			most int // lines
+		}{
+			{up.String(), map[string]int{"follower disconnected": 2}, 5},
+			{down.String(), map[string]int{"msg=connected": 1, "link down": 1}, 4},
+			{other.String(), map[string]int{"msg=connected": 1, "link down": 1}, 4},
+		} {
+			for line, times := range of.want {
+				if n := strings.Count(of.log, line); n != times {
+					t.Errorf("%q is told %d times, want %d:\n%s", line, n, times, of.log)
 				}
 			}
-			if n := strings.Count(end, "\n"); n > 4 {
-				t.Errorf("%d lines:\n%s", n, end)
+			if n := strings.Count(of.log, "\n"); n > of.most {
+				t.Errorf("%d lines:\n%s", n, of.log)
 			}
 		}
 	})
