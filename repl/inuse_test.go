@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/emberkv/ember/repl"
 )
@@ -43,12 +44,15 @@ func TestMachineInUse(t *testing.T) {
 	if err := m.Node().Close(); err != nil {
 		t.Fatal(err)
 	}
-	next, err := repl.NewMaster(l, nil)
+	next, err := repl.NewMaster(l, &repl.Options{Safety: repl.Safety{Ack: 1, AckTimeout: time.Millisecond}})
 	if err != nil {
 		t.Fatalf("after Close: %v", err)
 	}
 	defer next.Close()
 	m.Node().Close() // again: it has nothing to give back
+	if _, err := l.put("a", "3"); !errors.Is(err, repl.ErrNotAcked) {
+		t.Errorf("the first node, closed twice, lets the second's writes pass without acks: %v", err)
+	}
 	if _, err := repl.NewMaster(l, nil); !errors.Is(err, repl.ErrInUse) {
 		t.Errorf("the first node, closed twice, has given away the second's machine: %v", err)
 	}

@@ -154,7 +154,6 @@ func onLineage(log *backlog.Log, pos backlog.Position) error {
 // Status returns the node's state now.
 func (m *Master) Status() Status { return m.node.Status() }
 
-// Close closes the links and waits for the node's goroutines. The machine goes
-// on taking writes, which nobody follows; with Options.MinReplicas it takes none. It is
-// [Node.Close], may be called more than once, and returns nil.
+// Close closes the links and waits for the node's goroutines. It is [Node.Close], which says what
+// becomes of the machine, may be called more than once, and returns nil.
 func (m *Master) Close() error { return m.node.Close() }

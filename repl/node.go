@@ -73,6 +73,8 @@ type Node struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
+	closing sync.Once // after it the machine may be another node's
+
 	mu struct {
 		sync.Mutex
 		news                  chan struct{}        // closed and renewed when the path or the role has changed
@@ -153,11 +155,16 @@ func (n *Node) tenure() *tenure { return n.seat.Load() }
 const closeGrace = 100 * time.Millisecond
 
 // Close closes every listener and link and waits until all the node's
-// goroutines have ended. The machine stays as it is: a master's takes writes,
-// unless Options.MinReplicas asks for replicas, of which there are none any more; a
-// replica's refuses them. Another node may have it then. Close may be called more than
-// once, and returns nil.
+// goroutines have ended. The machine stays as it is: a replica's refuses writes. A master's takes
+// them, and no acks are waited for any more; with Options.MinReplicas it refuses them, as there are
+// no replicas, and with Options.Supervised when a lease that it holds runs out. Another node may have
+// it then. Close may be called more than once, and returns nil.
 func (n *Node) Close() error {
+	n.closing.Do(n.close)
+	return nil
+}
+
+func (n *Node) close() {
 	n.shut()
 	var over []<-chan struct{}
 	n.mu.Lock()
@@ -188,7 +195,6 @@ func (n *Node) Close() error {
 	n.log.SetSettler(nil)
 	n.release()
 	<-n.changing
-	return nil
 }
 
 func (n *Node) closeUpstream() {
