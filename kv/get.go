@@ -119,8 +119,8 @@ func (s *Store) getIn(t *table, key string, e *entry) error {
 	return nil
 }
 
-// peek is get for who looks again on behalf of one who has looked already: it is no hit, no
-// miss and no use of the key.
+// peek is get for an iteration, and for whoever looks again on behalf of one who has looked already:
+// it is no hit, no miss and no use of the key.
 func (s *Store) peek(key string) (entry, error) {
 	e, ok, err := s.lookUp(key)
 	if err == nil && !ok {

@@ -128,6 +128,40 @@ func TestTTLPolicyRefusesWithoutDeadlines(t *testing.T) {
 	withinBound(t, s)
 }
 
+// TestIterationsAreNoUses: not of the keys that they come over, nor hits, with and without an index.
+// A pass over all keys would make them all as good as those that somebody asked for.
+func TestIterationsAreNoUses(t *testing.T) {
+	for _, policy := range []kv.Eviction{kv.EvictLRU, kv.EvictLFU} {
+		for _, ordered := range []bool{false, true} {
+			s := open(t, &kv.Options{MaxBytes: 2 << 20, Eviction: policy, Ordered: ordered})
+			var hot []string
+			for i := range 2000 {
+				hot = append(hot, fmt.Sprint("hot", i))
+				must(t, s.Set(hot[i], make([]byte, 100)))
+			}
+			var asked int64
+			for round := range 2 {
+				for _, k := range hot {
+					s.Get(k)
+					asked++
+				}
+				for i := range 5000 {
+					must(t, s.Set(fmt.Sprintf("cold%d-%d", round, i), make([]byte, 100)))
+				}
+				for range 2 {
+					for range s.Prefix("cold") {
+					}
+					for range s.Backward("", "") {
+					}
+				}
+			}
+			if st := s.Stats(); st.Hits+st.Misses != asked {
+				t.Errorf("%v, ordered %v: %d hits and %d misses of %d reads", policy, ordered, st.Hits, st.Misses, asked)
+			}
+		}
+	}
+}
+
 // A key that has expired is not evicted, but logged as expired.
 func TestHitsMissesAndExpiries(t *testing.T) {
 	s := open(t, &kv.Options{MaxBytes: 1 << 20, Eviction: kv.EvictLRU})

@@ -2,9 +2,8 @@ package kv
 
 import "iter"
 
-// Range returns an iterator over the keys from one on, that one included, to another, that
-// one not, in the order of their bytes, and their values. An empty string leaves its end
-// open. Keys and values are slices of the store's memory, as [Store.Get] returns them.
+// Range returns an iterator over the keys k with from <= k < to, in the order of their bytes,
+// and their values. An empty string leaves its end open. Keys and values are slices of the store's memory, as [Store.Get] returns them.
 //
 // The iteration is weak: it yields each key at most once, with the value that it has when
 // its turn comes, and a key that comes or goes meanwhile if it is there at its turn. In
@@ -50,8 +49,7 @@ func (s *Store) iterate(r keyRange) iter.Seq2[string, []byte] {
 	}
 	return func(yield func(string, []byte) bool) {
 		for _, key := range r.sorted(s.All()) {
-			var e entry
-			if s.get(key, &e) == nil && !yield(key, e.value) {
+			if e, err := s.peek(key); err == nil && !yield(key, e.value) {
 				return
 			}
 		}
