@@ -78,13 +78,20 @@ func (o *ControlOptions) normalize() (*ControlOptions, error) {
 	return &n, n.check()
 }
 
+// Validate returns an [*OptionError] for the first thing that is wrong with o, as [DialControl] and
+// [NewControlServer] do: for whoever dials later and wants to know now. Nil is valid.
+func (o *ControlOptions) Validate() error {
+	_, err := o.normalize()
+	return err
+}
+
 func (o *ControlOptions) check() error {
 	return checkOptions(o.Secrets, o.Transport, []optionCheck{
 		shortText("Name", o.Name, MaxNameBytes),
 		shortText("Group", o.Group, MaxNameBytes),
 		shortText("Announce", o.Announce, MaxAnnounceBytes),
-		{"HandshakeTimeout", o.HandshakeTimeout, o.HandshakeTimeout > 0, "more than 0"},
 		{"Timeout", o.Timeout, o.Timeout >= 3*minHeartbeat && o.Timeout <= maxHeartbeat, "3ms to 1h"},
+		{"HandshakeTimeout", o.HandshakeTimeout, o.HandshakeTimeout > 0, "more than 0"},
 		{"MaxLinks", o.MaxLinks, o.MaxLinks > 0, "at least 1"},
 		{"MaxHandshakes", o.MaxHandshakes, o.MaxHandshakes > 0, "at least 1"},
 	})

@@ -15,7 +15,7 @@ import (
 // Errors of clients. There is ErrNoMaster, too.
 var (
 	// ErrNoSentinel is returned, as a [*NoSentinelError], when none of the sentinels has
-	// answered. Try again; when it does not pass, the error says what each has failed of.
+	// answered. Try again; when it does not pass, the error says why each failed.
 	ErrNoSentinel = errors.New("sentinel: no sentinel answers")
 
 	// ErrNotMaster is returned by [Transport.Dial] when the node that the sentinels name
@@ -69,8 +69,7 @@ type asker struct {
 	opts      *repl.ControlOptions
 }
 
-// newAsker returns an asker, or an [*repl.OptionError] for what is wrong with the addresses.
-// What is wrong with the options is found out when they are used.
+// newAsker returns an asker, or an [*repl.OptionError] for what is wrong with the arguments.
 func newAsker(sentinels []string, group string, o *ClientOptions) (*asker, error) {
 	if o == nil {
 		o = new(ClientOptions)
@@ -85,6 +84,9 @@ func newAsker(sentinels []string, group string, o *ClientOptions) (*asker, error
 	a.opts.Secrets = slices.Clone(o.Secrets)
 	if a.opts.Transport == nil {
 		a.opts.Transport = &repl.TCP{}
+	}
+	if err := a.opts.Validate(); err != nil {
+		return nil, err
 	}
 	return a, nil
 }

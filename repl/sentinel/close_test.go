@@ -122,3 +122,33 @@ func TestOptionsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// TestClientOptionsAreChecked before anybody is dialled, by each of the three that a client has.
+func TestClientOptionsAreChecked(t *testing.T) {
+	long := string(make([]byte, 300))
+	for _, c := range []struct {
+		field, group string
+		opts         *sentinel.ClientOptions
+	}{
+		{"Name", "", &sentinel.ClientOptions{Name: long}},
+		{"Group", long, nil},
+		{"Timeout", "", &sentinel.ClientOptions{Timeout: -1}},
+		{"len(Secrets[0])", "", &sentinel.ClientOptions{Security: repl.Security{Secrets: []repl.Secret{repl.Secret("short")}}}},
+	} {
+		_, resolved := sentinel.Resolve(t.Context(), []string{"a"}, c.group, c.opts)
+		_, dialled := sentinel.NewTransport([]string{"a"}, c.group, c.opts)
+		errs := []error{resolved, dialled}
+		for _, err := range sentinel.Switches(t.Context(), []string{"a"}, c.group, c.opts) {
+			errs = append(errs, err)
+			if len(errs) > 3 {
+				break
+			}
+		}
+		for _, err := range errs {
+			var wrong *repl.OptionError
+			if len(errs) != 3 || !errors.As(err, &wrong) || wrong.Field != c.field {
+				t.Errorf("%s: %v", c.field, err)
+			}
+		}
+	}
+}
