@@ -13,6 +13,7 @@ import (
 // may become.
 func TestAnnounce(t *testing.T) {
 	long := strings.Repeat("l", repl.MaxAnnounceBytes+1)
+	longest := long[1:]
 	for _, c := range []struct {
 		name         string
 		announce     string
@@ -24,6 +25,7 @@ func TestAnnounce(t *testing.T) {
 		{"nothing", "", nil, 0, "", 100},
 		{"the first listener", "", []string{"b", "c"}, 7, "b", 7},
 		{"what the program says", "10.0.0.1:7000", []string{"b"}, -1, "10.0.0.1:7000", 0},
+		{"a listener with the longest address", "", []string{longest}, 1, longest, 1},
 		{"a listener with too long an address", "", []string{long, "b"}, repl.MaxPriority, "", repl.MaxPriority},
 		{"no port to go with another host", "0.0.0.0:7000", nil, 0, "0.0.0.0:7000", 100},
 	} {

@@ -21,7 +21,7 @@ type ControlOptions struct {
 	// Group must be the same at both ends of a link, at most 64 bytes of UTF-8.
 	Group string
 
-	// Announce is the address at which peers may reach this end, at most 64 bytes of UTF-8; see
+	// Announce is the address at which peers may reach this end, at most 255 bytes of UTF-8; see
 	// [Options]. The default is none.
 	Announce string
 

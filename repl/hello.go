@@ -27,9 +27,9 @@ type hello struct {
 const (
 	helloFixedBytes = 1 + 1 + 2 + 4 + 4 + 16 + 8 + 2 + 1 + standingBytes + backlog.SumBytes
 
-	// maxHelloForks is how many earlier histories go into a Hello, which has to be
-	// small: a log keeps some more.
-	maxHelloForks = 28
+	// maxHelloForks is how many earlier histories go into a Hello, with the longest names no
+	// more than maxHandshakeBody: a log keeps some more.
+	maxHelloForks = 21
 )
 
 func (h *hello) append(b []byte) []byte {
@@ -82,8 +82,11 @@ func parseHello(b []byte) (*hello, error) {
 	if h.sum, b, err = backlog.CutSum(b[39+standingBytes:], h.end); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrProtocol, err)
 	}
-	for _, s := range [...]*string{&h.name, &h.group, &h.announce} {
-		if *s, b, err = cutName(b); err != nil {
+	for _, s := range [...]struct {
+		to   *string
+		most int
+	}{{&h.name, MaxNameBytes}, {&h.group, MaxNameBytes}, {&h.announce, MaxAnnounceBytes}} {
+		if *s.to, b, err = cutName(b, s.most); err != nil {
 			return nil, err
 		}
 	}
@@ -103,9 +106,9 @@ func parseHello(b []byte) (*hello, error) {
 }
 
 // cutName reads a name, a group or an announced address: one byte with its
-// length, at most 64, and as many bytes.
-func cutName(b []byte) (string, []byte, error) {
-	if len(b) == 0 || int(b[0]) > MaxNameBytes || len(b) <= int(b[0]) {
+// length, which is at most most, and as many bytes.
+func cutName(b []byte, most int) (string, []byte, error) {
+	if len(b) == 0 || int(b[0]) > most || len(b) <= int(b[0]) {
 		return "", nil, fmt.Errorf("%w: name in %d bytes", ErrProtocol, len(b))
 	}
 	n := 1 + int(b[0])

@@ -43,7 +43,7 @@ func TestMessagesRoundTrip(t *testing.T) {
 	}
 }
 
-// TestLargestHelloFits: of 32 earlier histories 28, and the longest names.
+// TestLargestHelloFits: of 32 earlier histories 21, and the longest names.
 func TestLargestHelloFits(t *testing.T) {
 	h := sampleHello()
 	h.name, h.group = strings.Repeat("n", MaxNameBytes), strings.Repeat("g", MaxNameBytes)

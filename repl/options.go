@@ -43,8 +43,8 @@ func (id *NodeID) UnmarshalText(text []byte) error {
 
 // Limits of Options.
 const (
-	MaxNameBytes     = 64 // of a node's and a group's name
-	MaxAnnounceBytes = 64 // of Options.Announce
+	MaxNameBytes     = 64  // of a node's and a group's name
+	MaxAnnounceBytes = 255 // of Options.Announce: a name of DNS and a port, a path of a Unix socket
 	MaxPriority      = 65535
 	minHeartbeat     = time.Millisecond
 	minSyncRate      = 64 << 10
@@ -79,7 +79,7 @@ type Options struct {
 	Group string
 
 	// Announce is the address at which peers may reach a listener of this node,
-	// at most 64 bytes of UTF-8. The default is the address of the first listener that is
+	// at most 255 bytes of UTF-8. The default is the address of the first listener that is
 	// served, or none if that is longer. An unspecified host, as in
 	// "0.0.0.0:7000", is replaced by each peer with the one that it sees at the
 	// other end of the connection. It is told in the handshake: a replica that

@@ -16,7 +16,7 @@ import (
 // TestOptionsAreChecked: every invalid field is named, with its value, by both
 // constructors.
 func TestOptionsAreChecked(t *testing.T) {
-	long := strings.Repeat("x", repl.MaxNameBytes+1)
+	long, longAddr := strings.Repeat("x", repl.MaxNameBytes+1), strings.Repeat("x", repl.MaxAnnounceBytes+1)
 	for _, c := range []struct {
 		field string
 		set   func(o *repl.Options)
@@ -24,7 +24,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	}{
 		{"Name", func(o *repl.Options) { o.Name = long }, long},
 		{"Group", func(o *repl.Options) { o.Group = long }, long},
-		{"Announce", func(o *repl.Options) { o.Announce = long }, long},
+		{"Announce", func(o *repl.Options) { o.Announce = longAddr }, longAddr},
 		{"Priority", func(o *repl.Options) { o.Priority = repl.MaxPriority + 1 }, repl.MaxPriority + 1},
 		{"Heartbeat", func(o *repl.Options) { o.Heartbeat = -1 }, time.Duration(-1)},
 		{"Heartbeat", func(o *repl.Options) { o.Heartbeat = time.Millisecond - 1 }, time.Millisecond - 1},
@@ -67,9 +67,9 @@ func TestOptionsAreChecked(t *testing.T) {
 			t.Errorf("without a machine: %v, want ErrOption", err)
 		}
 	}
-	longest := strings.Repeat("x", repl.MaxNameBytes)
+	longest, longestAddr := strings.Repeat("x", repl.MaxNameBytes), strings.Repeat("x", repl.MaxAnnounceBytes)
 	for name, o := range map[string]*repl.Options{
-		"nil": nil, "zero": {}, "longest names": {Name: longest, Group: longest, Announce: longest, Priority: repl.MaxPriority},
+		"nil": nil, "zero": {}, "longest names": {Name: longest, Group: longest, Announce: longestAddr, Priority: repl.MaxPriority},
 		"limits": {Liveness: repl.Liveness{Heartbeat: time.Hour, Timeout: 3 * time.Hour}},
 	} {
 		m, err := repl.NewMaster(newLedger(nil), o)

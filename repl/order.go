@@ -106,7 +106,7 @@ func parseAnswer(k kind, b []byte) (a answer, err error) {
 	}
 	a = answer{kind: k, order: binary.LittleEndian.Uint64(b), yes: b[8] == 1}
 	if b = b[answerBytes:]; k == kindReady {
-		if a.at, b, err = cutName(b); err != nil {
+		if a.at, b, err = cutName(b, MaxAnnounceBytes); err != nil {
 			return answer{}, err
 		}
 	}

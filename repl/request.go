@@ -47,7 +47,7 @@ func parseIntroduction(b []byte) (*introduction, error) {
 	}
 	i.seat, i.id = seat(c.below(byte(seatOther)+1)), c.id()
 	i.patience = time.Duration(c.uint32()) * time.Millisecond
-	i.name, i.group, i.announce = c.name(), c.name(), c.name()
+	i.name, i.group, i.announce = c.name(), c.name(), c.address()
 	if c.err == nil && (i.id == NodeID{} || i.patience < minHeartbeat || i.patience > maxHeartbeat) {
 		c.fail("nobody, or one without patience")
 	}

@@ -152,7 +152,7 @@ func (o *Options) check() error {
 		{"ParallelSyncs", o.ParallelSyncs, o.ParallelSyncs > 0, "at least 1"},
 		{"MinHeard", o.MinHeard, o.MinHeard > 0, "at least 1"},
 		{"ForgetAfter", o.ForgetAfter, o.ForgetAfter >= 2*o.DownAfter, "at least twice DownAfter"},
-		{"Announce", o.Announce, len(o.Announce) <= repl.MaxAnnounceBytes && utf8.ValidString(o.Announce), "at most 64 bytes of UTF-8"},
+		{"Announce", o.Announce, len(o.Announce) <= repl.MaxAnnounceBytes && utf8.ValidString(o.Announce), "at most 255 bytes of UTF-8"},
 	} {
 		if !c.ok {
 			return &repl.OptionError{Field: c.field, Value: c.value, Want: c.want}
