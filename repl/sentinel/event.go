@@ -3,9 +3,11 @@ package sentinel
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/repl"
 )
 
@@ -66,6 +68,16 @@ func (t InstanceType) String() string {
 
 // MarshalText returns what String returns.
 func (t InstanceType) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote, or returns [backlog.ErrText].
+func (t *InstanceType) UnmarshalText(text []byte) error {
+	i := slices.Index(instanceTypes[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("%w: %.20q is no type of instance", backlog.ErrText, text)
+	}
+	*t = InstanceType(i)
+	return nil
+}
 
 // Message returns the text that Redis Sentinel publishes with such an event, and that a
 // notification script is given: mostly

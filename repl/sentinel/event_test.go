@@ -2,9 +2,11 @@ package sentinel_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 
+	"github.com/emberkv/ember/backlog"
 	"github.com/emberkv/ember/repl"
 	"github.com/emberkv/ember/repl/sentinel"
 )
@@ -57,6 +59,24 @@ func TestEventKindsHaveNames(t *testing.T) {
 	}
 	if err := new(sentinel.EventKind).UnmarshalText([]byte("+tilt")); err == nil {
 		t.Error("+tilt is none of ours")
+	}
+}
+
+// TestEventsGoThroughJSON and back, whatever they are about.
+func TestEventsGoThroughJSON(t *testing.T) {
+	for of := range sentinel.InstanceSentinel + 1 {
+		e := sentinel.Event{Kind: sentinel.EventReboot, About: sentinel.Instance{Type: of, Name: "a"}}
+		b, err := json.Marshal(e)
+		var back sentinel.Event
+		if err == nil {
+			err = json.Unmarshal(b, &back)
+		}
+		if err != nil || back != e {
+			t.Errorf("%s reads as %+v, %v", b, back, err)
+		}
+	}
+	if err := new(sentinel.InstanceType).UnmarshalText([]byte("replica")); !errors.Is(err, backlog.ErrText) {
+		t.Errorf("replica is not Redis' word: %v", err)
 	}
 }
 

@@ -78,9 +78,9 @@ func (m *MemoryStore) Save(state []byte) error {
 // A FileStore is a Store in a file, which is replaced whole, with all that it takes to last
 // through a power failure.
 type FileStore struct {
-	fs   disk.FS
-	path string
-	lock io.Closer
+	fs     disk.FS
+	path   string
+	unlock func() error // the first call does it, and all return what came of that
 }
 
 // OpenFileStore returns the store in the file at path, which need not exist, nor its
@@ -103,7 +103,7 @@ func openFileStore(files disk.FS, path string) (*FileStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sentinel: store: %w", err)
 	}
-	f.lock = lock
+	f.unlock = sync.OnceValue(lock.Close)
 	if err := f.sweep(); err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("sentinel: store: %w", err)
@@ -161,5 +161,5 @@ func (f *FileStore) Save(state []byte) error {
 }
 
 // Close lets go of the file, and returns what the system returned. It must not be called
-// before the sentinel is closed.
-func (f *FileStore) Close() error { return f.lock.Close() }
+// before the sentinel is closed, and may be called more than once.
+func (f *FileStore) Close() error { return f.unlock() }
