@@ -85,7 +85,7 @@ type dump struct {
 // shard captures and encodes one shard.
 func (d *dump) shard(i int, enc *encoder) error {
 	if i < 0 || i >= len(d.table.shards) {
-		return &InvalidError{Field: "shard", Value: i}
+		return &InvalidError{Field: "shard", Value: i, Want: fmt.Sprintf("0 to %d", len(d.table.shards)-1)}
 	}
 	f, end, err := d.capture(&d.table.shards[i])
 	if err != nil {

@@ -2,6 +2,7 @@ package kv
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
@@ -28,6 +29,8 @@ const (
 
 var fsyncs = [...]string{FsyncEverySecond: "everysec", FsyncAlways: "always", FsyncNever: "never"}
 
+const wantFsync = "one of everysec, always and never"
+
 // String returns "everysec", "always" or "never", which are Redis' words.
 func (f Fsync) String() string {
 	if int(f) < len(fsyncs) {
@@ -41,13 +44,12 @@ func (f Fsync) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
 // UnmarshalText reads what String returns, or returns an [*InvalidError].
 func (f *Fsync) UnmarshalText(text []byte) error {
-	for i, word := range fsyncs {
-		if string(text) == word {
-			*f = Fsync(i)
-			return nil
-		}
+	i := slices.Index(fsyncs[:], string(text))
+	if i < 0 {
+		return &InvalidError{Field: "Fsync", Value: string(text), Want: wantFsync}
 	}
-	return &InvalidError{Field: "Fsync", Value: fmt.Sprintf("%q, want one of %q", text, fsyncs)}
+	*f = Fsync(i)
+	return nil
 }
 
 // A SavePoint asks for a snapshot when so much time has passed since the last one, and there
@@ -131,19 +133,27 @@ type SaveProgress struct {
 // normalize returns d with its defaults, or an *InvalidError.
 func (d Durability) normalize() (Durability, error) {
 	if int(d.Fsync) >= len(fsyncs) {
-		return d, &InvalidError{Field: "Fsync", Value: d.Fsync}
+		return d, &InvalidError{Field: "Fsync", Value: d.Fsync, Want: wantFsync}
 	}
 	if d.SaveCompression < rdb.Off || d.SaveCompression > rdb.Zstd {
-		return d, &InvalidError{Field: "SaveCompression", Value: d.SaveCompression}
+		return d, &InvalidError{Field: "SaveCompression", Value: d.SaveCompression, Want: "off, none, s2 or zstd"}
 	}
-	for name, n := range map[string]int64{"SegmentBytes": d.SegmentBytes, "MaxUnsynced": d.MaxUnsynced, "DiskTimeout": int64(d.DiskTimeout)} {
-		if n < 0 {
-			return d, &InvalidError{Field: name, Value: n}
+	for _, f := range []struct {
+		name  string
+		value any
+		ok    bool
+	}{
+		{"SegmentBytes", d.SegmentBytes, d.SegmentBytes >= 0},
+		{"MaxUnsynced", d.MaxUnsynced, d.MaxUnsynced >= 0},
+		{"DiskTimeout", d.DiskTimeout, d.DiskTimeout >= 0},
+	} {
+		if !f.ok {
+			return d, &InvalidError{Field: f.name, Value: f.value, Want: "0 or more"}
 		}
 	}
-	for _, p := range d.SavePoints {
+	for i, p := range d.SavePoints {
 		if p.After <= 0 || p.Records < 0 {
-			return d, &InvalidError{Field: "SavePoints", Value: p}
+			return d, &InvalidError{Field: fmt.Sprintf("SavePoints[%d]", i), Value: p, Want: "some time, and 0 records or more"}
 		}
 	}
 	d.SegmentBytes = max(orDefault(d.SegmentBytes, DefaultSegmentBytes), minSegmentBytes)

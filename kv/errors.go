@@ -189,14 +189,31 @@ func (e *NotDurableError) Error() string {
 // Unwrap returns e.Err.
 func (e *NotDurableError) Unwrap() error { return e.Err }
 
-// An InvalidError is returned for an argument that makes no sense. Nothing has
-// changed.
+// ErrInvalid is returned, as an [*InvalidError], for an argument or an option that makes no sense.
+// Nothing has changed.
+var ErrInvalid = errors.New("kv: invalid argument")
+
+// An InvalidError says which argument or option makes no sense, and what would. It is an
+// [ErrInvalid].
 type InvalidError struct {
-	Field string // what it was given for
+	Field string // the parameter, or the option
 	Value any
+	Want  string
 }
 
-func (e *InvalidError) Error() string { return fmt.Sprintf("kv: invalid %s: %v", e.Field, e.Value) }
+// wantLifetime is of what a key is given to live.
+const wantLifetime = "more than 0, and an end within 64 bits of milliseconds since 1970"
+
+func (e *InvalidError) Error() string {
+	value := e.Value
+	if s, ok := value.(string); ok {
+		value = fmt.Sprintf("%.100q", s)
+	}
+	return fmt.Sprintf("%v: %s is %v, want %s", ErrInvalid, e.Field, value, e.Want)
+}
+
+// Unwrap returns ErrInvalid.
+func (e *InvalidError) Unwrap() error { return ErrInvalid }
 
 // A RecordError is returned for a record that cannot be taken. Nothing of the
 // records that came with it was.

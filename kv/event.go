@@ -2,6 +2,7 @@ package kv
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/emberkv/ember/backlog"
@@ -55,6 +56,16 @@ func (k EventKind) String() string {
 
 // MarshalText returns what String returns.
 func (k EventKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote, or returns an [*InvalidError].
+func (k *EventKind) UnmarshalText(text []byte) error {
+	i := slices.Index(eventKinds[:], string(text))
+	if i <= 0 { // the first has no word
+		return &InvalidError{Field: "EventKind", Value: string(text), Want: fmt.Sprintf("one of %q", eventKinds[1:])}
+	}
+	*k = EventKind(i)
+	return nil
+}
 
 // An Event is one change of a store's contents, or a word about the stream of them;
 // see [Store.Watch]. Key and Value are slices of the store's memory, as [Store.Get]

@@ -92,7 +92,7 @@ func ExampleFsync() {
 	s.Set("user:1", []byte("Ada"))
 	fmt.Println(s.Synced() == s.Position())
 	// Output:
-	// invalid value "sometimes" for flag -fsync: kv: invalid Fsync: "sometimes", want one of ["everysec" "always" "never"]
+	// invalid value "sometimes" for flag -fsync: kv: invalid argument: Fsync is "sometimes", want one of everysec, always and never
 	// <nil> always
 	// true
 }

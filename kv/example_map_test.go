@@ -107,7 +107,7 @@ func ExampleMapOptions() {
 		TTL:          time.Second,
 	})
 	fmt.Println(err)
-	// Output: kv: invalid MapOptions.RefreshAfter: 1m0s, with a TTL of 1s
+	// Output: kv: invalid argument: MapOptions.RefreshAfter is 1m0s, want less than the TTL of 1s
 }
 
 // An entry that cannot be read says so, and those behind it come all the same.

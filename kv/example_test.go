@@ -293,9 +293,12 @@ func ExampleInvalidError() {
 	err := s.Set("k", nil, kv.TTL(-time.Second))
 	var invalid *kv.InvalidError
 	if errors.As(err, &invalid) {
-		fmt.Println(invalid.Field, invalid.Value)
+		fmt.Println(invalid.Field, invalid.Value, errors.Is(err, kv.ErrInvalid))
 	}
-	// Output: TTL -1s
+	fmt.Println(err)
+	// Output:
+	// TTL -1s true
+	// kv: invalid argument: TTL is -1s, want more than 0, and an end within 64 bits of milliseconds since 1970
 }
 
 func ExampleRecordError() {

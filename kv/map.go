@@ -186,7 +186,7 @@ func (m *Map[K, V]) Delete(key K) (bool, error) {
 // an [*InvalidError] for a nil fn.
 func (m *Map[K, V]) Update(key K, fn func(old V, exists bool) (V, error)) (v V, err error) {
 	if fn == nil {
-		return v, &InvalidError{Field: "function", Value: nil}
+		return v, &InvalidError{Field: "fn", Value: nil, Want: "a function"}
 	}
 	k, err := m.key(key)
 	if err != nil {

@@ -140,7 +140,7 @@ type loadResult[V any] struct {
 // that there is not.
 func (m *Map[K, V]) call(ctx context.Context, key K, k string) (l loadResult[V], err error) {
 	if m.opts.Load == nil {
-		return l, &LoadError{Key: k, Err: &InvalidError{Field: "MapOptions.Load", Value: "none, on a node that takes writes"}}
+		return l, &LoadError{Key: k, Err: &InvalidError{Field: "MapOptions.Load", Value: nil, Want: "a loader, on a node that takes writes"}}
 	}
 	m.counters.loads.Add(1)
 	failed := true
@@ -157,7 +157,7 @@ func (m *Map[K, V]) call(ctx context.Context, key K, k string) (l loadResult[V],
 	case l.err != nil:
 		l.err, l.ttl = &LoadError{Key: k, Err: l.err}, m.opts.ErrorTTL
 	case l.ttl < 0 && l.ttl != NoTTL && l.ttl != NoCache:
-		l.err, l.ttl = &LoadError{Key: k, Err: &InvalidError{Field: "lifetime that MapOptions.Load has returned", Value: l.ttl}}, 0
+		l.err, l.ttl = &LoadError{Key: k, Err: &InvalidError{Field: "lifetime from MapOptions.Load", Value: l.ttl, Want: "0 or more, NoTTL or NoCache"}}, 0
 	default:
 		failed = false
 		if l.ttl == 0 && m.opts.TTL > 0 {

@@ -95,7 +95,7 @@ func (o *MapOptions[K, V]) checked() (MapOptions[K, V], error) {
 		c.Keys = defaultKeys[K]()
 	}
 	if c.Keys == nil {
-		return c, &InvalidError{Field: "MapOptions.Keys", Value: fmt.Sprintf("none, for keys of type %T", *new(K))}
+		return c, &InvalidError{Field: "MapOptions.Keys", Value: nil, Want: fmt.Sprintf("a codec for keys of type %T", *new(K))}
 	}
 	if c.Values == nil {
 		c.Values = defaultValues[V]()
@@ -105,11 +105,11 @@ func (o *MapOptions[K, V]) checked() (MapOptions[K, V], error) {
 		value time.Duration
 	}{{"TTL", c.TTL}, {"RefreshAfter", c.RefreshAfter}, {"NegativeTTL", c.NegativeTTL}, {"ErrorTTL", c.ErrorTTL}} {
 		if f.value < 0 {
-			return c, &InvalidError{Field: "MapOptions." + f.name, Value: f.value}
+			return c, &InvalidError{Field: "MapOptions." + f.name, Value: f.value, Want: "0 or more"}
 		}
 	}
 	if c.TTL > 0 && c.RefreshAfter >= c.TTL {
-		return c, &InvalidError{Field: "MapOptions.RefreshAfter", Value: fmt.Sprintf("%v, with a TTL of %v", c.RefreshAfter, c.TTL)}
+		return c, &InvalidError{Field: "MapOptions.RefreshAfter", Value: c.RefreshAfter, Want: fmt.Sprintf("less than the TTL of %v", c.TTL)}
 	}
 	if c.LoadTimeout == 0 {
 		c.LoadTimeout = DefaultLoadTimeout

@@ -78,9 +78,9 @@ func (s *Store) newMemory(shards int) *memory {
 	m.used.Store(int64(shards) * int64(unsafe.Sizeof(shard{})))
 	switch {
 	case s.maxBytes < MinMaxBytes, s.maxBytes-m.log < MinMaxBytes/2:
-		m.err = &InvalidError{Field: "Options.MaxBytes", Value: s.maxBytes}
+		m.err = &InvalidError{Field: "Options.MaxBytes", Value: s.maxBytes, Want: fmt.Sprintf("at least %d, and half of that beside the log", int64(MinMaxBytes))}
 	case s.eviction > EvictTTL:
-		m.err = &InvalidError{Field: "Options.Eviction", Value: s.eviction}
+		m.err = &InvalidError{Field: "Options.Eviction", Value: s.eviction, Want: wantEviction}
 	}
 	return m
 }

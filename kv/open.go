@@ -38,7 +38,7 @@ func openOn(fs disk.FS, dir string, opts *Options) (*Store, error) {
 		return nil, err
 	}
 	if opts.LogBytes < 0 {
-		return nil, &InvalidError{Field: "LogBytes", Value: opts.LogBytes} // a journal reads the log
+		return nil, &InvalidError{Field: "Options.LogBytes", Value: opts.LogBytes, Want: "0 or more: a journal reads the log"}
 	}
 	f, err := openFolder(fs, dir)
 	if err != nil {

@@ -168,19 +168,19 @@ func combine(opts []SetOption) (c conditions, err error) {
 			c.ifPresent = true
 		default:
 			if c.kind != 0 {
-				return c, &InvalidError{Field: "SetOption", Value: "more than one of TTL, ExpireAt and KeepTTL"}
+				return c, &InvalidError{Field: "opts", Value: "several", Want: "one of TTL, ExpireAt and KeepTTL"}
 			}
 			if o.kind == setTTL && o.ms <= 0 {
-				return c, &InvalidError{Field: "TTL", Value: time.Duration(o.ms) * time.Millisecond}
+				return c, &InvalidError{Field: "TTL", Value: time.Duration(o.ms) * time.Millisecond, Want: wantLifetime}
 			}
 			if o.kind == setExpireAt && o.ms < 0 {
-				return c, &InvalidError{Field: "ExpireAt", Value: "beyond 64 bits of milliseconds"}
+				return c, &InvalidError{Field: "ExpireAt", Value: "a time", Want: "one within 64 bits of milliseconds since 1970"}
 			}
 			c.kind, c.ms = o.kind, o.ms
 		}
 	}
 	if c.ifAbsent && c.ifPresent {
-		return c, &InvalidError{Field: "SetOption", Value: "IfAbsent with IfPresent"}
+		return c, &InvalidError{Field: "opts", Value: "both", Want: "one of IfAbsent and IfPresent"}
 	}
 	return c, nil
 }

@@ -57,7 +57,7 @@ func (p *Pipeline) Set(key string, value []byte, opts ...SetOption) error {
 			return err
 		}
 		if c.ifAbsent || c.ifPresent || c.kind == setKeepTTL {
-			return &InvalidError{Field: "SetOption", Value: "a condition in a Pipeline"}
+			return &InvalidError{Field: "opts", Value: "a condition", Want: "none in a Pipeline"}
 		}
 		if deadline, err = p.store.deadline(c); err != nil {
 			return err

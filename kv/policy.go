@@ -1,6 +1,9 @@
 package kv
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // An Eviction says what becomes of a write that would pass [Options.MaxBytes].
 type Eviction uint8
@@ -24,12 +27,27 @@ const (
 
 var evictions = [...]string{"none", "lru", "lfu", "ttl"}
 
+const wantEviction = "one of none, lru, lfu and ttl"
+
 // String returns "none", "lru", "lfu" or "ttl".
 func (e Eviction) String() string {
 	if int(e) < len(evictions) {
 		return evictions[e]
 	}
 	return fmt.Sprintf("Eviction(%d)", uint8(e))
+}
+
+// MarshalText returns what String returns.
+func (e Eviction) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
+// UnmarshalText reads what String returns, or returns an [*InvalidError].
+func (e *Eviction) UnmarshalText(text []byte) error {
+	i := slices.Index(evictions[:], string(text))
+	if i < 0 {
+		return &InvalidError{Field: "Eviction", Value: string(text), Want: wantEviction}
+	}
+	*e = Eviction(i)
+	return nil
 }
 
 // marks reports whether the policy has to know which keys are used.

@@ -63,7 +63,7 @@ func (s *Store) deadline(c conditions) (int64, error) {
 	case setTTL:
 		now := s.clock.now()
 		if c.ms > math.MaxInt64-now {
-			return 0, &InvalidError{Field: "TTL", Value: span(c.ms)}
+			return 0, &InvalidError{Field: "TTL", Value: span(c.ms), Want: wantLifetime}
 		}
 		return now + c.ms, nil
 	case setExpireAt:

@@ -78,7 +78,7 @@ type txRoom struct {
 // gate, for which fn is not run, and settler.
 func (s *Store) Update(fn func(*Tx) error) error {
 	if fn == nil {
-		return &InvalidError{Field: "function", Value: nil}
+		return &InvalidError{Field: "fn", Value: nil, Want: "a function"}
 	}
 	if err := s.unchanged(nil); err != nil && !s.takesLocally() {
 		return err
@@ -115,7 +115,7 @@ func (s *Store) Update(fn func(*Tx) error) error {
 // [ErrClosed], and where it takes a cut [ErrDamaged].
 func (s *Store) View(fn func(*Tx) error) error {
 	if fn == nil {
-		return &InvalidError{Field: "function", Value: nil}
+		return &InvalidError{Field: "fn", Value: nil, Want: "a function"}
 	}
 	tx := &Tx{store: s}
 	defer tx.end()

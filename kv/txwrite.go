@@ -109,7 +109,7 @@ func (tx *Tx) Expire(key string, d time.Duration) (bool, error) {
 	}
 	ms, now := milliseconds(d), tx.store.clock.now()
 	if ms <= 0 || ms > math.MaxInt64-now {
-		return false, &InvalidError{Field: "Expire", Value: d}
+		return false, &InvalidError{Field: "d", Value: d, Want: wantLifetime}
 	}
 	value, _, exists, err := tx.read(key)
 	if err != nil || !exists {

@@ -21,7 +21,7 @@ const idle = math.MaxInt64
 // is everywhere.
 func (s *Store) Wait(ctx context.Context, pos backlog.Position) error {
 	if pos.Offset < 0 {
-		return &InvalidError{Field: "Position.Offset", Value: pos.Offset}
+		return &InvalidError{Field: "Position.Offset", Value: pos.Offset, Want: "0 or more"}
 	}
 	if ok, err := s.reached(pos); ok || err != nil {
 		return err

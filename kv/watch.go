@@ -66,9 +66,9 @@ var errRevoked = errors.New("kv: cut was given up")
 func (s *Store) watch(ctx context.Context, prefix string, from backlog.Position, yield func(Event, error) bool) error {
 	switch {
 	case from.Offset < 0:
-		return &InvalidError{Field: "Position.Offset", Value: from.Offset}
+		return &InvalidError{Field: "Position.Offset", Value: from.Offset, Want: "0 or more"}
 	case s.log.Window().Max < 0:
-		return &InvalidError{Field: "Watch with Options.LogBytes", Value: s.opts.MaxBytes}
+		return &InvalidError{Field: "Options.LogBytes", Value: s.opts.MaxBytes, Want: "0 or more: a watcher reads the log"}
 	}
 	h := s.watching.join(s)
 	if h == nil {

@@ -103,7 +103,7 @@ func (s *Store) compareAndSwap(key string, old, new []byte) (end int64, err erro
 func (s *Store) Expire(key string, d time.Duration) (bool, error) {
 	ms, now := milliseconds(d), s.clock.now()
 	if ms <= 0 || ms > math.MaxInt64-now {
-		return false, &InvalidError{Field: "Expire", Value: d}
+		return false, &InvalidError{Field: "d", Value: d, Want: wantLifetime}
 	}
 	if s.takesLocally() {
 		if changed, taken, err := s.redateLocally(key, now+ms); taken {

@@ -96,7 +96,7 @@ func ofRequest(err error) (status int, text string) {
 		return http.StatusRequestEntityTooLarge, fmt.Sprintf("value is larger than %d bytes", tooLarge.Limit)
 	case errors.Is(err, kv.ErrNotFound):
 		return http.StatusNotFound, ""
-	case errors.Is(err, kv.ErrEmptyKey), errors.As(err, new(*kv.InvalidError)):
+	case errors.Is(err, kv.ErrEmptyKey), errors.Is(err, kv.ErrInvalid):
 		return http.StatusBadRequest, ""
 	case errors.Is(err, kv.ErrTooLarge): // the value was looked at
 		return http.StatusRequestURITooLong, ""
