@@ -252,8 +252,9 @@ func ExampleSettler() {
 		fmt.Println("waiting for acknowledgements of", end)
 		return nil
 	})
+	settle := l.Settler() // before the write: whoever sets another one later knows nothing of it
 	end, _ := l.Append(backlog.AppendRecord(nil, []byte("a=1")))
-	fmt.Println(l.Settle(end))
+	fmt.Println(settle(end))
 	// Output:
 	// waiting for acknowledgements of 4
 	// <nil>

@@ -38,14 +38,15 @@ func (l *Log) SetStoreGate(g Gate) {
 	l.mu.storeGate = g
 }
 
-// Closed returns the error with which a write would be refused now, or nil.
-func (l *Log) Closed() error {
+// Refusing returns the error with which a write would be refused now, or nil. It may be a
+// [*PausedError].
+func (l *Log) Refusing() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.closedLocked()
+	return l.refusingLocked()
 }
 
-func (l *Log) closedLocked() error {
+func (l *Log) refusingLocked() error {
 	if l.mu.gate != nil {
 		if err := l.mu.gate(); err != nil {
 			return err
@@ -57,7 +58,7 @@ func (l *Log) closedLocked() error {
 	return nil
 }
 
-// SetSettler installs the function that [Log.Settle] calls; nil removes it.
+// SetSettler installs the function that [Log.Settler] returns; nil removes it.
 func (l *Log) SetSettler(s Settler) {
 	if s == nil {
 		l.settler.Store(nil)
@@ -66,23 +67,12 @@ func (l *Log) SetSettler(s Settler) {
 	l.settler.Store(&s)
 }
 
-// Settler returns the function that SetSettler has installed, or nil. A store takes it before
-// it appends a write, and calls it afterwards: who decides on writes may be another by then, and
-// knows nothing of this one.
+// Settler returns the function that SetSettler has installed, or nil. It costs one atomic load. A
+// store takes it before it appends a write, and calls it afterwards: whoever decides on writes may be
+// another by then, and know nothing of this one.
 func (l *Log) Settler() Settler {
 	if s := l.settler.Load(); s != nil {
 		return *s
-	}
-	return nil
-}
-
-// Settle calls the present settler for a write that ended at offset end. It is for who need not
-// tell one that was installed since the write was let in from that of before; see Settler. The
-// caller holds no locks. It blocks as the [Settler] does, and returns what that returns;
-// without one it returns nil, and costs one atomic load.
-func (l *Log) Settle(end int64) error {
-	if s := l.settler.Load(); s != nil {
-		return (*s)(end)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ var errClosed = errors.New("closed")
 
 func TestGate(t *testing.T) {
 	l := backlog.NewLog(nil)
-	if err := l.Closed(); err != nil {
+	if err := l.Refusing(); err != nil {
 		t.Errorf("a log without a gate is closed: %v", err)
 	}
 	mustAppend(t, l, framed(10, 0))
@@ -28,7 +28,7 @@ func TestGate(t *testing.T) {
 			t.Errorf("%d bytes: %d, %v", n, end, err)
 		}
 	}
-	if err := l.Closed(); err != errClosed {
+	if err := l.Refusing(); err != errClosed {
 		t.Errorf("Closed says %v", err)
 	}
 	if l.End() != 20 || asked != 5 {
@@ -121,10 +121,10 @@ func TestSetGateWaitsForAppend(t *testing.T) {
 	}
 }
 
-func TestSettle(t *testing.T) {
+func TestSettler(t *testing.T) {
 	l := backlog.NewLog(nil)
-	if err := l.Settle(1); err != nil {
-		t.Errorf("without a settler: %v", err)
+	if l.Settler() != nil {
+		t.Error("a new log has a settler")
 	}
 	var got int64
 	l.SetSettler(func(end int64) error {
@@ -132,11 +132,12 @@ func TestSettle(t *testing.T) {
 		got = mustAppend(t, l, framed(10, 0)) + end
 		return errClosed
 	})
-	if err := l.Settle(5); err != errClosed || got != 15 {
+	settle := l.Settler()
+	l.SetSettler(nil)
+	if err := settle(5); err != errClosed || got != 15 {
 		t.Errorf("settled at %d: %v", got, err)
 	}
-	l.SetSettler(nil)
-	if err := l.Settle(6); err != nil || got != 15 {
-		t.Errorf("settler was removed: %v", err)
+	if l.Settler() != nil {
+		t.Error("the settler was removed")
 	}
 }

@@ -150,8 +150,8 @@ func TestBothGatesAreAsked(t *testing.T) {
 		{nil, nil, nil}, {role, nil, role}, {nil, disk, disk}, {role, disk, role},
 	} {
 		roleErr, diskErr = c.role, c.disk
-		if _, err := l.Append(backlog.AppendRecord(nil, []byte("x"))); err != c.want || l.Closed() != c.want {
-			t.Errorf("got %v and %v, want %v", err, l.Closed(), c.want)
+		if _, err := l.Append(backlog.AppendRecord(nil, []byte("x"))); err != c.want || l.Refusing() != c.want {
+			t.Errorf("got %v and %v, want %v", err, l.Refusing(), c.want)
 		}
 	}
 }

@@ -102,7 +102,7 @@ func (l *Log) Append(records []byte) (end int64, err error) {
 func (l *Log) appendGated(records []byte, big *chunk) (int64, error) {
 	spin.Lock(&l.mu.Mutex)
 	defer l.mu.Unlock() // also when the gate panics
-	if err := l.closedLocked(); err != nil {
+	if err := l.refusingLocked(); err != nil {
 		return 0, err
 	}
 	if l.mu.forkFirst {
@@ -278,7 +278,7 @@ func (l *Log) Adopt(other *Log) {
 func (l *Log) Restart() error {
 	next := NewHistory()
 	l.mu.Lock()
-	if err := l.closedLocked(); err != nil {
+	if err := l.refusingLocked(); err != nil {
 		l.mu.Unlock()
 		return err
 	}

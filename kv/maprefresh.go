@@ -5,7 +5,7 @@ import "context"
 // refresh begins to load a value anew, in the background, if this node can do so, nobody
 // else does, and there is room.
 func (m *Map[K, V]) refresh(key K, k string) {
-	if m.store.log.Closed() != nil && (m.opts.Forward == nil || !m.store.following.Load()) {
+	if m.store.log.Refusing() != nil && (m.opts.Forward == nil || !m.store.following.Load()) {
 		m.rest()
 		return
 	}

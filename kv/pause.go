@@ -21,7 +21,7 @@ func resumed(err error) bool {
 // writes are held up; no lock may be held.
 func (s *Store) closed() error {
 	for {
-		if err := s.log.Closed(); !resumed(err) {
+		if err := s.log.Refusing(); !resumed(err) {
 			return err
 		}
 	}

@@ -148,7 +148,7 @@ func TestWriterLetGoAsTheDiskIsBack(t *testing.T) {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Minute)
-				if err := s.Log().Closed(); err != nil {
+				if err := s.Log().Refusing(); err != nil {
 					t.Fatalf("a minute after all was on disk: %v", err)
 				}
 			}
@@ -174,7 +174,7 @@ func TestGateAfterFirstSnapshot(t *testing.T) {
 		time.Sleep(time.Minute)
 		fs.Fail(faultfs.Rename, nil)
 		time.Sleep(time.Minute)
-		if err := s.Log().Closed(); err != nil {
+		if err := s.Log().Refusing(); err != nil {
 			t.Errorf("a minute after the fault: %v", err)
 		}
 		mustClose(t, s)

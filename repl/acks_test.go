@@ -305,7 +305,7 @@ func TestAckOfAnotherTime(t *testing.T) {
 		if err := settle(end); !errors.Is(err, repl.ErrNotAcked) {
 			t.Errorf("after the node was demoted: %v", err)
 		}
-		if err := a.Log().Settle(end); !errors.Is(err, repl.ErrNotAcked) || !errors.Is(err, repl.ErrRoleChanged) {
+		if err := a.Log().Settler()(end); !errors.Is(err, repl.ErrNotAcked) || !errors.Is(err, repl.ErrRoleChanged) {
 			t.Errorf("after the node was demoted, by the log: %v", err)
 		} else if !strings.HasSuffix(err.Error(), ", and now the node has another role") {
 			t.Errorf("it does not say why: %v", err)

@@ -30,7 +30,7 @@ func (o observed) Apply(at backlog.Position, records []byte) error {
 }
 
 // A *kv.Store is a machine, and so is what a program puts around one.
-func ExampleMachine() {
+func ExampleMachine_around() {
 	net, store := repl.NewMemory(), kv.New(nil)
 	defer store.Close()
 	master := masterAt(net, "top", store, nil)

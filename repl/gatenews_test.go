@@ -85,7 +85,7 @@ func TestGateIsTold(t *testing.T) {
 
 		net.Link("a", "b").Blackhole()
 		cut := time.Now()
-		for errors.Is(a.Log().Closed(), nil) {
+		for errors.Is(a.Log().Refusing(), nil) {
 			time.Sleep(time.Millisecond)
 		}
 		if c := d.one(t, "cut off"); !errors.Is(c.Err, repl.ErrNotEnoughReplicas) || c.Was != nil || c.Near != 0 {

@@ -389,7 +389,7 @@ func overlap(t *testing.T, seed uint64, nodeClock, sentinelClock float64) {
 		time.Sleep(2 * time.Millisecond)
 		open := 0
 		for i, m := range nodes {
-			if m.Log().Closed() == nil {
+			if m.Log().Refusing() == nil {
 				held[i]++
 				open++
 			}

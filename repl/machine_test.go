@@ -65,19 +65,21 @@ func (l *ledger) Len() int {
 
 // put is a write on the master: into the log, then into the map.
 func (l *ledger) put(key, value string) (int64, error) {
-	end, err := l.append(key, value)
 	for {
-		paused, ok := err.(*backlog.PausedError)
-		if !ok {
-			break
+		settle := l.log.Settler()
+		end, err := l.append(key, value)
+		if paused, ok := err.(*backlog.PausedError); ok {
+			<-paused.Resume
+			continue
 		}
-		<-paused.Resume
-		end, err = l.append(key, value)
+		if err != nil {
+			return 0, err
+		}
+		if settle != nil {
+			err = settle(end)
+		}
+		return end, err
 	}
-	if err != nil {
-		return 0, err
-	}
-	return end, l.log.Settle(end)
 }
 
 func (l *ledger) append(key, value string) (int64, error) {

@@ -28,7 +28,7 @@ func NewMaster(m Machine, opts *Options) (*Master, error) {
 	if err != nil {
 		return nil, err
 	}
-	closed := n.log.Closed()
+	closed := n.log.Refusing()
 	if _, own := n.log.Origin(); !own || closed != nil && !errors.Is(closed, ErrNotEnoughReplicas) && !errors.Is(closed, ErrNoLease) {
 		// It has followed, perhaps before it was closed and opened again. What is written
 		// from now on is not in the history of the node that it followed, which may be

@@ -209,7 +209,7 @@ func (n *Node) Status() Status {
 	if k, ok := n.machine.(Kept); ok {
 		s.Synced = k.Synced()
 	}
-	if err := n.log.Closed(); err != nil {
+	if err := n.log.Refusing(); err != nil {
 		s.Refusing = err.Error()
 	}
 	s.Supervision = SupervisionStatus{n.opts.Supervised, n.opts.Fenced, n.lease.report(), n.askers()}
