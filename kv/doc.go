@@ -90,6 +90,16 @@
 //	err = users.Set(1, User{Name: "Ada"})
 //	ada, err := users.Get(1)
 //
+// [Map.In] is a map within a transaction, beside other maps and plain keys:
+//
+//	err = s.Update(func(tx *kv.Tx) error {
+//		ada, err := users.In(tx).Get(1)
+//		if err != nil {
+//			return err
+//		}
+//		return names.In(tx).Set(ada.Name, 1)
+//	})
+//
 // How they are encoded is for a [Codec] to say. With a loader ([MapOptions].Load) a map is a
 // cache: [Map.Load] fetches what the store lacks, once however many ask, and keeps it, so
 // that every replica has it, too. A replica may have the master's node load
@@ -378,7 +388,7 @@
 //     archive.go, past.go
 //   - watchers: event.go, stretch.go, source.go, hub.go, watching.go, parking.go, cut.go,
 //     watch.go, resume.go
-//   - maps: codec.go, integers.go, mapoptions.go, map.go, mapcode.go, mapiterate.go,
+//   - maps: codec.go, integers.go, mapoptions.go, map.go, maptx.go, mapcode.go, mapiterate.go,
 //     mapwatch.go; and what loads for them: mapheader.go, mapload.go, flights.go, enders.go,
 //     replace.go, maprefresh.go, mapforward.go, mapstats.go
 package kv

@@ -116,8 +116,8 @@ type Durability struct {
 	// returns [ErrCorrupt] then.
 	Repair bool
 
-	// OnSave is called from the goroutine that saves, as a snapshot gets on, some fifty times
-	// a second at most, and when it is done or has failed.
+	// OnSave is called by the goroutines that write a snapshot, one call at a time: as that gets on,
+	// some fifty times a second at most, and when it is done or has failed. Writing waits for it.
 	OnSave func(SaveProgress)
 }
 

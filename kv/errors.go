@@ -204,6 +204,9 @@ type InvalidError struct {
 // wantLifetime is of what a key is given to live.
 const wantLifetime = "more than 0, and an end within 64 bits of milliseconds since 1970"
 
+// wantTime is of the deadline that a key is given.
+const wantTime = "one within 64 bits of milliseconds since 1970"
+
 func (e *InvalidError) Error() string {
 	value := e.Value
 	if s, ok := value.(string); ok {

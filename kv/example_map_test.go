@@ -56,6 +56,46 @@ func ExampleMap_Update() {
 	// 2 <nil>
 }
 
+// Two maps that change together: one has what the other's values name.
+func ExampleMapTx() {
+	s := kv.New(nil)
+	defer s.Close()
+	cities, _ := kv.NewMap[int, city](s, "city:", nil)
+	byName, _ := kv.NewMap[string, int](s, "city-by-name:", nil)
+	rename := func(id int, name string) error {
+		return s.Update(func(tx *kv.Tx) error {
+			cities, byName := cities.In(tx), byName.In(tx)
+			c, err := cities.Get(id)
+			if err != nil {
+				return err
+			}
+			if _, err := byName.Delete(c.Name); err != nil {
+				return err
+			}
+			if err := byName.Set(name, id, kv.IfAbsent()); err != nil {
+				return err
+			}
+			c.Name = name
+			return cities.Set(id, c)
+		})
+	}
+	cities.Set(1, city{"Kristiania", 250_000})
+	cities.Set(2, city{"Bern", 134_000})
+	byName.Set("Kristiania", 1)
+	byName.Set("Bern", 2)
+	fmt.Println(rename(1, "Bern"))
+	fmt.Println(rename(1, "Oslo"))
+	id, err := byName.Get("Oslo")
+	fmt.Println(id, err)
+	_, err = byName.Get("Kristiania")
+	fmt.Println(err)
+	// Output:
+	// kv: key exists
+	// <nil>
+	// 1 <nil>
+	// kv: key not found
+}
+
 // A cache in front of something slow: it is asked once.
 func ExampleMap_Load() {
 	s := kv.New(nil)

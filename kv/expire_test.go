@@ -331,3 +331,81 @@ func TestRestoredKeysExpire(t *testing.T) {
 		}
 	})
 }
+
+// TestExpireAt: by a moment, on its own and in a transaction; one that has passed deletes the key.
+func TestExpireAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, nil)
+		inTx := func(key string, at time.Time) (ok bool, err error) {
+			txErr := s.Update(func(tx *kv.Tx) error { ok, err = tx.ExpireAt(key, at); return err })
+			if txErr != err {
+				t.Errorf("Update returns %v, ExpireAt %v", txErr, err)
+			}
+			return ok, err
+		}
+		for name, expireAt := range map[string]func(string, time.Time) (bool, error){"Store": s.ExpireAt, "Tx": inTx} {
+			set(t, s, "k", "v")
+			if ok, err := expireAt("k", time.Now().Add(time.Minute)); !ok || err != nil {
+				t.Errorf("%s: %v, %v", name, ok, err)
+			}
+			if ttl, err := s.TTL("k"); ttl != time.Minute || err != nil {
+				t.Errorf("%s: TTL %v, %v", name, ttl, err)
+			}
+			if ok, err := expireAt("k", time.Unix(1<<60, 0)); ok || !errors.Is(err, kv.ErrInvalid) {
+				t.Errorf("%s: too late: %v, %v", name, ok, err)
+			}
+			wantValue(t, s, "k", "v")
+			for _, past := range []time.Time{time.Now(), {}} {
+				set(t, s, "k", "v")
+				for _, want := range []bool{true, false} {
+					if ok, err := expireAt("k", past); ok != want || err != nil {
+						t.Errorf("%s: at %v: %v, %v", name, past, ok, err)
+					}
+				}
+				wantValue(t, s, "k", "")
+			}
+			if ok, err := expireAt("none", time.Now().Add(time.Hour)); ok || err != nil {
+				t.Errorf("%s: no such key: %v, %v", name, ok, err)
+			}
+		}
+	})
+}
+
+// TestSnapshotGet: what a key had when the snapshot was taken, with and without an index.
+func TestSnapshotGet(t *testing.T) {
+	for _, ordered := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := open(t, &kv.Options{Ordered: ordered})
+			for i := range 5000 {
+				set(t, s, key(i), "old")
+			}
+			set(t, s, "short", "v", kv.TTL(time.Second))
+			set(t, s, "over", "v", kv.TTL(time.Millisecond))
+			time.Sleep(time.Millisecond)
+			n, err := s.Snapshot()
+			must(t, err)
+			for i := range 20_000 { // shards grow, and segments are captured
+				set(t, s, key(i), "new")
+			}
+			must(t, func() error { _, err := s.Delete(key(7)); return err }())
+			time.Sleep(time.Minute)
+			for i := range 5000 {
+				if v, err := n.Get(key(i)); string(v) != "old" || err != nil {
+					t.Fatalf("%s: %q, %v", key(i), v, err)
+				}
+			}
+			if v, err := n.Get("short"); string(v) != "v" || err != nil {
+				t.Errorf("a key that has expired since: %q, %v", v, err)
+			}
+			for _, k := range []string{"over", key(5000), ""} {
+				if v, err := n.Get(k); v != nil || err != kv.ErrNotFound {
+					t.Errorf("%q: %q, %v", k, v, err)
+				}
+			}
+			n.Close()
+			if _, err := n.Get(key(1)); err != kv.ErrClosed {
+				t.Errorf("after Close: %v", err)
+			}
+		})
+	}
+}

@@ -144,8 +144,8 @@ func (tx *Tx) commitLocally() (taken bool, err error) {
 const promotionBytes = 1 << 20
 
 // publishLocals makes the local writes ordinary ones, of a store that is about to write: they
-// are what could be read here, and from now on everywhere. It asks no gate. What cannot be
-// logged is lost.
+// are what could be read here, and from now on everywhere. It asks no gate. A store that is closed
+// or damaged, which takes no writes either, loses them.
 func (s *Store) publishLocals() {
 	l := s.local
 	l.mu.Lock()

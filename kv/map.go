@@ -161,15 +161,8 @@ func (m *Map[K, V]) Delete(key K) (bool, error) {
 	}
 	m.flights.voidKey(k)
 	existed := false
-	err = m.store.Update(func(tx *Tx) error {
-		raw, err := tx.Get(k)
-		if err != nil {
-			existed = false
-			return ignore(err, ErrNotFound)
-		}
-		h, err := parseHolding(raw)
-		existed = h.kind == holdsValue || err != nil // what is not understood goes, too
-		_, err = tx.Delete(k)
+	err = m.store.Update(func(tx *Tx) (err error) {
+		existed, err = m.deleteIn(tx, k)
 		return err
 	})
 	m.flights.voidKey(k) // one that has found the old value meanwhile, and is about to say so

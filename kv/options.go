@@ -119,13 +119,22 @@ func TTL(d time.Duration) SetOption { return SetOption{setTTL, milliseconds(d)} 
 // (https://redis.io/docs/latest/commands/expireat). Set refuses a t that 64 bits of
 // milliseconds do not reach with an [*InvalidError].
 func ExpireAt(t time.Time) SetOption {
+	ms, err := deadlineAt(t)
+	if err != nil {
+		ms = -1
+	}
+	return SetOption{setExpireAt, ms}
+}
+
+// deadlineAt returns t in Unix milliseconds, 0 for what was before.
+func deadlineAt(t time.Time) (int64, error) {
 	switch {
 	case t.After(time.UnixMilli(math.MaxInt64)):
-		return SetOption{setExpireAt, -1}
+		return 0, &InvalidError{Field: "t", Value: t, Want: wantTime}
 	case t.Before(time.UnixMilli(0)):
-		return SetOption{setExpireAt, 0} // further back UnixMilli overflows, too
+		return 0, nil // further back UnixMilli overflows, too
 	}
-	return SetOption{setExpireAt, t.UnixMilli()}
+	return t.UnixMilli(), nil
 }
 
 // KeepTTL leaves the key's deadline as it is. Without it, or another deadline,
@@ -174,7 +183,7 @@ func combine(opts []SetOption) (c conditions, err error) {
 				return c, &InvalidError{Field: "TTL", Value: time.Duration(o.ms) * time.Millisecond, Want: wantLifetime}
 			}
 			if o.kind == setExpireAt && o.ms < 0 {
-				return c, &InvalidError{Field: "ExpireAt", Value: "a time", Want: "one within 64 bits of milliseconds since 1970"}
+				return c, &InvalidError{Field: "ExpireAt", Value: "a time", Want: wantTime}
 			}
 			c.kind, c.ms = o.kind, o.ms
 		}

@@ -84,6 +84,20 @@ func (n *Snapshot) Digest() Digest { return n.digest }
 // Len returns the number of keys that All yields.
 func (n *Snapshot) Len() int { return int(n.visible) }
 
+// Get returns the value that a key had when the snapshot was taken, a slice of the store's memory as
+// that of [Store.Get]. It returns [ErrNotFound], and [ErrClosed] after Close.
+func (n *Snapshot) Get(key string) ([]byte, error) {
+	if !n.enter() {
+		return nil, ErrClosed
+	}
+	defer n.leave()
+	var e entry
+	if !n.find(n.hash(key), key, &e) {
+		return nil, ErrNotFound
+	}
+	return e.value, nil
+}
+
 // All returns an iterator over the keys and values, in no particular order, as
 // [Store.All] does. Keys whose deadline had passed when the snapshot was taken are not shown. Keys and
 // values are slices of the store's memory, as [Store.Get] returns them. After Close

@@ -71,8 +71,8 @@ type Store struct {
 }
 
 // New returns an empty store at the beginning of a new history, open for writes.
-// It has no goroutine until a key has a deadline. Close it when it is not needed
-// any more.
+// It has no goroutine that lasts: short ones make memory ahead of writers, and delete keys whose
+// deadline has passed. Close it when it is not needed any more.
 func New(opts *Options) *Store {
 	if opts == nil {
 		opts = &Options{}

@@ -111,11 +111,30 @@ func (tx *Tx) Expire(key string, d time.Duration) (bool, error) {
 	if ms <= 0 || ms > math.MaxInt64-now {
 		return false, &InvalidError{Field: "d", Value: d, Want: wantLifetime}
 	}
+	return tx.expire(key, now+ms)
+}
+
+// ExpireAt is Expire for a deadline at t, as [Store.ExpireAt] is.
+func (tx *Tx) ExpireAt(key string, t time.Time) (bool, error) {
+	if err := tx.writing(); err != nil {
+		return false, err
+	}
+	ms, err := deadlineAt(t)
+	if err != nil {
+		return false, err
+	}
+	if ms <= tx.store.clock.now() {
+		return tx.Delete(key)
+	}
+	return tx.expire(key, ms)
+}
+
+func (tx *Tx) expire(key string, deadline int64) (bool, error) {
 	value, _, exists, err := tx.read(key)
 	if err != nil || !exists {
 		return false, err
 	}
-	err = tx.redate(key, value, now+ms)
+	err = tx.redate(key, value, deadline)
 	return err == nil, err
 }
 

@@ -105,20 +105,38 @@ func (s *Store) Expire(key string, d time.Duration) (bool, error) {
 	if ms <= 0 || ms > math.MaxInt64-now {
 		return false, &InvalidError{Field: "d", Value: d, Want: wantLifetime}
 	}
+	return s.expire(key, now+ms)
+}
+
+// ExpireAt is Expire for a deadline at t, to the millisecond. If that has passed it deletes the key,
+// as Redis does. It returns an [*InvalidError] for a t that 64 bits of milliseconds do not reach, and
+// the errors of Expire.
+func (s *Store) ExpireAt(key string, t time.Time) (bool, error) {
+	ms, err := deadlineAt(t)
+	if err != nil {
+		return false, err
+	}
+	if ms <= s.clock.now() {
+		return s.Delete(key)
+	}
+	return s.expire(key, ms)
+}
+
+func (s *Store) expire(key string, deadline int64) (bool, error) {
 	if s.takesLocally() {
-		if changed, taken, err := s.redateLocally(key, now+ms); taken {
+		if changed, taken, err := s.redateLocally(key, deadline); taken {
 			return changed, err
 		}
 	}
 	w := s.beginWrite()
-	end, err := s.redate(key, now+ms)
+	end, err := s.redate(key, deadline)
 	for try := 0; s.again(&err, try, key); try++ {
-		end, err = s.redate(key, now+ms)
+		end, err = s.redate(key, deadline)
 	}
 	if end == 0 {
 		return false, s.unchanged(err)
 	}
-	s.expirer.wake(now + ms)
+	s.expirer.wake(deadline)
 	return true, w.settle(end)
 }
 

@@ -236,7 +236,7 @@ func (a *acks) settle(t *tenure, end int64) error {
 		near = 0 // those that are counted now may have another history
 	}
 	return &NotAckedError{
-		Position: backlog.Position{History: lineage.At(end - 1).Current, Offset: end}, Near: near, Need: o.Ack, Over: over,
+		Position: backlog.Position{History: lineage.At(end - 1).Current, Offset: end}, Acked: near, Need: o.Ack, Over: over,
 	}
 }
 

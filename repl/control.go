@@ -40,7 +40,7 @@ type asking struct {
 }
 
 // DialControl dials the node, or whoever else answers there, at addr. It returns when the other end
-// has said who it is, or a [*LinkError] when it does not within Options.HandshakeTimeout or before ctx
+// has said who it is, or a [*LinkError] when it does not within ControlOptions.HandshakeTimeout or before ctx
 // ends. The link lasts until Close is called or it breaks: there is no second try. An
 // error of the options is an [*OptionError].
 func DialControl(ctx context.Context, addr string, opts *ControlOptions) (*Control, error) {

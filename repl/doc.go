@@ -47,7 +47,7 @@
 //	go node.Run(ctx)                          // in place of replica.Run: through all roles
 //	master, err := replica.Promote(ctx)       // it takes writes from here on
 //	replica, err = master.Demote("10.0.0.2:7000")
-//	err = replica.Follow("10.0.0.3:7000")
+//	err = replica.Follow("10.0.0.3:7000")     // node.Follow, in whatever role
 //	replica, err = master.Handover(ctx, "paris") // one of its followers
 //
 //	         Promote

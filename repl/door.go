@@ -14,7 +14,7 @@ import (
 // from another, nor whom of its own was there before; and a flood from more
 // addresses than there are places keeps nobody out who is in.
 //
-// It is guarded by the node's lock.
+// It is guarded by entrance.mu.
 type door struct {
 	room   int
 	inside []guest // in the order in which they have come

@@ -16,7 +16,7 @@ var (
 
 	// ErrNotAcked is what a write gets, as a [*NotAckedError], when too few
 	// replicas were near enough in time. The write stands.
-	ErrNotAcked = errors.New("repl: too few replicas are near enough")
+	ErrNotAcked = errors.New("repl: NOTACKED: too few replicas have acked")
 
 	// ErrNotEnoughReplicas is what a write gets that was not let in, because fewer
 	// than Options.MinReplicas replicas are within Options.MaxLag. It has changed

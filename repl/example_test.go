@@ -109,8 +109,13 @@ func ExampleNode() {
 }
 
 func ExampleNodeID() {
-	fmt.Println(repl.NodeID{0xca, 0xfe})
-	// Output: cafe0000000000000000000000000000
+	id := repl.NodeID{0xca, 0xfe}
+	fmt.Println(id)
+	read, err := repl.ParseNodeID(id.String()) // kept beside the store, it stays that of the node
+	fmt.Println(read == id, err)
+	// Output:
+	// cafe0000000000000000000000000000
+	// true <nil>
 }
 
 // Options are checked when the node is made.
@@ -235,7 +240,7 @@ func ExampleNotAckedError() {
 	_, err = machine.put("key", "value")
 	var late *repl.NotAckedError
 	fmt.Println(errors.As(err, &late), late.Position == machine.Log().Position())
-	fmt.Println(late.Near, "of", late.Need)
+	fmt.Println(late.Acked, "of", late.Need)
 	fmt.Println(machine.state()["key"])
 	// Output:
 	// true true

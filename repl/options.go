@@ -28,6 +28,12 @@ func (id NodeID) String() string { return hex.EncodeToString(id[:]) }
 // MarshalText returns the digits of String.
 func (id NodeID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
+// ParseNodeID reads what [NodeID.String] returns, or returns [backlog.ErrText].
+func ParseNodeID(s string) (id NodeID, err error) {
+	err = id.UnmarshalText([]byte(s))
+	return id, err
+}
+
 // UnmarshalText reads what MarshalText wrote, or returns [backlog.ErrText].
 func (id *NodeID) UnmarshalText(text []byte) error {
 	var read NodeID

@@ -2,6 +2,7 @@ package repl
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -209,8 +210,8 @@ func (n *Node) Status() Status {
 	if k, ok := n.machine.(Kept); ok {
 		s.Synced = k.Synced()
 	}
-	if err := n.log.Refusing(); err != nil {
-		s.Refusing = err.Error()
+	if err, paused := n.log.Refusing(), (*backlog.PausedError)(nil); err != nil && !errors.As(err, &paused) {
+		s.Refusing = err.Error() // not of a handover that is under way: its writers wait
 	}
 	s.Supervision = SupervisionStatus{n.opts.Supervised, n.opts.Fenced, n.lease.report(), n.askers()}
 	turned := n.turnedAway()

@@ -249,3 +249,24 @@ func (n *Node) Replica() (*Replica, error) {
 	}
 	return nil, ErrRoleChanged
 }
+
+// Follow makes the node a replica of the node at address upstream, whatever it is now: it is
+// [Master.Demote] or [Replica.Follow], and does not wait for the upstream either. It returns
+// [ErrClosed], and an [*OptionError] for an empty address.
+func (n *Node) Follow(upstream string, allow ...Allow) (*Replica, error) {
+	for {
+		t, err := n.tenure(), error(nil)
+		if t.role == RoleMaster {
+			t, err = n.demote(t, upstream, union(allow))
+		} else {
+			err = n.follow(t, upstream, union(allow))
+		}
+		switch err {
+		case nil:
+			return &Replica{n, t}, nil
+		case ErrRoleChanged: // while it waited for its turn
+		default:
+			return nil, err
+		}
+	}
+}

@@ -63,7 +63,7 @@ func (e *LeaseError) Unwrap() error { return ErrNoLease }
 // second case, what becomes of it is for the next master to say.
 type NotAckedError struct {
 	Position backlog.Position // after the write
-	Near     int              // how many came near enough; 0 if Over is set
+	Acked    int              // how many came as near; 0 if Over is set
 	Need     int              // Options.Ack
 	Over     error            // why the node waits for no more: [ErrRoleChanged], a [*FencedError] or [ErrClosed]; or nil
 }
@@ -72,7 +72,7 @@ func (e *NotAckedError) Error() string {
 	if e.Over != nil {
 		return fmt.Sprintf("%v to %s, and now %v", ErrNotAcked, e.Position, strings.TrimPrefix(e.Over.Error(), "repl: "))
 	}
-	return fmt.Sprintf("%v to %s: %d of %d; the write stands", ErrNotAcked, e.Position, e.Near, e.Need)
+	return fmt.Sprintf("%v to %s: %d of %d; the write stands", ErrNotAcked, e.Position, e.Acked, e.Need)
 }
 
 // Unwrap returns ErrNotAcked, and Over if that is set.

@@ -136,14 +136,7 @@ func (s *server) follow(r *http.Request) (answer, error) {
 	} else if addr == s.node.Status().Announce {
 		return answer{}, refuse(http.StatusBadRequest, "addr is %s, which is this node", addr)
 	}
-	if replica, err := s.node.Replica(); err == nil {
-		return done, replica.Follow(addr, allow...)
-	}
-	m, err := s.node.Master()
-	if err != nil {
-		return answer{}, err
-	}
-	_, err = m.Demote(addr, allow...)
+	_, err = s.node.Follow(addr, allow...)
 	return done, err
 }
 

@@ -30,7 +30,7 @@ func keptID(dir string) (id repl.NodeID, err error) {
 		id = repl.NewNodeID()
 		return id, kept.Save([]byte(id.String() + "\n"))
 	}
-	if err := id.UnmarshalText([]byte(strings.TrimSpace(string(text)))); err != nil || id == (repl.NodeID{}) {
+	if id, err = repl.ParseNodeID(strings.TrimSpace(string(text))); err != nil || id == (repl.NodeID{}) {
 		return id, fmt.Errorf("%s has no node id: %.40q", path, text)
 	}
 	return id, nil

@@ -78,15 +78,7 @@ func (m *Member[M]) Promote() *repl.Master {
 // Follow makes the member a replica of another, whatever it was.
 func (m *Member[M]) Follow(upstream string, allow ...repl.Allow) *repl.Replica {
 	m.group.t.Helper()
-	r, err := m.Node().Replica()
-	if err == nil {
-		err = r.Follow(upstream, allow...)
-	} else {
-		var master *repl.Master
-		if master, err = m.Node().Master(); err == nil {
-			r, err = master.Demote(upstream, allow...)
-		}
-	}
+	r, err := m.Node().Follow(upstream, allow...)
 	if err != nil {
 		m.group.t.Fatalf("repltest: %s: follow %s: %v\n%s", m.name, upstream, err, m.group)
 	}
