@@ -65,9 +65,12 @@ func (n *Node) welcome(l *link, h *hello, err error) (*backlog.Reader, backlog.R
 		return nil, 0, err
 	}
 	reader, refusal := n.compare(h)
-	if refusal == backlog.AheadOfFork && n.isBehind(h) {
+	if n.spares(h, refusal) {
 		l.refuse(ErrBehind)
 		return nil, 0, ErrBehind
+	}
+	if refusal == backlog.AheadOfFork && h.lineage.Current == n.log.Lineage().Current {
+		n.relapse(h)
 	}
 	own := n.hello()
 	own.versionMax = min(maxProtocol, h.versionMax)
@@ -108,6 +111,19 @@ func (n *Node) compare(h *hello) (*backlog.Reader, backlog.Refusal) {
 		}
 	}
 	return reader, backlog.Accepted
+}
+
+// spares reports whether the follower h, whose log cannot be gone on with, must keep for now what it has
+// that this node has not. A master that was only started as one, and has no lease yet, may have an
+// old state: who may go on with what is for its sentinels to say.
+func (n *Node) spares(h *hello, refusal backlog.Refusal) bool {
+	switch refusal {
+	case backlog.AheadOfFork:
+		return n.isBehind(h) || n.awaitsLease()
+	case backlog.OtherBytes:
+		return n.awaitsLease()
+	}
+	return false
 }
 
 // rank lets the epochs of both ends of l decide whether this one may be the upstream. A

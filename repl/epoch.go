@@ -83,6 +83,29 @@ func (n *Node) outbid(t *tenure) error {
 	return nil
 }
 
+// relapse begins a new history on a master one of whose followers, h, has more of the present one than
+// the node itself: it has been put back to an older state, from a backup perhaps, and what it writes
+// would stand at offsets that already mean something. It does so once in a tenure, as a follower may lie.
+func (n *Node) relapse(h *hello) {
+	t := n.tenure()
+	if t.role != RoleMaster {
+		return
+	}
+	select {
+	case n.changing <- struct{}{}:
+	default:
+		return // it will ask again
+	}
+	defer func() { <-n.changing }()
+	if t.valid() != nil || !t.relapsed.CompareAndSwap(false, true) {
+		return
+	}
+	was := n.log.Position()
+	n.beginEpoch(0)
+	n.opts.Logger.Warn("a follower has more of this history than this node, which begins a new one: an older state was put back",
+		"peer", h.name, "there", backlog.Position{History: was.History, Offset: h.end}, "here", was)
+}
+
 // mayBegin returns [ErrLowerEpoch] if the node has heard of an epoch with this counter, or a
 // higher one, and so cannot begin that one. 0 stands for one above all.
 func (n *Node) mayBegin(counter uint64) error {

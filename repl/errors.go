@@ -119,8 +119,9 @@ var (
 	ErrNotReady = errors.New("repl: upstream has no data yet")
 
 	// ErrBehind means that the upstream is a replica whose log is the beginning of
-	// this node's, on the way through the same histories. It will come as far, or
-	// be promoted.
+	// this node's, on the way through the same histories: it will come as far, or
+	// be promoted. Or that it is a master which was started as one, lacks what this node has, and
+	// has not been granted a lease yet: its sentinels decide who goes on.
 	ErrBehind = errors.New("repl: upstream has not come as far yet")
 
 	// ErrLowerEpoch means that the upstream is of a lower epoch than this node: it has

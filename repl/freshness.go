@@ -58,11 +58,12 @@ func (f *freshness) begin() {
 	f.node.setStaleAfter(f.mu.told)
 }
 
-// complete takes down that the data were complete just now: they are those of a master.
-func (f *freshness) complete() {
+// completeAt notes when the data were complete, as those of a master are; the zero time if that is not
+// known.
+func (f *freshness) completeAt(t time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.mu.asOf = time.Now()
+	f.mu.asOf = t
 }
 
 // beat takes in a heartbeat. The log is applied up to at.

@@ -298,7 +298,7 @@ func (h *handover) lastAnswer(o *order) (promoted, known bool) {
 func (h *handover) follow(doubt error) (*tenure, error) {
 	n, addr := h.n, h.to.Listen
 	next := n.newTenure(RoleReplica, newUpstream(n, addr, 0))
-	next.up.fresh.complete()
+	next.up.fresh.completeAt(time.Now())
 	if err := n.succeed(h.from, next); err != nil {
 		return nil, errors.Join(doubt, err)
 	}

@@ -100,6 +100,23 @@ func (l *lease) isArmed() bool {
 	return l.mu.armed
 }
 
+// isAwaited reports whether the node, as a master, writes by a lease alone, and has held none in this tenure.
+func (l *lease) isAwaited() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.armed && !l.mu.held
+}
+
+// ended returns when the lease that was held in this tenure ends or has ended; the zero time if none was.
+func (l *lease) ended() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.mu.held || l.mu.until == never {
+		return time.Time{}
+	}
+	return l.origin.Add(l.mu.until)
+}
+
 // renew takes down a grant of the sentinel id, which counts from at, a moment of t.
 func (l *lease) renew(id NodeID, t *tenure, at time.Duration, g *Grant) {
 	l.mu.Lock()

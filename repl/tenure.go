@@ -15,7 +15,8 @@ type tenure struct {
 	role Role
 	up   *upstream // nil for a master
 
-	initial atomic.Bool // a master that nobody has promoted since it was made by NewMaster
+	initial  atomic.Bool // a master that nobody has promoted since it was made by NewMaster
+	relapsed atomic.Bool // a master that has begun a new history because a follower had more of the old one
 
 	fenced    atomic.Bool                 // a higher epoch has ended a master's writing
 	why       atomic.Pointer[FencedError] // set right after
@@ -46,11 +47,16 @@ func (n *Node) begin(t *tenure) {
 		// get its verdict, that of a tenure that is over.
 		n.setFollower(true)
 		n.lease.begin(t, false) // before anybody is told of the role
-		if from := n.seat.Load(); from != nil {
+		from := n.seat.Load()
+		if from != nil {
 			n.acks.endOf(from)
 		}
 		n.seat.Store(t)
-		n.yield()
+		// A supervised node that is started as a replica was once set up as one, and may have been promoted
+		// since: who is the master now is for its sentinels to say.
+		if from != nil || !n.opts.Supervised {
+			n.yield()
+		}
 		t.up.fresh.begin()
 		return
 	}
@@ -127,6 +133,27 @@ func (n *Node) reigns(t *tenure) error {
 	return err
 }
 
+// ruledUntil returns up to when what this node, a master, has was all that there is: now, if no other one
+// can have been given the role, or the end of the lease that it held last. The zero time says that
+// it never was, or that it is not known until when.
+func (n *Node) ruledUntil() time.Time {
+	now, why := time.Now(), n.gate.deposed()
+	switch {
+	case why == nil:
+		return now
+	case errors.Is(why, ErrNoLease):
+		return n.lease.ended()
+	}
+	return time.Time{}
+}
+
+// awaitsLease reports whether the node is a master only as it was started as one, and nobody has leased
+// it the right to write since. What it has may be old.
+func (n *Node) awaitsLease() bool {
+	t := n.tenure()
+	return t.role == RoleMaster && t.initial.Load() && n.gate.lease != nil && n.lease.isAwaited()
+}
+
 // promote ends from, in which the node followed, and makes it a master: in the epoch with
 // that counter, or with 0 in one above all that it has heard of.
 func (n *Node) promote(ctx context.Context, from *tenure, counter uint64) (*tenure, error) {
@@ -168,7 +195,7 @@ func (n *Node) demote(from *tenure, addr string, allow Allow) (*tenure, error) {
 	}
 	defer done()
 	next := n.newTenure(RoleReplica, newUpstream(n, addr, allow))
-	next.up.fresh.complete()
+	next.up.fresh.completeAt(n.ruledUntil())
 	if err := n.succeed(from, next); err != nil {
 		return nil, err
 	}
