@@ -331,3 +331,58 @@ func ExampleReading() {
 	fmt.Println(err, errors.Is(err, kv.ErrStale))
 	// Output: kv: STALE: data may be older than allowed true
 }
+
+// TestDemotedMasterKnowsNoBetter: the data of who was a master are as old as the time when it last was one by
+// right: of an hour ago if its lease ended then, and of no known age if it was only started as a master.
+func TestDemotedMasterKnowsNoBetter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const bound, lease = 3 * time.Second, time.Second
+		for _, c := range []struct {
+			name   string
+			fenced bool
+			leased bool
+			idle   time.Duration // before it is demoted
+			fresh  bool
+		}{
+			{"unsupervised in effect: it writes", false, false, time.Hour, true},
+			{"never leased", true, false, 0, false},
+			{"with a lease", true, true, 0, true},
+			{"without it for a second", true, true, lease + time.Second, true},
+			{"without it for an hour", true, true, time.Hour, false},
+		} {
+			net := repltest.NewNetwork(1)
+			host, s := net.Host("b"), kv.New(nil)
+			m, err := repl.NewMaster(s, seeded(t, &repl.Options{
+				Name: "b", Transport: host, Reading: repl.Reading{MaxStaleness: bound},
+				Supervision: repl.Supervision{Supervised: true, Fenced: c.fenced},
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			serve(t, m.Node(), host, "b")
+			go m.Node().Run(context.Background())
+			if c.leased {
+				renew(t, control(t, host, "b", 1), lease, 1)
+			}
+			if c.fenced == c.leased {
+				if err := s.Set("k", []byte("v")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(c.idle)
+			if _, err := m.Demote("nobody"); err != nil {
+				t.Fatal(err)
+			}
+			up := m.Node().Status().Upstream
+			if _, err := s.Has("k"); errors.Is(err, kv.ErrStale) == c.fresh || up.Stale == c.fresh {
+				t.Errorf("%s: %v, said to be %v old, stale %t", c.name, err, up.Age, up.Stale)
+			}
+			time.Sleep(bound + time.Millisecond)
+			if _, err := s.Has("k"); !errors.Is(err, kv.ErrStale) {
+				t.Errorf("%s, after %v: %v", c.name, bound, err)
+			}
+			m.Close()
+			s.Close()
+		}
+	})
+}

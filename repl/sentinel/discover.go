@@ -14,12 +14,16 @@ func (v *view) heard(r *repl.Report, at string, sent, now time.Time) {
 		return
 	}
 	before := n.report
+	n.before, n.beforeAt = n.report, n.gotAt
 	n.name, n.at, n.report, n.sentAt, n.gotAt = r.Name, at, r, sent, now
 	addr := r.Announce
 	if addr == "" {
 		addr = at
 	}
 	v.move(n, addr)
+	if before == nil || before.Life != r.Life {
+		n.life = life{began: now}
+	}
 	if before == nil {
 		n.foundAt = now
 		v.adopt(n)
@@ -32,6 +36,7 @@ func (v *view) heard(r *repl.Report, at string, sent, now time.Time) {
 	}
 	v.hear(r.Heard.Counter)
 	v.adopt(n)
+	v.vet(n)
 	v.follow(r, now)
 	for _, notice := range r.Notices {
 		v.read(notice, now)

@@ -96,8 +96,10 @@
 // followed before, which nobody has decided: it follows again, and the master goes on in a
 // higher epoch. It becomes the master by agreement if there is nobody else.
 //
-// A master that was started anew without its data counts as down as long as another node has
-// them, however quickly it was back. A node that is a master beside the reign's, or that
+// A master that was started anew without its data, or with less of them than a replica has that
+// may be promoted, counts as down as long as such a node is there, however quickly it was back.
+// If it is Fenced, nothing is lost by that: it is compared with all who are there before its first
+// lease, and until then gives nobody what it has in the place of more. A node that is a master beside the reign's, or that
 // follows neither it nor a replica that is there, is told whom to follow, after DownAfter,
 // or 8 s if that is less. If all nodes have lost what the reign began with, and all are
 // there, they begin again with what there is.
@@ -121,7 +123,7 @@
 // # Invariants
 //
 //   - All decisions are made by one goroutine, the desk. What it decides with is pure:
-//     vote.go, campaign.go, promise.go, failover.go, discover.go and down.go have no clock,
+//     vote.go, campaign.go, promise.go, failover.go, discover.go, down.go and vet.go have no clock,
 //     no link and no goroutine.
 //   - A vote is in the Store before anybody is told of it; a step that cannot be saved was
 //     not taken.
@@ -151,7 +153,7 @@
 //     eventkind.go, status.go, missing.go
 //   - where all is decided: desk.go; what is known: reign.go, view.go
 //   - who is reached: switchboard.go, line.go; nodes are asked, and granted leases: poll.go;
-//     what they tell: discover.go; what peers do: exchange.go; what follows: down.go,
+//     what they tell: discover.go; what peers do: exchange.go; what follows: vet.go, down.go,
 //     chains.go, correct.go
 //   - an election: elect.go, vote.go, campaign.go, pace.go, promise.go
 //   - a failover: lead.go, failover.go, choice.go, promote.go, reconf.go, task.go

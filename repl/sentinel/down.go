@@ -59,7 +59,7 @@ func (v *view) silent(since, now time.Time) (bool, time.Time) {
 
 // useless reports whether the master answers, and is nevertheless no master any more: it has
 // been a replica for DownAfter, and nobody has taken its place; or it was started anew without
-// its data, while another node has them, or nobody has.
+// its data, or a part of them, while another node has them, or nobody has.
 func (v *view) useless(n *node, now time.Time) (bool, time.Time) {
 	if n.report == nil {
 		return false, time.Time{}
@@ -67,7 +67,7 @@ func (v *view) useless(n *node, now time.Time) (bool, time.Time) {
 	if n.report.Role != repl.RoleMaster {
 		return v.silent(n.wrongSince, now)
 	}
-	return v.hasLost(n) || v.extinct(), time.Time{}
+	return n.life.short || v.hasLost(n) || v.extinct(), time.Time{}
 }
 
 // hasLost reports whether n lacks what the reign began with, and another node has it.

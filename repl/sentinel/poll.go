@@ -72,7 +72,7 @@ func (d *desk) mayGrant(l *line, now time.Time) bool {
 	return l.stamp != 0 && l.id == d.view.reign.ID && !d.fail.leads() && n != nil && n.report != nil &&
 		n.report.Role == repl.RoleMaster && n.report.Supervised &&
 		n.report.Lineage.Epoch == d.view.reign.Epoch && n.report.Lineage.Knows(d.view.reign.History) &&
-		d.voter.mayGrant(d.view.reign.Epoch.Counter) && (n.report.Lease.Remaining > 0 || !now.Before(d.voter.wanted))
+		n.life.mayBeLeased(n.report) && d.voter.mayGrant(d.view.reign.Epoch.Counter) && (n.report.Lease.Remaining > 0 || !now.Before(d.voter.wanted))
 }
 
 // grant returns the grant that the next poll on l brings, or nil. From now on the promise

@@ -3,6 +3,9 @@ package sentinel_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,6 +101,114 @@ func TestEverythingRestarts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestStartedAsSetUp: a has failed over to another, and then both are started again, each as it was at
+// first: a as the master, the other to follow it. Whoever comes first, nobody gives up what was
+// acknowledged since: a, which lacks it, has been leased nothing.
+func TestStartedAsSetUp(t *testing.T) {
+	for _, masterFirst := range []bool{true, false} {
+		for _, pause := range []time.Duration{0, time.Millisecond, 30 * time.Millisecond, 300 * time.Millisecond} {
+			synctest.Test(t, func(t *testing.T) {
+				w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
+				w.settle()
+				w.Member("a").Kill()
+				w.wait("a new writer", 3*time.Second, func() bool { return w.writer() != nil })
+				next := w.writer()
+				w.agree(next.Name(), time.Second)
+				if err := next.Machine().Set("key", []byte("value")); err != nil {
+					t.Fatal(err)
+				}
+				w.WaitEqual()
+				next.Kill()
+				w.fenced = true
+				start := []func(){func() { w.Member("a").Restart("") }, func() { next.Restart("a") }}
+				if !masterFirst {
+					slices.Reverse(start)
+				}
+				start[0]()
+				time.Sleep(pause)
+				start[1]()
+				for range 100 {
+					time.Sleep(100 * time.Millisecond)
+					for _, m := range w.Members() {
+						if _, err := m.Machine().Get("key"); err != nil && m.Name() != "a" {
+							t.Fatalf("master first %t, %v: %s has lost what was acknowledged: %v\n%s", masterFirst, pause, m.Name(), err, w)
+						}
+					}
+				}
+				w.agree(w.guards[0].Master().Addr, 10*time.Second)
+				w.WaitEqual()
+				if v, err := w.Member("a").Machine().Get("key"); err != nil || string(v) != "value" {
+					t.Errorf("a has %q, %v\n%s", v, err, w)
+				}
+			})
+		}
+	}
+}
+
+// TestMasterComesBackOlder: a backup of the master's folder is put in its place, sooner than it could be
+// missed. A replica goes on, with all that was acknowledged since.
+func TestMasterComesBackOlder(t *testing.T) {
+	for _, guardsToo := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			folder, backup := t.TempDir(), filepath.Join(t.TempDir(), "backup")
+			w := newTownOf(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{}, func(name string) *kv.Store {
+				if name != "a" {
+					return kv.New(nil)
+				}
+				s, err := kv.Open(folder, &kv.Options{Durability: kv.Durability{Fsync: kv.FsyncAlways}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return s
+			})
+			w.fenced = true // from the next start on
+			w.settle()
+			a := w.Member("a")
+			set := func(key string) {
+				t.Helper()
+				w.wait("a writes", 5*time.Second, func() bool { return w.writer() == a })
+				if err := a.Machine().Set(key, []byte("value")); err != nil {
+					t.Fatal(err)
+				}
+				w.WaitEqual()
+			}
+			set("early")
+			a.Kill()
+			a.Machine().Close()
+			if err := os.CopyFS(backup, os.DirFS(folder)); err != nil {
+				t.Fatal(err)
+			}
+			a.Replace("")
+			w.agree("a", 20*time.Second)
+			set("late")
+			a.Kill()
+			folder = backup
+			if guardsToo {
+				for _, s := range w.guards {
+					s.Close()
+				}
+			}
+			a.Replace("")
+			if guardsToo {
+				for _, s := range w.guards {
+					w.start(s)
+				}
+			}
+			w.wait("another master", 10*time.Second, func() bool { return w.guards[0].Master().Addr != "a" })
+			next := w.guards[0].Master().Addr
+			w.agree(next, 20*time.Second)
+			w.WaitEqual()
+			for _, m := range w.Members() {
+				for _, key := range []string{"early", "late"} {
+					if v, err := m.Machine().Get(key); err != nil || string(v) != "value" {
+						t.Errorf("guards too %t: %s has %s: %q, %v\n%s", guardsToo, m.Name(), key, v, err, w)
+					}
+				}
+			}
+		})
+	}
 }
 
 // A node that has another address now is found there: it is who it was.

@@ -40,11 +40,17 @@ type guard struct {
 // newTown makes a group of the seats and n sentinels, s1 and so on, that watch the first seat.
 func newTown(t testing.TB, seats []repltest.Seat, n int, opts sentinel.Options) *town {
 	t.Helper()
+	return newTownOf(t, seats, n, opts, func(string) *kv.Store { return kv.New(nil) })
+}
+
+// newTownOf is newTown with nodes of the stores that open returns.
+func newTownOf(t testing.TB, seats []repltest.Seat, n int, opts sentinel.Options, open func(name string) *kv.Store) *town {
+	t.Helper()
 	ids := make(map[string]repl.NodeID)
 	w := &town{t: t, opts: opts, ids: make(map[string]int)}
 	w.Group = repltest.New(t, repltest.Topology[*kv.Store]{
 		Seats:   seats,
-		Machine: func(string) *kv.Store { return kv.New(nil) },
+		Machine: open,
 		State:   func(s *kv.Store) any { return digest(t, s) },
 		Options: func(name string) *repl.Options {
 			if ids[name] == (repl.NodeID{}) || w.nameless {

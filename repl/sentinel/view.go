@@ -45,10 +45,15 @@ type node struct {
 	gotAt   time.Time    // when it came
 	foundAt time.Time    // when the first came
 
+	before   *repl.Report // the one before the newest; nil if there was none
+	beforeAt time.Time    // when it came
+
 	// silentSince is when the oldest question was sent that was not answered yet, or, when
 	// that is earlier, when the link was lost. Zero while there is nothing to wait for.
 	silentSince time.Time
 	linked      bool
+
+	life life // since it was started last
 
 	downSince  time.Time // since when the node is subjectively down; zero while it is up
 	wrongSince time.Time // since when it has another role or upstream than it should; zero while it is right
