@@ -496,7 +496,7 @@ func TestRestoreBeginsAHistory(t *testing.T) {
 	wantSame(t, s, to)
 	must(t, s.Wait(t.Context(), old))
 	old.Offset++
-	if err := s.Wait(t.Context(), old); err != kv.ErrLost {
+	if err := s.Wait(t.Context(), old); !errors.Is(err, kv.ErrLost) {
 		t.Errorf("Wait beyond the fork: %v", err)
 	}
 }

@@ -2,6 +2,8 @@ package kv
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -17,8 +19,9 @@ const idle = math.MaxInt64
 // that be read here. It returns ctx.Err, [ErrClosed], an [*InvalidError] for a
 // negative offset, and [ErrLost] when the store has left pos's history at an
 // earlier offset. A position in a history that is not known here is waited for,
-// because a new master's may be on its way; give ctx a deadline. The zero Position
-// is everywhere.
+// because a new master's may be on its way; and so is one that this store has left behind by
+// itself, when it has not heard yet how the master goes on that it follows now, or awaits its first lease.
+// Give ctx a deadline. The zero Position is everywhere.
 func (s *Store) Wait(ctx context.Context, pos backlog.Position) error {
 	if pos.Offset < 0 {
 		return &InvalidError{Field: "Position.Offset", Value: pos.Offset, Want: "0 or more"}
@@ -53,8 +56,11 @@ func (s *Store) reached(pos backlog.Position) (bool, error) {
 	known := pos.History == lineage.Current
 	for _, f := range lineage.Earlier {
 		if f.History == pos.History {
+			if pos.Offset > f.End && s.undecided() {
+				return false, nil
+			}
 			if pos.Offset > f.End {
-				return false, ErrLost
+				return false, fmt.Errorf("%w: %s, which ended at %d", ErrLost, pos, f.End)
 			}
 			known = true
 		}
@@ -68,6 +74,17 @@ func (s *Store) reached(pos backlog.Position) (bool, error) {
 	// A write of our own shows after it is in the log, under its shard's lock.
 	t.pass()
 	return true, nil
+}
+
+// undecided reports whether the present history is one that this store has begun, and that may come to
+// nothing: it follows another by now, and has not heard yet how that one went on; or its node was
+// started as a master, and nobody has given it the right to write, as what refuses the writes says.
+func (s *Store) undecided() bool {
+	if _, own := s.log.Origin(); !own {
+		return false
+	}
+	var why interface{ Undecided() bool }
+	return s.following.Load() || errors.As(s.log.Refusing(), &why) && why.Undecided()
 }
 
 // Waiters are those who wait for a position. While there are none a change costs

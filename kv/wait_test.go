@@ -88,7 +88,7 @@ func TestWaitAcrossHistories(t *testing.T) {
 		s.Log().Fork(next)
 		must(t, s.Wait(t.Context(), old))
 		old.Offset++
-		if err := s.Wait(t.Context(), old); err != kv.ErrLost {
+		if err := s.Wait(t.Context(), old); !errors.Is(err, kv.ErrLost) {
 			t.Errorf("beyond the fork: %v", err)
 		}
 		set(t, s, "k", "w")

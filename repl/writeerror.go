@@ -54,6 +54,10 @@ func (e *LeaseError) Error() string {
 	return fmt.Sprintf("%v: granted by %d of the %d sentinels that it takes", ErrNoLease, e.Granted, e.Need)
 }
 
+// Undecided reports whether the node has not held a lease since it became a master: that its history
+// is the group's is not decided. kv.Store.Wait asks it before it says that a position is lost.
+func (e *LeaseError) Undecided() bool { return !e.RunOut }
+
 // Unwrap returns ErrNoLease.
 func (e *LeaseError) Unwrap() error { return ErrNoLease }
 
