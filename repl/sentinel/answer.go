@@ -59,8 +59,10 @@ func (s *Sentinel) who(ctx context.Context, w who) Reign {
 
 // heardState takes in the state of a peer who calls, and answers with this sentinel's.
 func (d *desk) heardState(from repl.Peer, told *state, now time.Time) []byte {
-	d.view.foundPeer(from.ID, from.Name, from.Listen, now)
-	d.view.heardPeer(from.ID, told, now)
+	if !d.view.foreign(told.Reign, now) {
+		d.view.foundPeer(from.ID, from.Name, from.Listen, now)
+		d.view.heardPeer(from.ID, told, now)
+	}
 	return d.state().append(nil)
 }
 

@@ -39,7 +39,7 @@ func stand(offset int64, replicas ...string) *view {
 
 // seat adds a replica of the master that has just been heard.
 func seat(v *view, name string, offset int64) *node {
-	n := &node{id: idOf(name), name: name, addr: name + ":1", linked: true, sentAt: start, gotAt: start}
+	n := &node{id: idOf(name), name: name, addr: name + ":1", linked: true, kin: true, sentAt: start, gotAt: start}
 	n.report = &repl.Report{
 		ID: n.id, Name: name, Role: repl.RoleReplica, Priority: 100, Announce: n.addr,
 		Position: backlog.Position{History: hist, Offset: offset},

@@ -65,7 +65,7 @@ func (d *desk) correct(now time.Time) {
 		return
 	}
 	for _, n := range v.inOrder() {
-		if n == m || n.wrongSince.IsZero() || n.down() || !n.linked || !n.report.Supervised {
+		if n == m || n.wrongSince.IsZero() || n.down() || !n.linked || !n.report.Supervised || n.isStranger() {
 			continue
 		}
 		at := n.fixAt

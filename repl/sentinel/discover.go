@@ -36,6 +36,7 @@ func (v *view) heard(r *repl.Report, at string, sent, now time.Time) {
 	}
 	v.hear(r.Heard.Counter)
 	v.adopt(n)
+	n.kin = n.kin || v.isKin(n)
 	v.vet(n)
 	v.follow(r, now)
 	for _, notice := range r.Notices {
@@ -170,6 +171,9 @@ func (v *view) recall(m *memory, now time.Time) {
 	v.hear(max(m.ballot.epoch, m.reign.Epoch.Counter))
 	for _, c := range m.nodes {
 		v.found(c.ID, "", c.Addr, now)
+		if n := v.nodes[c.ID]; n != nil {
+			n.kin = true
+		}
 	}
 	for _, c := range m.peers {
 		v.recallPeer(c, now)

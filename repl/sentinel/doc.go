@@ -104,6 +104,11 @@
 // or 8 s if that is less. If all nodes have lost what the reign began with, and all are
 // there, they begin again with what there is.
 //
+// A node with data of which the group has nothing, nor the beginning, is a stranger: it is told nothing. What
+// sentinels tell of a master that is one is not believed, nor are they counted, so two groups stay two
+// when a node of one is told by mistake to follow the other. That they have different
+// names (Options.Group) keeps them apart from the first frame on.
+//
 // Sentinels that have no state, and find replicas but for five DownAfter no master, take
 // for the master the one of which the replicas have their data: it may be gone for good,
 // and is replaced if so.
@@ -151,7 +156,8 @@
 //
 //   - what a program has: options.go, script.go, errors.go, sentinel.go; event.go,
 //     eventkind.go, status.go, missing.go
-//   - where all is decided: desk.go; what is known: reign.go, view.go
+//   - where all is decided: desk.go; what is known: reign.go, view.go,
+//     kin.go
 //   - who is reached: switchboard.go, line.go; nodes are asked, and granted leases: poll.go;
 //     what they tell: discover.go; what peers do: exchange.go; what follows: vet.go, down.go,
 //     chains.go, correct.go

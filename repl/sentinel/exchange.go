@@ -115,6 +115,9 @@ func (v *view) heardPeer(id repl.NodeID, s *state, now time.Time) {
 		return
 	}
 	p.state, p.gotAt = s, now
+	if v.foreign(s.Reign, now) {
+		return
+	}
 	v.hearPeer(s.Epoch)
 	v.learn(s.Reign, p.instance(), now)
 	for _, c := range s.Nodes {
@@ -128,7 +131,7 @@ func (v *view) heardPeer(id repl.NodeID, s *state, now time.Time) {
 // read takes in what a peer has posted on a node's board.
 func (v *view) read(posted repl.Notice, now time.Time) {
 	n, err := parseNotice(posted.Body)
-	if err != nil || posted.ID == v.self {
+	if err != nil || posted.ID == v.self || v.foreign(n.Reign, now) {
 		return
 	}
 	addr := n.Addr

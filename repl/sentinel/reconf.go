@@ -87,11 +87,11 @@ func (f *failover) reconf(now time.Time, v *view) {
 }
 
 // others returns the nodes that are to be told, in the order in which they are: a master
-// first. Not those that nobody hears, and not those that follow one that will be told: they get all
+// first. Not those that nobody hears, nor strangers, and not those that follow one that will be told: they get all
 // through it.
 func (f *failover) others(v *view) (others []*node) {
 	for _, n := range v.inOrder() {
-		if n.id == f.chosen || f.gone(n) || !n.linked && f.turns[n.id] == nil || f.chained(v, n) {
+		if n.id == f.chosen || f.gone(n) || !n.linked && f.turns[n.id] == nil || n.isStranger() || f.chained(v, n) {
 			continue
 		}
 		if n.report.Role == repl.RoleMaster {

@@ -54,6 +54,7 @@ type node struct {
 	linked      bool
 
 	life life // since it was started last
+	kin  bool // it was seen to have what the group has
 
 	downSince  time.Time // since when the node is subjectively down; zero while it is up
 	wrongSince time.Time // since when it has another role or upstream than it should; zero while it is right

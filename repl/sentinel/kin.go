@@ -1,0 +1,59 @@
+package sentinel
+
+import (
+	"time"
+
+	"github.com/emberkv/ember/repl"
+)
+
+// Groups that have no name, or the same one, may come to know of each other by a slip: a node of one is
+// told to follow a node of the other. It is refused its data, but who watches finds the others by it.
+// What tells groups apart then is what their nodes have: those of one share a history.
+
+// isKin reports whether n has what the group has, or the beginning of it.
+func (v *view) isKin(n *node) bool {
+	r := n.report
+	if v.reign.IsZero() || n.id == v.reign.ID || r.Lineage.Knows(v.reign.History) {
+		return true
+	}
+	for _, other := range v.nodes {
+		if other == n || !other.kin || other.report == nil {
+			continue
+		}
+		if _, ok := r.Lineage.Common(r.Position.Offset, other.report.Lineage, other.report.Position.Offset); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// isStranger reports whether n has data, and was never seen to have the group's: it would not take the
+// master's, and takes writes perhaps, which are not this group's to end.
+func (n *node) isStranger() bool { return n.report.HasData && !n.kin }
+
+// foreign reports whether r, of which a sentinel tells, is a reign of another group, as far as can be
+// known now: its master was never seen to have what this group has, and the master of this one is there and
+// knows nothing of it, or that node has data of its own. One that is not known is looked for first.
+func (v *view) foreign(r Reign, now time.Time) bool {
+	if r.IsZero() || v.reign.IsZero() || r.Epoch == v.reign.Epoch {
+		return false
+	}
+	n := v.nodes[r.ID]
+	if n == nil {
+		v.found(r.ID, r.Name, r.Addr, now)
+		if n = v.nodes[r.ID]; n == nil {
+			return false // there is no room
+		}
+	}
+	m := v.master()
+	switch {
+	case n.kin:
+		return false
+	case m != nil && m.linked && !m.down() && m.report != nil && m.report.Role == repl.RoleMaster &&
+		m.report.Lineage.Knows(v.reign.History) && !m.report.Lineage.Knows(r.History):
+		return true
+	case n.report == nil:
+		return !n.down()
+	}
+	return n.report.HasData && !v.extinct()
+}
