@@ -48,6 +48,9 @@ func (v *view) wrong(n *node, c *chains) bool {
 	case r.Role == repl.RoleMaster:
 		return true
 	}
+	if up := c.upstream(n); n.life.displaced && up != nil && up.id != v.reign.ID {
+		return true // a chain that nobody has made: its followers' acks, or lag, count with the master no more
+	}
 	return !c.leads(n)
 }
 

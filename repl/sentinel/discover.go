@@ -22,7 +22,11 @@ func (v *view) heard(r *repl.Report, at string, sent, now time.Time) {
 	}
 	v.move(n, addr)
 	if before == nil || before.Life != r.Life {
-		n.life = life{began: now}
+		n.life = life{began: now, displaced: n.direct}
+	}
+	if up := r.Upstream; r.Role == repl.RoleReplica && up.State == repl.LinkStreaming {
+		n.direct = up.ID == v.reign.ID
+		n.life.displaced = n.life.displaced && !n.direct
 	}
 	if before == nil {
 		n.foundAt = now

@@ -101,7 +101,8 @@
 // If it is Fenced, nothing is lost by that: it is compared with all who are there before its first
 // lease, and until then gives nobody what it has in the place of more. A node that is a master beside the reign's, or that
 // follows neither it nor a replica that is there, is told whom to follow, after DownAfter,
-// or 8 s if that is less. If all nodes have lost what the reign began with, and all are
+// or 8 s if that is less; and one that followed the master itself until it was started again, and now
+// a replica. Other chains are left alone. If all nodes have lost what the reign began with, and all are
 // there, they begin again with what there is.
 //
 // A node with data of which the group has nothing, nor the beginning, is a stranger: it is told nothing. What

@@ -147,6 +147,41 @@ func TestStartedAsSetUp(t *testing.T) {
 	}
 }
 
+// TestReplicaComesBackToTheMaster: one that is started again as it was set up follows a node that is a replica
+// by now. It is told to follow the master, as before: with fewer direct replicas than MinReplicas nobody
+// could write any more. But a chain that somebody makes is his.
+func TestReplicaComesBackToTheMaster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
+		w.settle()
+		w.Member("a").Kill()
+		w.wait("a new writer", 3*time.Second, func() bool { return w.writer() != nil })
+		next := w.writer()
+		w.fenced = true
+		w.Member("a").Restart("")
+		w.agree(next.Name(), 10*time.Second)
+		other := w.Member("b")
+		if other == next {
+			other = w.Member("c")
+		}
+		upstream := func() string { return other.Node().Status().Upstream.Peer.Name }
+		other.Kill()
+		time.Sleep(100 * time.Millisecond)
+		other.Restart("a")
+		w.wait("it follows the master", 5*time.Second, func() bool { return upstream() == next.Name() })
+		time.Sleep(10 * time.Second)
+		if upstream() != next.Name() {
+			t.Errorf("it follows %s\n%s", upstream(), w)
+		}
+		other.Follow("a")
+		time.Sleep(time.Minute)
+		if upstream() != "a" {
+			t.Errorf("its operator's chain was undone: it follows %s\n%s", upstream(), w)
+		}
+		w.WaitEqual()
+	})
+}
+
 // TestMasterComesBackOlder: a backup of the master's folder is put in its place, sooner than it could be
 // missed. A replica goes on, with all that was acknowledged since.
 func TestMasterComesBackOlder(t *testing.T) {

@@ -15,6 +15,10 @@ type life struct {
 	leased bool      // it was seen to hold the lease
 	vetted bool      // all who are there have said since then how far they are
 	short  bool      // as of its newest report: a replica has more, that might be the master
+
+	// displaced says that before it was started it followed the master itself, and not yet since: it was
+	// told at its start to follow one that was the master once, perhaps.
+	displaced bool
 }
 
 // mayBeLeased reports whether a master that has said r may be given the lease.

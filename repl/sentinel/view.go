@@ -56,6 +56,8 @@ type node struct {
 	life life // since it was started last
 	kin  bool // it was seen to have what the group has
 
+	direct bool // when it last streamed from anybody, that was the master
+
 	downSince  time.Time // since when the node is subjectively down; zero while it is up
 	wrongSince time.Time // since when it has another role or upstream than it should; zero while it is right
 	fixAt      time.Time // when it may be told again what is right
