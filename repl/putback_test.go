@@ -188,3 +188,41 @@ func TestFollowerSaysThatTheMasterWasPutBack(t *testing.T) {
 		}
 	})
 }
+
+// TestStartedAsAReplica: a node that was promoted is started again as it was set up at first, to follow the first
+// master, which is back, too. It has not given up its epoch by that: the first master, to whom nobody has
+// given the right to write, steps down.
+func TestStartedAsAReplica(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, a, b := repl.NewMemory(), newLedger(nil), newLedger(nil)
+		options := func(id byte) *repl.Options {
+			return &repl.Options{ID: repl.NodeID{id}, Supervision: repl.Supervision{Supervised: true, Fenced: true}}
+		}
+		m := master(t, a, net, "a", options(1))
+		m.Node().Disarm()
+		r := replica(t, b, net, "a", options(2))
+		fill(t, a, "k", 10)
+		if err := r.WaitSynced(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		m.Close()
+		promoted, err := r.Promote(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		promoted.Node().Disarm()
+		fill(t, b, "late", 10)
+		promoted.Close()
+
+		epoch := a.Log().Lineage().Epoch
+		first := master(t, a, net, "a", options(1))
+		replica(t, b, net, "a", options(2))
+		time.Sleep(time.Minute)
+		if role := first.Node().Role(); role != repl.RoleReplica || a.Log().Lineage().Epoch != epoch {
+			t.Errorf("the first master is a %v, of epoch %s, was of %s", role, a.Log().Lineage().Epoch, epoch)
+		}
+		if b.Len() != 20 {
+			t.Errorf("the other has %d keys, want 20", b.Len())
+		}
+	})
+}

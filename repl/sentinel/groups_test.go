@@ -32,7 +32,7 @@ func TestTwoGroupsMeet(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 			w.Member(slip).Follow("x")
-			for range 600 {
+			for range 300 {
 				time.Sleep(100 * time.Millisecond)
 				for i, s := range w.guards {
 					if at := s.Master().Addr; i >= 3 && at != "x" || i < 3 && slip == "b" && at != "a" {

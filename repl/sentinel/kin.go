@@ -55,5 +55,16 @@ func (v *view) foreign(r Reign, now time.Time) bool {
 	case n.report == nil:
 		return !n.down()
 	}
-	return n.report.HasData && !v.extinct()
+	return n.report.HasData && v.hasKin()
+}
+
+// hasKin reports whether a node is there that has the group's data. When all were started anew without
+// them, or are gone, whoever has begun again with others may be the group's by now.
+func (v *view) hasKin() bool {
+	for _, n := range v.nodes {
+		if n.kin && n.linked && !n.down() && n.report != nil && n.report.HasData {
+			return true
+		}
+	}
+	return false
 }
