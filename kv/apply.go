@@ -14,14 +14,14 @@ const applyAtOnce = 64 << 10
 
 // Apply takes whole records that another node has logged at position at: it
 // appends them to the store's log, whose gate is not asked, and applies them in
-// order. Each is visible as soon as it is applied, and all are when Apply
-// returns. It copies records.
+// order. Each is visible as soon as it is applied, and all of them are when
+// Apply returns. It copies records.
 //
 // It returns [backlog.ErrPosition] unless at is the end of the store's log, and a
 // [*RecordError] if a record does not decode; nothing has changed then. After an
 // [ErrFull], which says that the log has more than the table, it returns
-// [ErrDamaged] until a full copy was loaded. Calls are made one after the other,
-// and held up to be so.
+// [ErrDamaged] until a full copy has been loaded. Concurrent calls wait for each
+// other.
 func (s *Store) Apply(at backlog.Position, records []byte) error {
 	if s.journal != nil {
 		s.journal.awaitDisk() // before the lock, which the journal needs

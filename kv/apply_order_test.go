@@ -10,7 +10,7 @@ import (
 	"github.com/emberkv/ember/kv"
 )
 
-// Who finds a record's effect finds those of all records before it, also of the same call.
+// Whoever finds a record's effect finds those of all records before it, also of the same call.
 func TestReadersSeeRecordsInOrder(t *testing.T) {
 	const keys, rounds, checks = 100, 20, 2000
 	s := open(t, nil)

@@ -90,7 +90,7 @@ func (a *archive) giveUp(s shelf, err error) error {
 	return err
 }
 
-// note takes down why somebody could not be served, and returns that.
+// note records why somebody could not be served, and returns that.
 func (a *archive) note(err error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

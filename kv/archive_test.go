@@ -57,8 +57,8 @@ func bind(t testing.TB, from, to *kv.Store) *follower {
 	return f
 }
 
-// TestFollowerFromTheJournal: who was away for twenty windows goes on from the files, while
-// more is written, and whether or not the store was opened anew meanwhile.
+// TestFollowerFromTheJournal: a follower that was away for twenty windows goes on from the
+// files, while more is written, and whether or not the store was opened anew meanwhile.
 func TestFollowerFromTheJournal(t *testing.T) {
 	for _, policy := range []kv.Fsync{kv.FsyncAlways, kv.FsyncEverySecond} {
 		synctest.Test(t, func(t *testing.T) {

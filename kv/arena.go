@@ -163,7 +163,7 @@ func (sh *shard) newSlab(n int) []byte {
 	case sh.mu.beside:
 		return make([]byte, n)
 	case sh.mu.arena.expected > 0:
-		return newLargeSlab(n) // who loads fills it at once
+		return newLargeSlab(n) // a load fills it at once
 	}
 	slab := sh.ahead.Take(n)
 	sh.ahead.Make(n)

@@ -10,20 +10,20 @@ import (
 //
 // What they return as an error, the [Map]'s methods return inside a [*CodecError].
 type Codec[T any] interface {
-	// Append appends v to dst and returns the extended slice. It must not change what
-	// is in dst, nor keep it.
+	// Append appends v to dst and returns the extended slice. It must neither change
+	// what is in dst nor keep it.
 	Append(dst []byte, v T) ([]byte, error)
 
-	// Decode returns what Append has made src of. It must not modify src, which others
-	// read at the same time. It may keep it, and return parts of it: src is of the
-	// store's memory, which does not change (see [Store]).
+	// Decode returns the value that Append has encoded as src. It must not modify src,
+	// which others read at the same time. It may keep it, and return parts of it: src
+	// is the store's memory, which does not change (see [Store]).
 	Decode(src []byte) (T, error)
 }
 
 // A KeyCodec is a [Codec] whose bytes a [Map] can use as keys: equal keys have equal bytes,
-// different ones different bytes. Keys come in the order of their bytes, so an encoding
-// that keeps their own order, as those of [Strings], [Bytes] and [Integers] do, makes
-// [Map.Range] useful.
+// different ones different bytes. Keys come in the order of their bytes, so [Map.Range] is
+// useful with an encoding that keeps their own order, as those of [Strings], [Bytes] and
+// [Integers] do.
 type KeyCodec[K any] interface {
 	Codec[K]
 }
@@ -43,17 +43,17 @@ func (JSON[V]) Decode(src []byte) (v V, err error) {
 	return v, err
 }
 
-// Strings is the [Codec] of strings as they are, for keys in their own order, and values.
+// Strings is the [Codec] of strings as they are, for values and for keys in their own order.
 type Strings[T ~string] struct{}
 
 // Append implements [Codec].
 func (Strings[T]) Append(dst []byte, v T) ([]byte, error) { return append(dst, v...), nil }
 
-// Decode implements [Codec]. The string is one of the store's memory, which it keeps
-// alive: use strings.Clone for what is kept for long.
+// Decode implements [Codec]. The string is part of the store's memory, which it
+// keeps alive: use strings.Clone for what is kept for long.
 func (Strings[T]) Decode(src []byte) (T, error) { return T(text(src)), nil }
 
-// Bytes is the [Codec] of bytes as they are, for keys in their own order, and values.
+// Bytes is the [Codec] of bytes as they are, for values and for keys in their own order.
 type Bytes struct{}
 
 // Append implements [Codec].
@@ -108,8 +108,8 @@ func defaultValues[V any]() Codec[V] {
 	return c.(Codec[V])
 }
 
-// A CodecError is returned when a [Codec] fails, or when what it is to decode is not what
-// a map with these options has written. Nothing has changed.
+// A CodecError is returned when a [Codec] fails, or is to decode what no map with these
+// options has written. Nothing has changed.
 type CodecError struct {
 	Key string // in the store, with the map's prefix; empty when the key was not encoded
 	Op  string // "encode key", "decode key", "encode value" or "decode value"

@@ -7,10 +7,9 @@ import (
 	"github.com/emberkv/ember/rdb"
 )
 
-// Add adds delta to the number that a key's value is, in decimal, and returns the
-// sum, which becomes the value. A key that does not exist counts as 0. The deadline
-// stays. The log gets the sum, not delta, so that a record can be applied twice
-// unharmed.
+// Add adds delta to a key's value, a decimal number, and returns the sum, which
+// becomes the value. A key that does not exist counts as 0. The deadline stays. The
+// log gets the sum, not delta, so applying the record twice does no harm.
 //
 // A number is written as Redis writes it, in its shortest form: "-5" or "0", not
 // "+5", "05" or " 5" (https://redis.io/docs/latest/commands/incrby). Add returns

@@ -9,15 +9,14 @@ import (
 	"github.com/emberkv/ember/internal/hash"
 )
 
-// DeletePrefix removes all keys that begin with prefix, at once and as one record, and
-// returns how many they were. It removes at most [Options.MaxTxKeys], and returns
-// [ErrTooLarge] when there are more, or when their names take more than a record holds;
-// then none was removed. It also returns [ErrNotLocal], [ErrClosed] and the errors of the log's gate
-// and settler.
+// DeletePrefix removes all keys that begin with prefix, at once and as one record, and returns how
+// many there were. It removes at most [Options.MaxTxKeys], and returns [ErrTooLarge] when there are
+// more, or when their names take more than a record holds; then it has removed none. It also returns
+// [ErrNotLocal], [ErrClosed] and the errors of the log's gate and settler.
 //
-// With [Options.Ordered] writers wait while it finds the keys and removes them, a
-// microsecond or two for each. Without, it looks at all keys before; then writers wait while
-// it looks again at those shards, one in 32, in which others have written meanwhile.
+// With [Options.Ordered] writers wait while it finds and removes the keys, a microsecond or
+// two for each. Without, it looks at all keys beforehand; then writers wait while it looks
+// again at the shards, each one in 32, in which others have written meanwhile.
 func (s *Store) DeletePrefix(prefix string) (int, error) {
 	if s.takesLocally() {
 		return 0, ErrNotLocal

@@ -3,8 +3,7 @@ package kv
 import "github.com/emberkv/ember/backlog"
 
 // A Digest says what a store holds at a position, in brief. Two stores that hold
-// the same entries have equal Sum and Keys; two that stand at the same Position
-// must.
+// the same entries have equal Sum and Keys; two at the same Position must have.
 type Digest struct {
 	// Sum is the sum, modulo 2^64, of [rdb.EntrySum] over all entries.
 	Sum uint64

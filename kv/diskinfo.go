@@ -7,10 +7,11 @@ import (
 	"unicode"
 )
 
-// Info returns the status as text in the field names of Redis' INFO persistence, followed by
-// what Redis has no names for, for the dashboards and scripts that read those. Lines are
-// "name:value" and end in \r\n. The journal stands in the place of Redis' append-only file,
-// which is written anew where this one begins a new segment, and so never.
+// Info returns the status as text under the names of Redis' INFO persistence, for dashboards
+// and scripts that read those, followed by what Redis has no names for. Lines are
+// "name:value" and end in \r\n. The journal stands in for Redis' append-only file; that is
+// rewritten from time to time, while the journal begins a new segment and is never
+// rewritten.
 //
 //	loading                      0: Open returns when all is loaded
 //	rdb_changes_since_last_save  records in the journal behind the newest snapshot

@@ -6,8 +6,8 @@ import (
 	"github.com/emberkv/ember/backlog"
 )
 
-// A DiskStatus says how a store of [Open] stands to its disk. It marshals to JSON: durations
-// are nanoseconds, times RFC 3339, errors their text, empty for none.
+// A DiskStatus says how a store of [Open] stands with its disk. It marshals to JSON:
+// durations are nanoseconds, times RFC 3339, errors their text, empty for none.
 type DiskStatus struct {
 	Dir   string `json:"dir"`
 	Fsync Fsync  `json:"fsync"`
@@ -26,7 +26,7 @@ type DiskStatus struct {
 	SavedAt  time.Time        `json:"saved_at"`     // when that was
 	SaveTook time.Duration    `json:"save_took_ns"` // of the last one that was written since Open; 0 before
 	SaveErr  string           `json:"save_err"`     // of the last attempt
-	Unsaved  int64            `json:"unsaved"`      // records in the journal behind it
+	Unsaved  int64            `json:"unsaved"`      // records in the journal after it
 
 	Snapshots     int   `json:"snapshots"`      // in the folder
 	SnapshotBytes int64 `json:"snapshot_bytes"` // of the newest
@@ -34,16 +34,16 @@ type DiskStatus struct {
 	JournalBytes  int64 `json:"journal_bytes"`
 
 	// Archived is the oldest offset from which a follower can go on without a full copy, from
-	// the journal's files if the log does not hold it, Archive how many are being served from
-	// those, and ArchiveErr why a part of them could not be read, or not in time, the last time
-	// that it was so.
+	// the journal's files if the log does not hold it; Archive is how many followers are being
+	// served from those, and ArchiveErr why a part of them could not be read, or not in time,
+	// when that last happened.
 	Archived   int64  `json:"archived"`
 	Archive    int    `json:"archive"`
 	ArchiveErr string `json:"archive_err"`
 }
 
-// Disk returns how the store stands to its disk; false for one in memory. It lists the folder,
-// and so takes as long as the disk does for that; nothing waits for it.
+// Disk returns how the store stands with its disk; false for one in memory. It lists the
+// folder, and takes as long as the disk needs for that; nothing waits for it.
 func (s *Store) Disk() (DiskStatus, bool) {
 	j := s.journal
 	if j == nil {
@@ -94,7 +94,7 @@ type saves struct {
 	err     string
 }
 
-// noteSave takes down that a snapshot is begun, or what became of it.
+// noteSave records that a snapshot is begun, or what became of it.
 func (j *journal) noteSave(change func(*saves)) {
 	for {
 		var next saves

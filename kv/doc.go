@@ -14,29 +14,30 @@
 //
 // [Store.Log] is the store's log. A store that follows another is given the same
 // records at the same offsets by [Store.Apply], and the state that it has to begin
-// with by [Store.Dump] there and [Store.Load] here. Package repl does so. Whether a
-// store takes writes is decided by its log's gate alone.
+// with by [Store.Dump] there and [Store.Load] here. Package repl does so. Only its
+// log's gate decides whether a store takes writes.
 //
-// A store that has gone on by itself beyond the point at which its history and that of the
-// others have parted, as an old master has, need not take a full copy: [Store.Tail] says
-// which keys that concerns, [Store.State] of another store how they are there, and
-// [Store.Repair] goes over.
+// A store whose history has parted from that of the others, as an old master's has, need
+// not take a full copy, though it has gone on by itself since: [Store.Tail] says which
+// keys that concerns, [Store.State] how another store has them, and [Store.Repair] goes
+// over to it.
 //
-// Positions are the vocabulary between stores: [Store.Position] after a write or a
-// read here, [Store.Wait] there, and what was seen here can be read there.
+// Positions are the vocabulary between stores: take [Store.Position] here after a
+// write or a read, call [Store.Wait] there, and what was seen here can be read
+// there.
 //
-// A node that has lost its master may refuse to be read, by [Store.SetStaleAfter].
+// A node that has lost its master may refuse reads, by [Store.SetStaleAfter].
 //
 // Deadlines are absolute. Every store hides a key at its deadline, by the clock of the
-// one that writes; only that one deletes it, and logs that it did.
+// one that writes; only the writer deletes it, and logs that it did.
 //
 // # Several keys
 //
 // [Store.Update] and [Store.View] run a function on the store as it is at one moment. What
-// an Update writes is one record, and shows at once: to readers, which take no lock for
-// it, to followers, watchers and cuts. The function runs without locks, and again when
-// others have changed what it has read; so it costs a writer nothing that others think
-// for long about many keys. [Store.Rename], [Store.Copy], [Store.DeletePrefix] and
+// an Update writes is one record, and shows at once to readers, which take no lock for it,
+// to followers, watchers and snapshots. The function runs without locks, and again when
+// others have changed what it has read; so a function that thinks for long about many keys
+// costs other writers nothing. [Store.Rename], [Store.Copy], [Store.DeletePrefix] and
 // [Store.Clear] are one record each, too, and never run again.
 //
 //	err := s.Update(func(tx *kv.Tx) error {
@@ -47,21 +48,21 @@
 //		return tx.Set("order:1", fmt.Append(nil, "item 7, left ", n))
 //	})
 //
-// A [Pipeline] is no transaction, but many unconditional writes, handed
-// over at once as by a pipeline of Redis' clients: each is a record of its own, in order, and they
-// share what a write has to wait for, memory, the log's lock, acks and the disk, so that with
-// [FsyncAlways] a thousand of them wait for one sync. [Store.GetMulti] reads many keys at once in
-// the same sense, each as of its turn, and [Tx.GetMulti] those of one moment.
+// A [Pipeline] is no transaction, but many unconditional writes, handed over at once like a
+// pipeline of a Redis client: each is a record of its own, in order, and they share what a write
+// has to wait for (memory, the log's lock, acks, the disk), so that with [FsyncAlways] a thousand
+// of them wait for one sync. In the same way [Store.GetMulti] reads many keys at once, each as of
+// its turn; [Tx.GetMulti] reads them as of one moment.
 //
 // # Watching
 //
 // [Store.Watch] hands out the changes of the keys with a prefix, on any node, in order
-// and without a gap, and goes on after a restart from the Position that it was at, on
-// whichever node. It reads the log, like everything that follows a store: a watcher has
-// a position and no queue, so however slow it is it holds up nobody, and holds no more
-// than a page of the log or the contents. The log is decoded once for a thousand of
-// them, and each is woken for its own keys only. Those that are at the contents hold at
-// most four snapshots open together.
+// and without a gap, and goes on after a restart from its last Position, on whichever
+// node. It reads the log, like everything that follows a store: a watcher has a
+// position and no queue, so however slow, it holds up nobody, and holds no more than a
+// page of the log or of the contents. The log is decoded once for a thousand of them,
+// and each is woken for its own keys only. Those that are still reading the contents
+// hold at most four snapshots open together.
 //
 //	for e, err := range s.Watch(ctx, "user:", from) { // the zero Position: contents first
 //		if err != nil {
@@ -100,50 +101,49 @@
 //		return names.In(tx).Set(ada.Name, 1)
 //	})
 //
-// How they are encoded is for a [Codec] to say. With a loader ([MapOptions].Load) a map is a
+// A [Codec] says how keys and values are encoded. With a loader ([MapOptions].Load) a map is a
 // cache: [Map.Load] fetches what the store lacks, once however many ask, and keeps it, so
 // that every replica has it, too. A replica may have the master's node load
 // ([MapOptions].Forward).
 //
 // # Memory
 //
-// An entry is one record, the same bytes as in the log: at 16 bytes of key and 100 of
-// value it takes 120 bytes, and its slot in the table 10 to 21. Entries lie in slabs of
-// up to 512 KiB, slots in segments of 16 KiB, and neither holds a pointer: the garbage
-// collector sees a few hundred objects in place of millions, and a collection takes
-// milliseconds. Since collections are cheap, a low GOGC is too: at 100, the default,
-// a store of 700 MB whose entries are overwritten all the time stands at 1.4 GB of
-// memory, at 25 at 0.9.
+// An entry is one record, the same bytes as in the log: with a key of 16 bytes and a
+// value of 100 it takes 120 bytes, and its slot in the table 10 to 21. Entries lie in
+// slabs of up to 512 KiB, slots in segments of 16 KiB, and neither holds a pointer: the
+// garbage collector sees a few hundred objects in place of millions, and a collection
+// takes milliseconds. Since collections are cheap, a low GOGC is too: a store of 700 MB
+// whose entries are overwritten all the time takes 1.4 GB of memory at 100, the
+// default, and 0.9 GB at 25.
 //
 // Slabs and segments of large stores lie on large pages where Linux has some, which makes
-// their reads and writes a fifth cheaper. A full copy from another node goes to
-// small ones, so that nobody waits for large ones to be found and cleared, and the kernel makes them
-// large in time, some 100 MiB a minute. For the same reason the next slab, and the next chunk of the
-// log, are made before a writer needs them. A value that Get returned is a slice of a slab and
-// keeps all of it alive: copy what is kept for long.
+// their reads and writes a fifth cheaper. A full copy from another node goes to small ones, so that
+// nobody waits until large ones are found and cleared; in time the kernel makes them large, some 100
+// MiB a minute. For the same reason the next slab, and the next chunk of the log, are made before a
+// writer needs them. A value that Get returned is a slice of a slab and keeps all of it alive: copy
+// what is kept for long.
 //
-// Overwritten and deleted entries leave dead bytes behind. Writers themselves empty
-// the slabs that have most of them, a few entries at a time, or 8 KiB; after any number
-// of random overwrites no more than a third of a store's slabs is dead. A [Snapshot] that
-// is open suspends that for the slabs that it holds. Segments are not merged: when most
-// keys of a large store have gone, theirs stay until their shard is empty.
+// Overwritten and deleted entries leave dead bytes behind. Writers themselves empty the
+// slabs with the most of them, a few entries or 8 KiB at a time; after any number of
+// random overwrites no more than a third of a store's slabs is dead. An open [Snapshot]
+// suspends that for the slabs that it holds. Segments are not merged: when most keys of a
+// large store have gone, their segments stay until the shard is empty.
 //
 // # Bounded memory
 //
-// With [Options.MaxBytes] a store takes no more than so many bytes, give or take 2 % for a
-// moment: [Stats] has them part by part. It covers the table, the slabs with the dead
-// bytes in them, the index, the deadlines, what open snapshots alone still need, and the log's
-// window, for which room is set aside from the beginning. It does not cover a slab that is made
-// ahead, what the collector has not yet freed, nor what callers hold: values that they have read, and
-// iterations.
+// With [Options.MaxBytes] a store takes no more than that many bytes, give or take 2 % for a moment:
+// [Stats] has them part by part. It covers the table, the slabs with the dead bytes in them, the
+// index, the deadlines, what open snapshots alone still need, and the log's window, for which room is
+// set aside from the beginning. It does not cover a slab that is made ahead, what the collector has
+// not yet freed, or what callers hold: values that they have read, and iterations.
 //
 // [Options.Eviction] says what becomes of a write that would pass the bound. Without a
 // policy it returns [ErrFull]; what is deleted or overwritten makes room when a quarter of a
-// slab is dead. With one the writer itself evicts, a few keys at a time, in the shard
-// that it writes to, or in another when that has nothing; each is logged as evicted, so
-// followers and watchers are told. An entry that could not fit if it were alone is refused
-// with [ErrTooLarge], and nothing is evicted for it. It takes its size twice if it is larger
-// than the log's window.
+// slab is dead. With one the writer itself evicts a few keys at a time from the shard that
+// it writes to, or from another when that has nothing to evict; each is logged as evicted,
+// so followers and watchers are told. An entry that would not fit even alone is refused with
+// [ErrTooLarge], and nothing is evicted for it. An entry larger than the log's window counts
+// twice.
 //
 //   - [EvictLRU] goes over the slabs in the order in which they were filled; a key that was
 //     used since the last time stays (CLOCK). Get, GetMulti, Append, Has and writes are uses;
@@ -154,52 +154,52 @@
 //   - [EvictTTL] evicts the earliest deadlines of a shard, not of the whole store.
 //
 // A bound has a cost of its own: slabs are smaller, a byte for each slot says how much a key is
-// used, and a Get counts itself as a hit or a miss. Reads take no lock and allocate nothing,
-// as without. A store of a small bound has fewer shards than 32.
+// used, and a Get counts itself as a hit or a miss. Reads still take no lock and allocate
+// nothing. A store with a small bound has fewer than 32 shards.
 //
-// A transaction never evicts what it has read or written, nor does an Add or an Expire what the key has:
-// they need room for both values at once, see [ErrFull]. What an open Snapshot, or a
-// watcher that is handed the contents, holds cannot be freed: at the bound writes that need
-// memory return ErrFull until it is closed, rather than empty the store in vain.
+// A transaction never evicts what it has read or written, and an Add or an Expire never evicts its key's
+// own value: they need room for both values at once, see [ErrFull]. What is held by an open Snapshot, or
+// by a watcher that is handed the contents, cannot be freed: at the bound, writes that need memory
+// return ErrFull until it is closed, rather than empty the store in vain.
 //
 // Only a store that takes writes evicts. One that follows keeps what it is sent; when it is
 // promoted, or has restored a snapshot that is larger than the bound, each write that needs
-// memory frees some four times as much, until the bound is reached. While a full copy is
-// being loaded there are two states, each of which may have MaxBytes.
+// memory frees about four times as much, until the store is within the bound. While a full
+// copy is being loaded there are two states, each of which may take MaxBytes.
 //
 // # Local writes
 //
 // A store that follows another takes no writes. With [Options.WritableReplica] it takes its
-// own, as Redis' writable replicas do: for results that are computed from what is
-// replicated, say, and that only this node needs. They lie over what is replicated, beside
-// the log:
+// own, as Redis' writable replicas do: say, for results that only this node needs, computed
+// from what is replicated. They lie over what is replicated, and are not in the log:
 //
 //   - Every way to read shows them: Get, GetMulti, Append, Has, TTL, Len, Min, Max, All, Range,
-//     Prefix, Backward, View, Update and those of a [Map]. A loop shows those of when it
-//     began.
+//     Prefix, Backward, View, Update and those of a [Map]. A loop shows those that there were
+//     when it began.
 //   - Position, Wait, Digest, Snapshot, Dump, Watch and the store's own followers know
-//     nothing of them. [Stats] has their number and what they take.
-//   - The last write wins. A record of the key that comes with the log, of whatever kind, an
-//     expiry too, ends what was written to it here; so does a DeletePrefix for all keys with
-//     the prefix, and a Clear for all.
-//   - Deadlines end a key here. What it lay over does not come back.
+//     nothing of them. [Stats] has their number and the memory that they take.
+//   - The last write wins. Any record of the key that comes with the log, even an expiry,
+//     ends what was written to it here; so does a DeletePrefix for all keys with the prefix,
+//     and a Clear for all.
+//   - Deadlines end a key here; what it lay over does not come back.
 //   - All end with the next full copy, and with the process.
 //   - When the store is promoted they become ordinary writes, at once, before any other: what
-//     could be read here stays, and all who follow get it. (Redis keeps them, too, but its
-//     other replicas do not get to know of them.)
+//     could be read here stays, and all followers get it. (Redis keeps them, too, but its
+//     other replicas never learn of them.)
 //
-// [Store.Clear] and [Store.DeletePrefix] are none of them ([ErrNotLocal]), and what a Map
-// has loaded is not kept. [Options.MaxLocalBytes] bounds what they take.
+// [Store.Clear] and [Store.DeletePrefix] cannot be local writes ([ErrNotLocal]), and what
+// a Map has loaded is not kept. [Options.MaxLocalBytes] bounds what they take.
 //
-// While there are local writes a Get looks at them first, in a tree under a lock for
-// readers, which takes some hundred nanoseconds; while there are none, nothing.
+// While there are local writes, a Get looks at them first, in a tree under a read
+// lock, which takes about a hundred nanoseconds; while there are none it costs
+// nothing.
 //
 // # On disk
 //
-// [Open] returns a store that a folder keeps: the log is written to files by one more reader
-// of it, the journal, and now and then a snapshot of the contents, so that the journal
-// need not be kept for ever. Both are in the forms of package rdb, and what a write
-// encodes goes to the disk as it is.
+// [Open] returns a store that a folder keeps: one more reader of the log, the journal,
+// writes it to files, and now and then a snapshot of the contents is saved, so that the
+// journal need not be kept for ever. Both are in the formats of package rdb, and what a
+// write encodes goes to the disk as it is.
 //
 //	s, err := kv.Open("data", &kv.Options{Durability: kv.Durability{Fsync: kv.FsyncAlways}})
 //
@@ -211,29 +211,29 @@
 // [Store.Disk] tells how all of it stands.
 //
 // The journal's files reach further back than the log's window. A follower that was away for so
-// long that its place is in them only is given the records from there, at the speed of the
-// disk, and goes over to the window when it has come near: Durability.KeepBytes and KeepAge say
-// for how long. A file that turns out to be damaged, or gone, ends that: the follower's
-// link with a [*CorruptError] in its error, and the next attempt with a full copy. So does
-// a disk that takes more than two seconds to come to the follower's place in a file.
+// long that only they still have its place is given the records from there, at the speed of the
+// disk, and goes over to the window when it has come near. Durability.KeepBytes and KeepAge say
+// how long files are kept. A file that turns out to be damaged, or gone, ends that: the
+// follower's link ends with a [*CorruptError], and the next attempt with a full copy. So does a
+// disk that takes more than two seconds to come to the follower's place in a file.
 //
-// A restart is not an event. A store that was closed, and one that only followed, whatever
-// became of it, goes on at its very position, and so do its followers. One that wrote and was
-// not closed begins a new history at the end that it has; followers, which have no more, go on
-// with it. [Store.Recovered] tells. Files that are damaged where no crash damages them are
-// refused, with a [*CorruptError].
+// A restart is not an event. A store that was closed goes on at exactly its position, and so
+// do its followers; the same holds for one that only followed, closed or not. One that wrote
+// and was not closed begins a new history at the end that it has; followers, which have no
+// more, go on with it. [Store.Recovered] tells. Files that are damaged where no crash damages
+// them are refused with a [*CorruptError].
 //
-// When the disk does not take what there is, reads and replication go on. The writes that
-// could not be kept stand and return a [*NotDurableError], others are refused with [ErrDisk];
-// the log keeps what the disk has not got, and when it does, writes are taken again. A disk
-// that is too slow holds writers up, MaxUnsynced bytes behind. None of that is felt by the
-// followers of a store that follows itself: they are given what it was given, whatever its
-// disk does. A store that follows lets go of what a broken disk would need beyond four
-// times that, and begins its folder anew, with a snapshot, when the disk is back.
+// When the disk fails, reads and replication go on. The writes that could not be kept stand
+// and return a [*NotDurableError], others are refused with [ErrDisk]; the log keeps what the
+// disk lacks, and once the disk has it writes are taken again. A disk that is too slow holds
+// writers up when it is MaxUnsynced bytes behind. A store that follows another spares its own
+// followers all that: they are given what it was given, whatever its disk does. It lets go of
+// what a broken disk would need beyond four times MaxUnsynced, and begins its folder anew,
+// with a snapshot, when the disk is back.
 //
 // A full copy, a Restore and a Drop replace the log. The folder holds the former state until
-// the new one is there whole. A node of package repl has a new random id each time; give it
-// one (Options.ID) if it should be known by the same.
+// the whole of the new one is there. A node of package repl has a new random id each time;
+// set its Options.ID if it should keep the same.
 //
 // # Order
 //
@@ -247,29 +247,29 @@
 //
 //   - 25 to 36 bytes a key: 25 when keys come in ascending order, 36 in random order, 28
 //     after a full copy or a Restore. A key of more than 23 bytes takes its own length in
-//     addition, and comparisons of two that share their first 16 bytes are slower.
-//   - A new or a deleted key, but no other write, takes 1.4 to 2.1 times as long, the longer the more
-//     random their order is. The index has one lock: writers of new
-//     keys wait for each other, for half a microsecond each.
+//     addition, and two such keys that share their first 16 bytes are slower to compare.
+//   - Creating or deleting a key takes 1.4 to 2.1 times as long, longest in random order; no other
+//     write does. The index has one lock: writers of new keys wait for each other, for half a
+//     microsecond each.
 //   - A tree is made of blocks of 1.5 KiB without pointers: a million keys are 23,000
 //     objects for the garbage collector, a millisecond or two.
 //   - A scan of a hundred keys with their values takes as long as 30 to 40 Gets of random keys.
 //   - A full copy sorts the keys once, before it takes the place of the old contents: 0.2
-//     microseconds a key (0.6 if it is long and much like the others), and 24 bytes of
-//     memory for each meanwhile. The old contents are read and written as ever.
-//   - An open [Snapshot] lets a block of the index be copied when it is first changed.
+//     microseconds a key (0.6 if keys are long and much alike), and meanwhile 24 bytes of
+//     memory for each. The old contents are read and written as ever.
+//   - While a [Snapshot] is open, a block of the index is copied when it is first changed.
 //
-// Without it the same calls give the same, by a pass over all keys that notes and sorts
-// those of the range. [Store.All] goes through memory from front to back, in no order: four
-// times as fast as Range from one end to the other.
+// Without Ordered the same calls give the same results, by a pass over all keys that
+// collects and sorts those of the range. [Store.All] goes through memory from front to
+// back, in no order: four times as fast as Range from one end to the other.
 //
 // Iterations over a store are weak: each key at most once, with its value at its turn.
 // Those over a [Snapshot] are exact. Neither holds a lock while the loop's body runs.
 //
 // # Records
 //
-// What the log holds, and so what followers are sent, is a sequence of records, each
-// framed by its length (see package backlog). The first byte of a payload is the kind:
+// The log holds, and followers are sent, a sequence of records, each framed by its
+// length (see package backlog). The first byte of a payload is the kind:
 //
 //	1 put              uvarint length of the key, key, value
 //	2 put, deadline    the same, with the deadline before the key
@@ -285,57 +285,58 @@
 //	9 evicted          key: deleted to make room
 //
 // A record of kind 7 or 8 names at most 65,536 keys, and the keys of one of kind 8, each
-// with its prefix, have at most 64 MiB. Deadlines are 8 bytes of Unix milliseconds, little
+// with its prefix, take at most 64 MiB. Deadlines are 8 bytes of Unix milliseconds, little
 // endian. Records are effects: one that is applied again, with all that followed it,
 // changes nothing.
 //
 // # What it costs
 //
-// No cache holds a million entries of 16 and 100 bytes: what a read takes is mostly the
-// lines of memory that it has to wait for. Per operation, by "go test -bench . ./kv" on
-// two cores of an EPYC, a virtual machine, 2026-11-22; the least and the greatest of three:
+// No cache holds a million entries of 16 and 100 bytes: a read mostly waits for lines of
+// memory. Per operation, by "go test -bench . ./kv" on two cores of an EPYC, a virtual
+// machine, 2026-11-22; the least and the greatest of three:
 //
-//   - Get, 410 to 490 ns: a line of the table, and then one of the entry, which the first
-//     one leads to. Two goroutines at once: 210 to 250 ns. While [Store.SetStaleAfter] bounds it, 50 to 70 more.
+//   - Get, 410 to 490 ns: a line of the table, and then the line of the entry that it leads to. Two goroutines
+//     at once: 210 to 250 ns. While [Store.SetStaleAfter] bounds it, 50 to 70 more.
 //   - GetMulti of four keys, 0.8 to 1.0 us, of 32, 4.4 to 5.2: their misses overlap.
-//   - Set of a key that is there, 0.8 to 1.3 us: the same two, a copy into the log and one into a
-//     slab, and a fifth of it for what an overwrite leaves to be moved, some 0.8 entries. There is
-//     one log, and one writer may add to it at a time. In pipelines of 128, a fifth to a third less.
+//   - Set of a key that is there, 0.8 to 1.3 us: the same two lines, a copy into the log and one
+//     into a slab; and a fifth of the time for moving what an overwrite leaves behind, some 0.8
+//     entries. There is one log, and one writer may add to it at a time. In pipelines of 128, a
+//     fifth to a third less.
 //   - Apply, 0.50 to 0.56 us a record: the lines of 32 records are asked for together.
 //   - Of 3,000 keys (-kv.keys 3000), most of which a cache holds: Get 71 to 75 ns, Set 0.43 to
-//     0.54 us, Apply 0.33 to 0.41 us a record. What is left of a write then is its own work, and memory that
-//     is new to it: the log's, the slab's, and that of slabs for what is moved.
+//     0.54 us, Apply 0.33 to 0.41 us a record. A write then costs its own work, and memory that is new to
+//     it: the log's, the slab's, and that of slabs for what is moved.
 //   - Update of one key, 1.8 to 2.3 us, of four, 4.8 to 6.6, and View, 0.6 to 0.7 and 1.7 to 2.1: what was
 //     read is found again under the locks, and a write of one key that depends on nothing is
-//     cheaper as Set. By GetMulti, where the keys are known before, 4.4 to 4.9, and 1.2 to 1.3.
-//   - A hundred keys in order, 15 to 20 us, 7 to 11 if two goroutines do so: the index leads to each
+//     cheaper as Set. By GetMulti, when the keys are known beforehand, 4.4 to 4.9, and 1.2 to 1.3.
+//   - A hundred keys in order, 15 to 20 us, 7 to 11 with two goroutines: the index leads to each
 //     entry, wherever it lies.
 //   - Snapshot, 1.8 to 2.6 us, which is how long writers wait for it; Dump, 5.4 to 6.3 GB/s.
 //
-// Structs of more than four words are not returned by what a read or a write calls, but filled in
-// where the caller has them: Go keeps up to four in registers, stores more of them word by word, and
-// copies them in units of two, for which a processor waits until those stores are done. To do so made
-// Gets of 3,000 keys 1.4 times as fast, and records that are applied to them 1.6 times.
+// Functions that a read or a write calls do not return structs of more than four words, but fill them
+// in where the caller has them: Go keeps up to four words in registers, stores more of them word by
+// word, and copies them in units of two, for which a processor waits until those stores are done.
+// This made Gets of 3,000 keys 1.4 times as fast, and applying records to them 1.6 times.
 //
-// Package examples/compare has the same for other stores, and what a key takes of memory.
+// Package examples/compare has the same for other stores, and how much memory a key takes.
 //
 // # Invariants
 //
 //   - An entry is encoded once, and never changed, moved or written over where it
 //     lies: a slot is made to refer to another place.
 //   - First the log, then the table: nothing can be read whose offset is not yet in
-//     Position. In between the key's shard is locked: what a pipeline logs at once, and shows
-//     one after the other, has all of its shards locked.
+//     Position. In between, the key's shard is locked; for what a pipeline logs at once, and
+//     shows one after the other, all of its shards are.
 //   - A slab leaves its set after the last slot that referred to it was changed.
 //   - A segment changes neither its size nor the places of its slots. What is larger,
 //     or newer than a frozen view, is another segment.
 //   - The version of a shard is raised, under its lock, before anything in it changes
 //     that shows.
-//   - What several keys become at once is announced to the readers of each before the
-//     first of them changes; see batch.go.
+//   - When several keys change at once, the readers of each are told before the first
+//     changes; see batch.go.
 //   - The table holds what the log says, unless Store.applying says otherwise.
-//   - The index has every key that can be found in the table, and, but under the lock of
-//     the key's shard, no other.
+//   - The index has every key that can be found in the table and, except under the lock
+//     of the key's shard, no other.
 //
 // # Locks
 //
@@ -354,12 +355,12 @@
 //     journal.mu, archive.mu, that of the slab ahead, under
 //     which no other is taken
 //
-// Reads take none of them, but for locals.mu while there are local writes, for those of a
-// transaction, which take one shard's at a time, and iterations by the index, which take
-// that for a chunk of keys. The functions of transactions, the bodies of loops, codecs and
+// Reads take none of them, with three exceptions: locals.mu while there are local writes;
+// one shard's lock at a time in a transaction; the index's, for a chunk of keys, in an
+// iteration by the index. The functions of transactions, the bodies of loops, codecs and
 // loaders run without any.
 //
-// Writes of a few keys, reads of transactions, and Log.Append take their locks by package
+// Writes of a few keys, reads of transactions and Log.Append take their locks by package
 // internal/spin: they stay awake for as long as most holders take.
 //
 // # Files

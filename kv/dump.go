@@ -9,15 +9,14 @@ import (
 	"github.com/emberkv/ember/rdb"
 )
 
-// Dump hands the store's contents to w, for a full copy to another node. It asks
-// w which shard is next, captures that one under its lock, a matter of
-// microseconds, and encodes it while the store goes on; on as many cores as there
-// are, each with a shard of its own. So each shard stands at another offset of the
-// log, which its first block names, and w sends the log along to bring all of them
-// to the one of the footer.
+// Dump hands the store's contents to w, for a full copy to another node. It asks w
+// which shard is next, captures that one under its lock, a matter of microseconds,
+// and encodes it while the store goes on; on all cores, each with a shard of its
+// own. So each shard stands at a different offset of the log, which its first
+// block names, and w sends the log along to bring all of them to the footer's.
 //
 // It returns w's first error, ctx.Err, [ErrReplaced], [ErrClosed], or an
-// [*InvalidError] for a shard that w asked for and that there is none of.
+// [*InvalidError] if w asks for a shard that does not exist.
 func (s *Store) Dump(ctx context.Context, w rdb.BlockWriter) error {
 	t := s.table.Load()
 	if t == nil {

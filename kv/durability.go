@@ -18,12 +18,12 @@ const (
 	// loses a second or so.
 	FsyncEverySecond Fsync = iota
 
-	// FsyncAlways lets a write return when it is synced. Writes that come together, as those of a [Pipeline] do, share a
-	// sync.
+	// FsyncAlways lets a write return only when it is synced. Writes that come together, like those of a [Pipeline],
+	// share a sync.
 	FsyncAlways
 
-	// FsyncNever leaves it to the operating system, but for [Store.Durable], [Store.Save] and
-	// Close.
+	// FsyncNever leaves it to the operating system, except for [Store.Durable], [Store.Save]
+	// and Close.
 	FsyncNever
 )
 
@@ -52,15 +52,15 @@ func (f *Fsync) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// A SavePoint asks for a snapshot when so much time has passed since the last one, and there
-// were so many records.
+// A SavePoint asks for a snapshot when that much time has passed since the last one, with
+// that many records.
 type SavePoint struct {
 	After   time.Duration
 	Records int64
 }
 
-// DefaultSavePoints are those of a store whose Options have none, and Redis': an hour with
-// one record, five minutes with 100, or a minute with 10,000.
+// DefaultSavePoints returns those of a store whose Options have none, which are Redis': an
+// hour with one record, five minutes with 100, or a minute with 10,000.
 func DefaultSavePoints() []SavePoint {
 	return []SavePoint{{time.Hour, 1}, {5 * time.Minute, 100}, {time.Minute, 10_000}}
 }
@@ -84,15 +84,14 @@ type Durability struct {
 	Fsync Fsync
 
 	// SegmentBytes is the size at which the journal begins a new file. 0 means
-	// DefaultSegmentBytes. What is less than 4 KiB means that.
+	// DefaultSegmentBytes. Less than 4 KiB means 4 KiB.
 	SegmentBytes int64
 
-	// KeepBytes and KeepAge bound the files of the journal that no snapshot needs any more,
-	// in bytes together, and in age. From them the log's window is filled again after a
-	// restart, and a follower that was away for so long that its place is not in the window any
-	// more goes on without a full copy. What one is reading just now may be kept for up to
-	// twice as much, and as long. 0 means DefaultKeepBytes and DefaultKeepAge. With a
-	// negative one, none is kept.
+	// KeepBytes and KeepAge bound the files of the journal that no snapshot needs any more, by
+	// their total size and by age. From them the log's window is filled again after a restart,
+	// and a follower that was away until its place had left the window goes on without a full
+	// copy. What a follower is just reading may be kept up to twice that size and age. 0 means
+	// DefaultKeepBytes and DefaultKeepAge. With a negative one, none is kept.
 	KeepBytes int64
 	KeepAge   time.Duration
 
@@ -104,24 +103,25 @@ type Durability struct {
 	SaveCompression rdb.Compression
 
 	// MaxUnsynced is how many bytes of the log may wait for the disk. A writer that finds more
-	// waits, after its write, for DiskTimeout at most. 0 means DefaultMaxUnsynced. What is
-	// written meanwhile stays in memory, beyond LogBytes if need be.
+	// waits after its write, at most DiskTimeout. 0 means DefaultMaxUnsynced. What is written
+	// meanwhile stays in memory, beyond LogBytes if need be.
 	MaxUnsynced int64
 
 	// DiskTimeout bounds how long a writer waits for the disk. 0 means DefaultDiskTimeout.
 	DiskTimeout time.Duration
 
-	// Repair lets Open go on, without what follows, when the journal is damaged where it
-	// was known to be on disk. [Store.Recovered] says what was given up. Without it Open
-	// returns [ErrCorrupt] then.
+	// Repair lets Open go on when the journal is damaged where it was known to be on
+	// disk, without what follows the damage. [Store.Recovered] says what was given up.
+	// Without Repair, Open then returns [ErrCorrupt].
 	Repair bool
 
-	// OnSave is called by the goroutines that write a snapshot, one call at a time: as that gets on,
-	// some fifty times a second at most, and when it is done or has failed. Writing waits for it.
+	// OnSave is called by the goroutines that write a snapshot, one call at a time: while that
+	// progresses, at most some fifty times a second, and when it is done or has failed. Writing
+	// waits for it.
 	OnSave func(SaveProgress)
 }
 
-// A SaveProgress says how far a snapshot is.
+// A SaveProgress says how far a snapshot has come.
 type SaveProgress struct {
 	Position backlog.Position // that it stands for
 	Bytes    int64            // written so far

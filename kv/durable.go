@@ -13,9 +13,9 @@ import (
 const heldMost = 4
 
 // Durable blocks until everything up to pos is on disk, so that it is there after a power
-// failure. It asks for a sync if there is none on the way. It returns what [Store.Wait]
-// does for a position that is not here, ctx.Err, [ErrInMemory] and [ErrClosed]. While the
-// disk fails it waits.
+// failure. It asks for a sync if none is on the way. It returns what [Store.Wait] does
+// for a position that is not here, ctx.Err, [ErrInMemory] and [ErrClosed]. While the disk
+// fails it waits.
 func (s *Store) Durable(ctx context.Context, pos backlog.Position) error {
 	j := s.journal
 	if j == nil {
@@ -48,8 +48,8 @@ func (s *Store) Synced() backlog.Position {
 	return backlog.Position{History: lineage.At(synced).Current, Offset: synced}
 }
 
-// SyncedChanged returns a channel that is closed when what [Store.Synced] returns has changed,
-// and perhaps before. It is nil for a store in memory. Package repl asks for it.
+// SyncedChanged returns a channel that is closed when the result of [Store.Synced] has
+// changed, and perhaps sooner. It is nil for a store in memory. Package repl asks for it.
 func (s *Store) SyncedChanged() <-chan struct{} {
 	if s.journal == nil {
 		return nil

@@ -10,7 +10,7 @@ import (
 
 // Errors of single operations. Nothing has changed when one is returned. A write
 // also returns the error of the log's gate, which says why this node takes no
-// writes now, and that of its settler, with which the write stands.
+// writes now, and that of its settler, which does not undo the write.
 var (
 	// ErrNotFound is returned for a key that does not exist, or whose deadline
 	// has passed.
@@ -24,26 +24,26 @@ var (
 
 	// ErrTooLarge is returned for a key longer than [rdb.MaxKeyBytes] or a value
 	// longer than [rdb.MaxValueBytes], and for a write of more than
-	// [Options.MaxTxKeys] keys, or of more bytes than a record takes, or than
-	// [Options.MaxBytes] has room for if nothing else is there.
+	// [Options.MaxTxKeys] keys, or of more bytes than fit a record, or than
+	// [Options.MaxBytes] has room for in an empty store.
 	ErrTooLarge = errors.New("kv: too large")
 
 	// ErrNotInteger is returned by [Store.Add] for a value that is not a decimal
 	// number of 64 bits in its shortest form.
 	ErrNotInteger = errors.New("kv: value is not an integer")
 
-	// ErrOverflow is returned by [Store.Add] when the result does not fit 64 bits.
+	// ErrOverflow is returned by [Store.Add] when the result does not fit in 64 bits.
 	ErrOverflow = errors.New("kv: integer overflow")
 
 	// ErrFull is returned when there is no room: a write would pass [Options.MaxBytes],
-	// and nothing can be evicted for it. Delete something, or try again when snapshots are
-	// closed.
+	// and nothing can be evicted for it. Delete something, or try again when snapshots
+	// have been closed.
 	//
-	// What a write goes by is not evicted for it: what the key has, of Add, CompareAndSwap, Expire,
-	// Persist, Rename and a Set with IfPresent or KeepTTL; of an Update, all that it has read or
-	// written. Such a write needs room for the old value and the new one, and its place in the
-	// log, and gets ErrFull for ever where these do not fit. A Set that asks for nothing does
-	// not: it may evict what it is about to replace.
+	// What a write depends on is not evicted for it: the key's own value for Add, CompareAndSwap,
+	// Expire, Persist, Rename and a Set with IfPresent or KeepTTL; all that it has read or written
+	// for an Update. Such a write needs room for the old value, the new one and its place in the
+	// log, and always gets ErrFull where these do not fit. A Set without conditions does not: it
+	// may evict what it is about to replace.
 	//
 	// ErrFull is returned, too, when a shard has used up what its slots can address, 117 million
 	// keys or 8 TiB, whatever MaxBytes is: use a table of more shards.
@@ -59,14 +59,14 @@ var (
 	// ErrConflict is returned by the methods of a [Tx] when another writer has
 	// changed what was read; the function is then run again. It is returned by
 	// [Store.Update] when that happened too often: there is too much to do at
-	// once, or too many do it.
+	// once, or there are too many writers.
 	ErrConflict = errors.New("kv: overtaken by other writers")
 
 	// ErrTxDone is returned by the methods of a [Tx] after its function has
 	// returned.
 	ErrTxDone = errors.New("kv: transaction has ended")
 
-	// ErrReadOnlyTx is returned by the methods that write, of the [Tx] of a
+	// ErrReadOnlyTx is returned by the writing methods of the [Tx] of a
 	// [Store.View].
 	ErrReadOnlyTx = errors.New("kv: transaction is for reading")
 )
@@ -79,8 +79,9 @@ var (
 	ErrLost = errors.New("kv: position was lost in a fork")
 
 	// ErrStale is returned by reads on a node that follows, when its link to the master is
-	// down or its data are older than its options let be read (Reading of package repl).
-	// It passes; ask another node, or the master, meanwhile. See [Store.SetStaleAfter].
+	// down or its data are older than its options allow to be read (Reading of package
+	// repl). It passes; ask another node, or the master, meanwhile. See
+	// [Store.SetStaleAfter].
 	ErrStale = errors.New("kv: STALE: data may be older than allowed")
 
 	// ErrNotLocal is returned by [Store.Clear] and [Store.DeletePrefix] on a replica that
@@ -97,9 +98,9 @@ var (
 	// copy. Begin again.
 	ErrReplaced = errors.New("kv: contents were replaced during a dump")
 
-	// ErrDamaged is returned by [Store.Apply], and by what tells the contents of a
-	// position, after a record was logged but could not be applied, which takes an
-	// [ErrFull]. Only a full copy repairs it.
+	// ErrDamaged is returned by [Store.Apply], and by methods that give the
+	// contents of a position, after a record was logged but could not be applied,
+	// which takes an [ErrFull]. Only a full copy repairs it.
 	ErrDamaged = errors.New("kv: a logged record was not applied")
 )
 
@@ -107,7 +108,7 @@ var (
 // state in use is untouched; what was loaded is of no use.
 var (
 	// ErrBlock is returned for a block that does not fit: of a shard out of range,
-	// out of order, with another number of entries than it says, with a key twice
+	// out of order, with a number of entries other than it says, with a key twice
 	// or one that belongs to another shard.
 	ErrBlock = errors.New("kv: block does not fit")
 
@@ -119,11 +120,11 @@ var (
 	ErrIncomplete = errors.New("kv: shards are missing")
 
 	// ErrDigest is returned by Commit when the number of keys, their sum or the
-	// position are not those of the sender.
+	// position differ from the sender's.
 	ErrDigest = errors.New("kv: contents differ from the sender's")
 
 	// ErrRepair is returned by [Store.Tail], [Store.State] and [Store.Repair] when the end
-	// of a log cannot be exchanged for another one by its keys. It takes a full copy.
+	// of a log cannot be exchanged for another one by its keys. Then it takes a full copy.
 	ErrRepair = errors.New("kv: tail cannot be repaired by its keys")
 
 	// ErrAborted is returned by a loader that was aborted or has committed.
@@ -132,27 +133,25 @@ var (
 
 // Errors of a store that is kept on disk.
 var (
-	// ErrLocked is returned by [Open] for a folder that another store, in this process or in
-	// another, is kept in.
+	// ErrLocked is returned by [Open] for a folder that another store uses, in this process
+	// or in another.
 	ErrLocked = errors.New("kv: folder is in use")
 
 	// ErrCorrupt is returned by [Open], inside a [*CorruptError], for files that are damaged
-	// where a crash does not damage them. They are left as they are. Bring a copy of
-	// the folder, begin with an empty one as a replica, or set Durability.Repair.
+	// where a crash does not damage them. They are left as they are. Restore a copy of the
+	// folder, begin with an empty one as a replica, or set Durability.Repair.
 	ErrCorrupt = errors.New("kv: files are damaged")
 
-	// ErrDisk is what a write returns, and has changed nothing, while the journal cannot be
-	// written, with the reason. Reads and replication go on; writes are taken again
-	// when the disk takes what there is.
+	// ErrDisk is returned, with the reason, by a write while the journal cannot be written;
+	// the write has changed nothing. Reads and replication go on; writes are taken again
+	// when the journal has been written.
 	ErrDisk = errors.New("kv: journal cannot be written")
 
-	// ErrDiskSlow is returned inside a [*NotDurableError] when the disk has not kept up
-	// within Durability.DiskTimeout; and, inside an ErrDisk, to those who come after, until it
-	// has.
+	// ErrDiskSlow is returned inside a [*NotDurableError] when the disk has not caught up
+	// within Durability.DiskTimeout; and then inside an ErrDisk to later writes, until it has.
 	ErrDiskSlow = errors.New("kv: disk is too slow")
 
-	// ErrInMemory is returned by [Store.Durable] and [Store.Save] of a store that no folder
-	// keeps.
+	// ErrInMemory is returned by [Store.Durable] and [Store.Save] of a store in memory.
 	ErrInMemory = errors.New("kv: store is in memory only")
 )
 
@@ -175,7 +174,7 @@ func (e *CorruptError) Error() string {
 func (e *CorruptError) Unwrap() []error { return []error{ErrCorrupt, e.Err} }
 
 // A NotDurableError is returned by a write that stands, here and perhaps on others, but is
-// not on disk as Durability.Fsync promises. It will be, unless the process ends before.
+// not on disk as Durability.Fsync promises. It will be, unless the process ends first.
 // [Store.Durable] waits for it.
 type NotDurableError struct {
 	Position backlog.Position // after the write
@@ -218,8 +217,8 @@ func (e *InvalidError) Error() string {
 // Unwrap returns ErrInvalid.
 func (e *InvalidError) Unwrap() error { return ErrInvalid }
 
-// A RecordError is returned for a record that cannot be taken. Nothing of the
-// records that came with it was.
+// A RecordError is returned for a record that cannot be taken. None of the
+// records that came with it were taken either.
 type RecordError struct {
 	Offset int64 // of the record, in the log
 	Err    error // wraps ErrRecord, or the decoder's error
@@ -231,11 +230,11 @@ func (e *RecordError) Error() string { return fmt.Sprintf("%v (at offset %d)", e
 func (e *RecordError) Unwrap() error { return e.Err }
 
 // ErrLoadTimeout is returned by [Map.Load], inside a [*LoadError], when a load has taken
-// longer than MapOptions.LoadTimeout, or has waited so long for its turn.
+// longer than MapOptions.LoadTimeout, or has waited that long for its turn.
 var ErrLoadTimeout = errors.New("kv: load takes too long")
 
 // A LoadError is returned by [Map.Load] when the loader has failed. Nothing has changed,
-// but that the error is remembered for MapOptions.ErrorTTL.
+// except that the error is remembered for MapOptions.ErrorTTL.
 type LoadError struct {
 	Key    string // in the store, with the map's prefix
 	Err    error  // the loader's, ErrLoadTimeout or a *PanicError; when remembered, one with its text

@@ -23,8 +23,8 @@ const (
 	// EventDeletePrefix: all keys that begin with Key were deleted at once. An empty
 	// Key means all keys. Key may be shorter than the prefix that is watched.
 	EventDeletePrefix
-	// EventDeadline: the key has another deadline, or none any more. The value is as
-	// it was; the log does not repeat it.
+	// EventDeadline: the key has another deadline, or none any more. The value is
+	// unchanged; the log does not repeat it.
 	EventDeadline
 	// EventReset: what was handed out before is void, for the Reason given. Forget
 	// it: the current contents follow, as after a start at the zero Position.
@@ -78,20 +78,21 @@ type Event struct {
 	Value    []byte    // of EventPut
 	Deadline time.Time // of EventPut and EventDeadline, on the clock of the node that writes; zero for none
 
-	// Position is where the event stands in the log: behind its record. A record may
+	// Position is where the event stands in the log: after its record. A record may
 	// be several events, such as those of a transaction, all with the same Position.
 	// For contents it is the position that they stand for.
 	Position backlog.Position
 
 	// Last says that nothing else is handed out for Position: a watch that begins
-	// there goes on with what follows. Keep the Position of a Last event to resume
-	// from; that of another one would leave out the rest of its record.
+	// there goes on with what follows. Resume from the Position of a Last event;
+	// that of any other would leave out the rest of its record.
 	Last bool
 
-	// Reason says why there is an EventReset. Of any other event it is the zero Refusal, and means nothing.
+	// Reason says why there is an EventReset. For any other event it is the zero Refusal, and means
+	// nothing.
 	Reason backlog.Refusal
 
-	// Behind is how many bytes of log there are after Position as the event is handed
-	// out: how far the watcher is behind.
+	// Behind is how many bytes of log there are after Position when the event is
+	// handed out: how far the watcher is behind.
 	Behind int64
 }

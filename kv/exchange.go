@@ -22,8 +22,8 @@ func (s *Store) swap(t *table, adopt func() error) (old *table, err error) {
 	if old = s.lockAll(); old == nil {
 		return nil, ErrClosed
 	}
-	// First the log, as always. Who locks a shard of the old table from now on
-	// sees that it is not the store's any more.
+	// First the log, as always. Whoever locks a shard of the old table from now
+	// on sees that it is not the store's any more.
 	if err := adopt(); err != nil {
 		old.unlock()
 		return nil, err

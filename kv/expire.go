@@ -269,11 +269,11 @@ func (x *expirer) close() {
 
 // SetFollower says whether the store follows another one from now on. A store
 // that follows deletes no key by itself, and takes its clock from SetClock. When
-// it returns, no expiry is under way that would not have been begun now.
+// it returns, no expiry that would not begin now is still under way.
 //
-// It neither opens nor closes the store for writes; that is the log's gate. But under
-// [Options.WritableReplica] a store that follows takes local writes, and one that ceases to
-// makes them ordinary ones.
+// It neither opens nor closes the store for writes; the log's gate does. But under
+// [Options.WritableReplica] a store that follows takes local writes, and makes them
+// ordinary ones when it stops following.
 func (s *Store) SetFollower(following bool) {
 	if s.local != nil {
 		if !following {
@@ -291,14 +291,14 @@ func (s *Store) SetFollower(following bool) {
 }
 
 // Clock returns the clock by which the store's deadlines pass, in Unix
-// milliseconds: the wall clock, or on a store that follows or has followed another
-// that of the node that wrote, as far as it is known.
+// milliseconds: the wall clock, or, on a store that follows or has followed
+// another, the clock of the node that wrote, as far as it is known.
 func (s *Store) Clock() int64 { return s.clock.now() }
 
-// SetClock gives the clock of the node that writes, in Unix milliseconds. The
+// SetClock sets the clock of the node that writes, in Unix milliseconds. The
 // store's clock goes on from there, and stays there when following ends. It is
-// ignored unless the store follows. A reading less than a second behind what the
-// clock shows is taken for a delayed one, and ignored as well.
+// ignored unless the store follows. A reading less than a second behind the
+// clock is taken for a delayed one, and ignored as well.
 func (s *Store) SetClock(unixMilli int64) {
 	if s.following.Load() {
 		s.clock.set(unixMilli)

@@ -26,7 +26,7 @@ type flights[V any] struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup
-	begun   atomic.Int64 // len(mu.begun), for who has no use for the lock when it is 0
+	begun   atomic.Int64 // len(mu.begun), for those who need no lock when it is 0
 
 	mu struct {
 		sync.Mutex
@@ -189,7 +189,7 @@ func (f *flights[V]) overLocked(fl *flight[V], v V, err error) {
 }
 
 // late ends a flight whose time is up. Its load may go on, and while it does no other one is
-// begun for the key; who asks is told at once.
+// begun for the key; whoever asks is told at once.
 func (f *flights[V]) late(fl *flight[V]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

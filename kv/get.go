@@ -7,8 +7,8 @@ import (
 	"github.com/emberkv/ember/internal/hash"
 )
 
-// Get returns the value of a key. The slice is the store's: it must not be
-// modified, and has no room behind it. Get returns [ErrNotFound], [ErrStale] or [ErrClosed].
+// Get returns the value of a key. The slice is the store's: it must not be modified, and has
+// no spare capacity. Get returns [ErrNotFound], [ErrStale] or [ErrClosed].
 func (s *Store) Get(key string) ([]byte, error) {
 	var e entry
 	if err := s.get(key, &e); err != nil {
@@ -17,12 +17,12 @@ func (s *Store) Get(key string) ([]byte, error) {
 	return e.value, nil
 }
 
-// GetMulti appends the values of keys to dst, in their order, nil for a key that does not
-// exist, unlike an empty one, and returns the extended slice, as Redis' MGET does. The values are
-// the store's, as Get returns them, each as of its turn; [Tx.GetMulti] returns those of one moment.
-// In a store much larger than the processor's caches four keys take half as long as a Get of each, and
-// 32 a third, since it waits for the memory of many at once. It returns [ErrStale] or [ErrClosed], and
-// dst as it was.
+// GetMulti appends the values of keys to dst, in their order, and returns the extended slice, like
+// Redis' MGET. A key that does not exist gives nil, an empty value does not. The values are the
+// store's, as Get returns them, each as of its turn; [Tx.GetMulti] returns those of one moment. In a
+// store much larger than the processor's caches four keys take half as long as a Get of each, and 32 a
+// third, since it waits for the memory of many at once. It returns [ErrStale] or [ErrClosed], and dst
+// as it was.
 func (s *Store) GetMulti(dst [][]byte, keys ...string) ([][]byte, error) {
 	var w warmer
 	values := slices.Grow(dst, len(keys))

@@ -10,10 +10,10 @@ type Integer interface {
 	~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64
 }
 
-// Integers is the [Codec] of integers, for keys in the order of the numbers, and values: 8
-// bytes whatever the type, so that a map's type may grow, big endian, with the sign bit of
+// Integers is the [Codec] of integers, for values and for keys in numeric order: 8 bytes
+// whatever the type, so that a map's type may grow, big endian, with the sign bit of
 // signed ones flipped. [Store.Add] counts in decimal digits: a map whose values it is to
-// change has the codec [JSON].
+// change needs the codec [JSON].
 type Integers[T Integer] struct{}
 
 var (

@@ -2,16 +2,16 @@ package kv
 
 import "iter"
 
-// All returns an iterator over the store's keys and values, in no particular
-// order, with [Options.Ordered] neither: it is the fastest way to see everything, and
+// All returns an iterator over the store's keys and values, in no particular order,
+// not even with [Options.Ordered]: it is the fastest way to see everything, and
 // [Store.Range] the one to see it in order. Keys and values are slices of the store's
 // memory, as [Store.Get] returns them.
 //
-// The iteration is exact within each of the store's shards, as of the moment when
-// it comes to it, and nothing more: of writes that are made meanwhile it may show
-// some and not others. [Store.Snapshot] is exact throughout. No lock is held while
-// the loop's body runs; it may read and write the store, and take its time. After
-// Close there is nothing to see, nor while reads are refused ([ErrStale]).
+// The iteration is exact only within each of the store's shards, as of the moment
+// when it comes to that shard: of writes that are made meanwhile it may show some
+// and not others. [Store.Snapshot] is exact throughout. No lock is held while the
+// loop's body runs; it may read and write the store, and take its time. There is
+// nothing to see after Close, or while reads are refused ([ErrStale]).
 func (s *Store) All() iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		if v := s.localView(); v != nil {

@@ -32,7 +32,7 @@ func (j *journal) syncIfDue() error {
 	return nil
 }
 
-// endSync takes down how a sync in the background has ended.
+// endSync notes how a sync in the background has ended.
 func (j *journal) endSync(err error) {
 	s := j.sync
 	j.sync = nil

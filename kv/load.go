@@ -29,16 +29,16 @@ const (
 )
 
 // Load begins to build another state beside the one in use, for a full copy from
-// another node. The state in use stays, and is served and may change, until the
-// loader's Commit. It returns [rdb.ErrFormat] or [rdb.ErrVersion] for a header that
-// is not valid, and [ErrClosed].
+// another node. Until the loader's Commit the state in use is served, and may
+// change. It returns [rdb.ErrFormat] or [rdb.ErrVersion] for a header that is not
+// valid, and [ErrClosed].
 //
 // The loader's methods are for one goroutine. It has goroutines of its own, which
 // insert the entries; Commit and Abort end them, so one of the two has to be called.
 // The first error makes the loader useless, and is returned from then on; Interrupted
-// then returns no position. A loader keeps at most [MaxAsideBytes] beside the state
-// itself and the log's window, and believes no number in a header or a block further
-// than the bytes that came with it.
+// then returns no position. Besides the state itself and the log's window a loader
+// keeps at most [MaxAsideBytes], and it trusts no number in a header or a block
+// beyond the bytes that came with it.
 func (s *Store) Load(h rdb.Header) (rdb.Loader, error) {
 	l, err := s.load(h)
 	if err != nil {
@@ -188,7 +188,7 @@ func (l *loader) start() {
 	}
 }
 
-// giveBack hands memory of a block that was inserted to who reads the next ones.
+// giveBack hands memory of a block that was inserted to whoever reads the next ones.
 func (l *loader) giveBack(data []byte) {
 	if cap(data) > spareBytes {
 		return
@@ -327,14 +327,13 @@ func (l *loader) index() {
 
 // enlarge asks for large pages where the copy lies, and where what is to come will.
 //
-// A copy that comes from another node goes to small pages, for the store serves meanwhile. Who
-// first touches a large one waits until it is cleared, and so does who else is to run on that
+// A copy that comes from another node goes to small pages, for the store serves meanwhile. Whoever
+// first touches a large one waits until it is cleared, and so does whoever else is to run on that
 // processor: for five million entries that happens 350 times, and takes up to 4 milliseconds where
 // the system's own host has to find the memory. Linux makes them large in its own time, some 100
 // MiB a minute as its khugepaged is set by default; until then a read of the copy may take a
 // quarter longer. What is loaded from a disk has them from the start, and is loaded faster by up to
-// a quarter, unless memory has to be found: a program waits for that as a rule, also for a
-// Restore.
+// a quarter, unless memory has to be found: a program waits for that as a rule, also for a Restore.
 func (l *loader) enlarge() {
 	l.table.setBeside(false)
 	for i := range l.table.shards {

@@ -31,8 +31,8 @@ type locals struct {
 	view   atomic.Pointer[localView] // stored under mu; nil when there are none
 
 	// mu is held for writing while a view is made, and while records are applied and what
-	// is over them is taken away: so who reads a view under it, for reading, never sees
-	// half of that. After Store.apply, before the shards' locks.
+	// is over them is taken away: so whoever holds it for reading never sees half of that
+	// in a view. After Store.apply, before the shards' locks.
 	mu sync.RWMutex
 }
 

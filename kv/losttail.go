@@ -7,14 +7,14 @@ import (
 	"github.com/emberkv/ember/rdb"
 )
 
-// A LostTail is what a store had beyond the point at which its history and that of the
-// node which it follows now have parted. It was written here, and perhaps acknowledged,
-// when another node was promoted without it. The state that takes its place does not have
-// it. See Options.OnLostTail.
+// A LostTail is what a store had beyond the point at which its history parted from that
+// of the node that it follows now. It was written here, and perhaps acknowledged, when
+// another node was promoted without it. The state that takes its place does not have it.
+// See Options.OnLostTail.
 type LostTail struct {
-	// From is the last position that both have come by, and To the end of this store's
-	// log. It is the zero one if they have no history in common, or if they have and hold
-	// other bytes in it all the same: nobody knows since when.
+	// From is the last position that both have passed, and To the end of this store's
+	// log. From is zero if they have no history in common, or if they have one and still
+	// hold different bytes in it: nobody knows since when.
 	From, To backlog.Position
 
 	// Complete says that Events has everything between From and To. Otherwise the

@@ -11,7 +11,7 @@ import (
 	"github.com/emberkv/ember/rdb"
 )
 
-// lost returns options that take down what a store loses.
+// lost returns options that record what a store loses.
 func lost(into *[]kv.LostTail, events *[]string, o kv.Options) *kv.Options {
 	o.OnLostTail = func(t kv.LostTail) {
 		*into = append(*into, t)

@@ -10,21 +10,20 @@ import (
 )
 
 // A Map is the part of a [Store] whose keys begin with a prefix, with keys and values of Go
-// types. It keeps nothing of its own: several Maps of one prefix, on one node or on
-// several, are the same one if their codecs agree, and all of them have a loader or none: one
-// that has puts a byte or nine before each value, which say what it is, and until when it is
-// fresh. All methods may be called concurrently.
+// types. It keeps nothing of its own: several Maps of one prefix, on one node or on several,
+// are the same one if their codecs agree and either all or none of them have a loader. A Map
+// with a loader puts one byte or nine before each value, which say what it is and until when
+// it is fresh. All methods may be called concurrently.
 //
-// Two Maps must not have prefixes of which one is the beginning of the other, or else one
-// finds the other's keys: end a prefix with a separator that is in no other one, as in
+// The prefix of one Map must not be the beginning of another's, or else it finds the
+// other's keys: end prefixes with a separator that they do not contain otherwise, as in
 // "user:" and "user-by-mail:". The empty prefix takes the whole store.
 //
-// Get, Has, Set and Delete are those of the Store, and cost little more: how much is
-// decided by the codecs. With [Strings], [Bytes] and [Integers] they allocate nothing. What
-// they return of the store's memory is subject to the same rule as what the Store returns:
-// it must not be modified.
+// Get, Has, Set and Delete are those of the Store, and cost little more, depending on the
+// codecs. With [Strings], [Bytes] and [Integers] they allocate nothing. As with the Store,
+// what they return of its memory must not be modified.
 //
-// There is no Len, since the store would have to look at every key: count what All yields.
+// There is no Len, since it would have to look at every key: count what All yields.
 type Map[K, V any] struct {
 	store   *Store
 	prefix  string
@@ -46,9 +45,9 @@ type mapBuffer struct{ key, value []byte }
 var errPrefix = errors.New("the codec has not appended to what it was given")
 
 // NewMap returns the map of the keys of a store that begin with prefix. It returns an
-// [*InvalidError] for options that make no sense and for a type of key for which
-// MapOptions.Keys is needed. A map with a loader should be closed when it is not needed any
-// more; otherwise that is done by [Store.Close].
+// [*InvalidError] for options that make no sense, or without MapOptions.Keys for a type of
+// key that needs it. Close a map with a loader when it is not needed any more; otherwise
+// [Store.Close] does.
 func NewMap[K, V any](store *Store, prefix string, opts *MapOptions[K, V]) (*Map[K, V], error) {
 	o, err := opts.checked()
 	if err != nil {
@@ -66,10 +65,10 @@ func NewMap[K, V any](store *Store, prefix string, opts *MapOptions[K, V]) (*Map
 // Prefix returns what the map's keys begin with in the store.
 func (m *Map[K, V]) Prefix() string { return m.prefix }
 
-// Close ends what the map has under way: those who wait in [Map.Load] get [ErrClosed] at
-// once, the contexts of loads end, and Close waits until they have returned. Afterwards
-// Load returns ErrClosed for what would have to be loaded; everything else works as long as
-// the store does. Close may be called again, and returns nil.
+// Close ends what the map has under way: callers that wait in [Map.Load] get [ErrClosed] at
+// once, the contexts of loads end, and Close waits until the loads have returned.
+// Afterwards Load returns ErrClosed for what would have to be loaded; everything else works
+// as long as the store does. Close may be called again, and returns nil.
 func (m *Map[K, V]) Close() error {
 	if m.loading {
 		m.flights.end()
@@ -116,7 +115,8 @@ func (m *Map[K, V]) Has(key K) (bool, error) {
 }
 
 // Set gives a key a value, as [Store.Set] does, with its options and errors, and a
-// [*CodecError]. The deadline is only that of the options, whatever MapOptions.TTL.
+// [*CodecError]. The deadline is only that of the options: MapOptions.TTL does not
+// apply.
 func (m *Map[K, V]) Set(key K, v V, opts ...SetOption) error {
 	b := m.buffer()
 	k, err := m.encodeKey(b, key)
@@ -169,9 +169,9 @@ func (m *Map[K, V]) Delete(key K) (bool, error) {
 	return existed && err == nil, err
 }
 
-// Update gives a key the value that fn makes of the one that it has, at once for all who
-// read and write, and returns it. The deadline stays. If fn returns an error, or panics,
-// nothing has changed, and Update returns that error, or passes the panic on.
+// Update gives a key the value that fn makes of its present one, atomically for all
+// readers and writers, and returns it. The deadline stays. If fn returns an error, or
+// panics, nothing has changed, and Update returns that error, or passes the panic on.
 //
 // No lock is held while fn runs. When others have changed the key meanwhile it is run
 // again, up to [Options.MaxRetries] times, so it must have no other effects; then Update
@@ -238,9 +238,10 @@ func (m *Map[K, V]) read(tx *Tx, k string) (*entry, error) {
 	return e, nil
 }
 
-// Clear removes all of the map's keys and returns how many they were, at once if they are
-// no more than [Options.MaxTxKeys]: see [Store.DeletePrefix], whose errors it returns. More
-// go in steps of so many, in order; of keys that come meanwhile some may stay.
+// Clear removes all of the map's keys and returns how many there were. Up to
+// [Options.MaxTxKeys] are removed at once: see [Store.DeletePrefix], whose errors it
+// returns. More are removed in order, that many at a time; some of the keys that come
+// meanwhile may stay.
 func (m *Map[K, V]) Clear() (int, error) {
 	if m.loading {
 		m.flights.voidAll()

@@ -47,8 +47,8 @@ func (g *growing) change(m *kv.Map[int, string], k, how int) error {
 	return err
 }
 
-// Who changes the source and then the cache is never followed by a reader that gets what was
-// before, whatever loads and refreshes are under way.
+// Whoever changes the source and then the cache is never followed by a reader that gets what
+// was before, whatever loads and refreshes are under way.
 func TestMapIsCoherent(t *testing.T) {
 	for _, opts := range []kv.MapOptions[int, string]{
 		{},

@@ -12,12 +12,12 @@ type MapEntry[K, V any] struct {
 }
 
 // All returns an iterator over the map's keys and values, in the order of the encoded keys.
-// The iteration is weak, and costs what it does, as that of [Store.Range], and all that is
-// said there of loops holds.
+// The iteration is weak, like that of [Store.Range], and costs the same; all that is said
+// there of loops holds.
 //
-// With the entry comes an error: a [*CodecError] for one that cannot be decoded, with its
-// key if that could be, after which the loop may go on with the next; and last of all
-// [ErrClosed] when the store is closed, or [ErrStale].
+// With the entry comes an error: a [*CodecError] for an entry that cannot be decoded,
+// with its key if that can be, after which the loop may go on with the next; and last of
+// all [ErrClosed] when the store is closed, or [ErrStale].
 func (m *Map[K, V]) All() iter.Seq2[MapEntry[K, V], error] {
 	return m.iterate(prefixRange(m.prefix), nil)
 }
@@ -29,9 +29,9 @@ func (m *Map[K, V]) AllBackward() iter.Seq2[MapEntry[K, V], error] {
 	return m.iterate(r, nil)
 }
 
-// Range is like [Map.All] for the keys from one on, that one included, to another, that one
-// not. A key that is encoded as nothing, as the empty string is, leaves its end open. If one
-// cannot be encoded, all it yields is a [*CodecError].
+// Range is like [Map.All] for the keys k with from <= k < to. A bound that is encoded as
+// no bytes, as the empty string is, leaves its end open. If a bound cannot be encoded,
+// Range yields only a [*CodecError].
 func (m *Map[K, V]) Range(from, to K) iter.Seq2[MapEntry[K, V], error] {
 	return m.iterate(m.between(&from, &to))
 }
@@ -86,9 +86,9 @@ func (m *Map[K, V]) iterate(r keyRange, err error) iter.Seq2[MapEntry[K, V], err
 	}
 }
 
-// Decode returns an iterator over the entries among keys and values of the store, in their
-// order: those of a [Snapshot], say, or a transaction. Keys that do not begin with the map's
-// prefix are left out. What cannot be decoded it yields as a [*CodecError].
+// Decode returns an iterator over the map's entries among keys and values of the store, in
+// their order: those of a [Snapshot], say, or a transaction. It leaves out keys that do not
+// begin with the map's prefix, and yields a [*CodecError] for what cannot be decoded.
 func (m *Map[K, V]) Decode(seq iter.Seq2[string, []byte]) iter.Seq2[MapEntry[K, V], error] {
 	return func(yield func(MapEntry[K, V], error) bool) {
 		for k, raw := range seq {

@@ -17,22 +17,22 @@ const afterFailure = time.Second
 const refreshTries = 8
 
 // Load returns a key's value like [Map.Get], and if the map has none, loads it with
-// MapOptions.Load, and keeps it. However many ask for a key, one load of it is under way at
-// a time, whose result all of them get, the same value: it must not be modified. A value
-// that was kept is decoded for each who asks.
+// MapOptions.Load, and keeps it. However many ask for a key, only one load of it is under
+// way at a time. All of them get its result, the same value, which must not be modified. A
+// value that was kept is decoded for each caller.
 //
-// It blocks for as long as that takes; ctx ends the wait, not the load. A value that has
+// It blocks as long as that takes; ctx ends the wait, not the load. A value that has
 // reached the age of RefreshAfter is returned at once, and loaded anew in the background;
 // when that fails it is tried again after an eighth of RefreshAfter.
 //
-// What was loaded is for others to be found when Load returns, unless the node takes no
-// writes, or is full ([ErrFull]), or the key was written to while it was loaded: then it is
+// When Load returns, others find what was loaded, unless the node takes no writes, or is
+// full ([ErrFull]), or the key was written to while it was loaded: then the value is
 // returned without being kept. A Set, Delete, Update or Clear of this map makes a load that
-// has begun before it void: those who wait for it get what it brings, and nobody else.
+// began before it void: those who already wait for it get what it brings, and nobody else.
 //
-// Load returns [ErrNotFound] when there is no such value, a [*LoadError] when the load has
-// failed, a [*CodecError], ctx.Err, [ErrStale] (it does not load what may be had soon) and [ErrClosed], and the store's errors about a key, or
-// inside a LoadError about a value, that it never takes. Without a loader it is Get.
+// Load returns [ErrNotFound] when there is no such value, a [*LoadError] when the load has failed, a [*CodecError],
+// ctx.Err, [ErrStale] (it does not load what can soon be read again) and [ErrClosed]; and the store's error for a key
+// that it never takes, or, inside a LoadError, for such a value. Without a loader it is Get.
 func (m *Map[K, V]) Load(ctx context.Context, key K) (v V, err error) {
 	if !m.loading {
 		return m.Get(key)
@@ -66,7 +66,7 @@ func (m *Map[K, V]) lookUp(k string) (holding, error) {
 	return m.holding(e.key, e.value)
 }
 
-// answer returns what those get who ask for a key.
+// answer returns what those who ask for a key get.
 func (m *Map[K, V]) answer(k string, h holding) (v V, err error) {
 	switch h.kind {
 	case holdsValue:

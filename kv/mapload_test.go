@@ -364,7 +364,7 @@ func TestMapLoaderHangs(t *testing.T) {
 		if st := m.Stats(); st.Loading != 1 || st.Waiting != 0 || st.Loads != 1 {
 			t.Errorf("%+v", st)
 		}
-		// It is still there: who asks for its key is told at once.
+		// It is still there: whoever asks for its key is told at once.
 		var stuck string
 		for i := range 5 {
 			begun := time.Now()

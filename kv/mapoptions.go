@@ -20,8 +20,8 @@ const (
 	// say otherwise.
 	DefaultForwardTimeout = time.Second
 
-	// NoCache is what [MapOptions.Load] returns in place of a lifetime for a value
-	// that is not to be kept.
+	// NoCache is returned by [MapOptions.Load], in place of a lifetime, for a
+	// value that is not to be kept.
 	NoCache time.Duration = -2
 )
 
@@ -29,51 +29,49 @@ const (
 // without a loader.
 type MapOptions[K, V any] struct {
 	// Keys encodes the keys. nil means [Strings], [Bytes] or [Integers] for string,
-	// []byte and the integer types; for another type there must be one.
+	// []byte and the integer types; any other type needs a codec.
 	Keys KeyCodec[K]
 
 	// Values encodes the values. nil means [Strings] and [Bytes] for string and []byte,
 	// and [JSON] for all other types.
 	Values Codec[V]
 
-	// Load fetches what the map lacks from where it comes from; see [Map.Load]. It
-	// returns the value and how long it may be kept: 0 means TTL, [NoTTL] for ever,
-	// [NoCache] not at all. It says that there is no such value by [ErrNotFound], which
-	// may be wrapped, or by a nil pointer, slice, map or interface. Afterwards it must
-	// not modify the value, which all who have waited for it get.
+	// Load fetches what the map lacks from its source; see [Map.Load]. It returns the
+	// value and how long it may be kept: 0 means TTL, [NoTTL] for ever, [NoCache] not
+	// at all. [ErrNotFound], which may be wrapped, or a nil pointer, slice, map or
+	// interface says that there is no such value. Afterwards it must not modify the
+	// value, which all who have waited for it get.
 	//
-	// It is called in a goroutine of the map's, for several keys at once. Its ctx, which
-	// has no values of those who ask, ends after LoadTimeout and with [Map.Close], and
-	// it must then return, since Close waits for it. It may use the map and the store,
-	// but not close them. When it panics, those who wait get a [*PanicError].
+	// It is called in a goroutine of the map's, for several keys concurrently. Its ctx
+	// carries no values of the callers' contexts, and ends after LoadTimeout and with
+	// [Map.Close]; then it must return, since Close waits for it. It may use the map and
+	// the store, but not close them. When it panics, those who wait get a [*PanicError].
 	Load func(ctx context.Context, key K) (V, time.Duration, error)
 
 	// Forward asks the master's node to load a key, in place of Load, while this node
-	// takes no writes: by an HTTP request, say, which the master's node answers after
+	// takes no writes: say, by an HTTP request, which the master's node answers after
 	// [Map.Load] with its [Store.Position]. It returns that Position, for which the map
 	// waits, or ErrNotFound, which may be wrapped. After any other error the value is
-	// loaded here, and returned without being kept; and for a second nobody is asked,
-	// and then one key's load asks before the others do.
-	// For its ctx the same holds as for Load's. nil means that replicas load by
-	// themselves.
+	// loaded here, and returned without being kept; for a second Forward is not called,
+	// and then for one key before the others. Its ctx is like Load's. nil means that
+	// replicas load by themselves.
 	Forward func(ctx context.Context, key K) (backlog.Position, error)
 
 	// TTL is how long a value is kept when Load does not say. 0 means for ever.
 	TTL time.Duration
 
-	// RefreshAfter is the age at which a value is loaded anew when it is asked for. Who
-	// asks gets the old one at once, and so does everybody until there is a new one. It
-	// must be less than TTL if there is one. 0 means never.
+	// RefreshAfter is the age at which a value is loaded anew when it is asked for.
+	// Everybody gets the old one at once until there is a new one. It must be less than
+	// TTL if there is one. 0 means never.
 	RefreshAfter time.Duration
 
-	// NegativeTTL is for how long it is remembered that there is no such value, and
-	// ErrorTTL that, and with which text, Load failed otherwise. 0 means that the next
-	// one who asks has it tried again. Neither makes an old value forgotten that could
-	// not be refreshed for an error.
+	// NegativeTTL is how long the map remembers that there is no such value, and
+	// ErrorTTL that Load failed otherwise, with the error's text. 0 means that the
+	// next caller has it tried again. Neither drops an old value whose refresh failed.
 	NegativeTTL, ErrorTTL time.Duration
 
-	// LoadTimeout bounds how long a load takes, and how long it waits for its turn
-	// before. 0 means [DefaultLoadTimeout], negative no bound.
+	// LoadTimeout bounds how long a load takes, and before that how long it waits
+	// for its turn. 0 means [DefaultLoadTimeout], negative no bound.
 	LoadTimeout time.Duration
 
 	// ForwardTimeout bounds how long Forward and the wait for its Position may take. 0

@@ -140,7 +140,7 @@ func TestMapRefreshIsBounded(t *testing.T) {
 		if st := m.Stats(); st.Loading != 2 || st.Waiting != 0 || st.Skipped != 3 {
 			t.Errorf("%+v", st)
 		}
-		// Who needs a value has a turn before that of the next refresh.
+		// Whoever needs a value has a turn before that of the next refresh.
 		begun := time.Now()
 		wantLoad(t, m, "new", "new")
 		if took := time.Since(begun); took != 2*time.Second {
@@ -152,7 +152,7 @@ func TestMapRefreshIsBounded(t *testing.T) {
 	})
 }
 
-// Who comes for a value whose end has passed during its refresh waits for that.
+// Whoever comes for a value that has expired during its refresh waits for the refresh.
 func TestMapRefreshIsJoined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, nil)

@@ -5,17 +5,17 @@ import "sync/atomic"
 // MapStats say what the loader of a [Map] has done since it was made. Reads that find what
 // they ask for are not counted, so that they cost nothing.
 type MapStats struct {
-	Misses    int64 // calls of Load that have not found a value in the store, nor that there is none
-	Joined    int64 // those of them for which another one's load was under way
+	Misses    int64 // calls of Load that found in the store neither a value nor that there is none
+	Joined    int64 // those of them that found a load for the key under way
 	Loads     int64 // calls of MapOptions.Load
-	NotFound  int64 // those of them that said that there is no value
+	NotFound  int64 // those of them that reported no value
 	Failures  int64 // those of them that failed otherwise, or panicked
 	Refreshes int64 // loads that were begun because a value was old
-	Skipped   int64 // such that were not, because MaxLoads were under way
-	Uncached  int64 // values that were loaded and not kept: this node takes no writes, is full, or it was written to meanwhile
+	Skipped   int64 // refreshes that were not begun, because MaxLoads were under way
+	Uncached  int64 // values that were loaded and not kept: this node takes no writes, is full, or the key was written to meanwhile
 
 	Forwards        int64 // calls of MapOptions.Forward
-	ForwardFailures int64 // those of them that failed, or whose Position has not come
+	ForwardFailures int64 // those of them that failed, or whose Position did not come in time
 
 	Loading int // loads that are under way now, and refreshes
 	Waiting int // loads that wait for their turn now
@@ -25,7 +25,7 @@ type mapCounters struct {
 	misses, joined, loads, notFound, failures, refreshes, skipped, uncached, forwards, forwardFailures atomic.Int64
 }
 
-// Stats returns the counts as of now; each is right by itself.
+// Stats returns the counts as of now; each by itself is exact.
 func (m *Map[K, V]) Stats() MapStats {
 	c := &m.counters
 	s := MapStats{

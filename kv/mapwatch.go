@@ -8,20 +8,20 @@ import (
 	"github.com/emberkv/ember/backlog"
 )
 
-// A MapEvent is an [Event] of a [Map]. In the Event the key is as it stands in the store,
-// and the value as it was encoded.
+// A MapEvent is an [Event] of a [Map]. The Event in it has the key as it is in the store,
+// and the encoded value.
 type MapEvent[K, V any] struct {
 	Event
 	Key   K // the zero value for EventDeletePrefix, EventReset and EventSynced; see Covers
 	Value V // of EventPut
 }
 
-// Watch returns an iterator over the changes of the map's keys; see [Store.Watch], of which
-// it is the typed form. What a loader has put down in place of a value it does not have
-// (see MapOptions.NegativeTTL) comes as an [EventDelete].
+// Watch returns an iterator over the changes of the map's keys. It is the typed form of
+// [Store.Watch]. What a loader has left in place of a value that does not exist (see
+// MapOptions.NegativeTTL) comes as an [EventDelete].
 //
-// An event that cannot be decoded comes with a [*CodecError], and what could be decoded of
-// it, and the loop may go on: the next event follows. After any other error nothing does.
+// An event that cannot be decoded comes with a [*CodecError] and what could be decoded of
+// it; the loop may go on to the next event. After any other error nothing follows.
 func (m *Map[K, V]) Watch(ctx context.Context, from backlog.Position) iter.Seq2[MapEvent[K, V], error] {
 	return func(yield func(MapEvent[K, V], error) bool) {
 		for raw, err := range m.store.Watch(ctx, m.prefix, from) {

@@ -13,20 +13,20 @@ import (
 // it stands.
 const openGrace = time.Second
 
-// Open returns the store that is kept in the folder dir, which it creates if need be: the
-// store of [New], as it was, at the position at which it was, with its history. From now on
-// its log is written to the folder as well, as Options.Durability says. Close it: a store
-// that was closed goes on at its very position. One that was not, because the process or the
-// machine ended, is restored up to where its journal reaches; and if it was the one that
-// wrote, it begins a new history there, since it may have told others of more.
+// Open returns the store that is kept in the folder dir, which it creates if need be: like a
+// store of [New], but with its contents, position and history of before. From now on its log
+// is written to the folder as well, as Options.Durability says. Close it: a store that was
+// closed goes on at exactly its position. One that was not, because the process or the
+// machine ended, is restored up to where its journal reaches; and if it took writes, it
+// begins a new history there, since it may have told others of more.
 //
-// A folder in which a store was that followed another one is opened as a follower's, which
-// deletes no keys by itself; see [Store.SetFollower], which package repl calls. Its first
-// write, if there is one, begins a new history.
+// The folder of a store that followed another one is opened as a follower's, which deletes
+// no keys by itself; see [Store.SetFollower], which package repl calls. Its first write,
+// if there is one, begins a new history.
 //
-// Open takes as long as it takes to load the contents. It returns an [*InvalidError] for
-// Options that make no sense, [ErrLocked], a [*CorruptError], [rdb.ErrVersion] for
-// files of a newer version, or what the file system returned.
+// Open takes as long as loading the contents does. It returns an [*InvalidError] for
+// Options that make no sense, [ErrLocked], a [*CorruptError], [rdb.ErrVersion] for files
+// of a newer version, or what the file system returned.
 func Open(dir string, opts *Options) (*Store, error) { return openOn(disk.System{}, dir, opts) }
 
 func openOn(fs disk.FS, dir string, opts *Options) (*Store, error) {

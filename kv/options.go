@@ -6,7 +6,7 @@ import (
 )
 
 // Options configure a [Store]. The zero value, and a nil pointer, are the
-// defaults. Every value is valid for [New], so that it cannot fail.
+// defaults. Every value is valid for [New], which cannot fail.
 type Options struct {
 	// LogBytes bounds the records that the store's log holds, in bytes: what a
 	// follower may miss and still go on without a full copy. 0 means
@@ -15,14 +15,14 @@ type Options struct {
 	// nobody follows.
 	LogBytes int64
 
-	// LogAge drops records that are older from the log, when others come. 0 and
-	// negative mean no bound by age.
+	// LogAge drops records that are older than this from the log, when others
+	// come. 0 and negative mean no bound by age.
 	LogAge time.Duration
 
-	// Ordered keeps an index of the keys in their order, that of their bytes, by
-	// which Range, Prefix, Backward, Min and Max find theirs. Without it they give the
-	// same, by a pass over all keys. The package's documentation says what the index
-	// costs. A store and those that follow it need not agree on it.
+	// Ordered keeps an index of the keys in the order of their bytes, which Range,
+	// Prefix, Backward, Min and Max use. Without it they give the same, by a pass over
+	// all keys. The package's documentation says what the index costs. A store and
+	// those that follow it need not agree on it.
 	Ordered bool
 
 	// MaxRetries is how often [Store.Update] runs its function again when other
@@ -32,43 +32,43 @@ type Options struct {
 	// MaxTxKeys bounds the keys that one Update writes, or one DeletePrefix
 	// removes; so it bounds how long other writers wait for it, here and on every
 	// follower: about a microsecond for each key. 0 and negative mean
-	// [DefaultMaxTxKeys]; more than 65,536, which is what a record holds, means that.
+	// [DefaultMaxTxKeys]; more than 65,536, which is what a record holds, means
+	// 65,536.
 	MaxTxKeys int
 
 	// MaxBytes bounds what the store takes: the table, the slabs with the dead bytes in
 	// them, the index, the deadlines, and the log's window, as [Stats] has them. Eviction
-	// says what becomes of a write that would pass it. 0 and negative mean no bound. A
-	// store that follows another keeps what it is sent, whatever that takes; as soon
-	// as it takes writes, it comes down to the bound step by step, with each of them.
+	// says what becomes of a write that would pass the bound. 0 and negative mean no
+	// bound. A store that follows another keeps what it is sent, whatever that takes; as
+	// soon as it takes writes, each brings it closer to the bound.
 	//
 	// LogBytes counts against it, whether or not the log holds that much. If that is 0,
-	// it means a sixteenth of MaxBytes, [backlog.DefaultMaxBytes] at most. When MaxBytes is
-	// less than [MinMaxBytes], or the log leaves less than half of that, every write that
-	// takes memory returns an [*InvalidError]. An entry should have no more than a fifth of
-	// it, or it cannot be changed by a write that goes by what the key has, not even by Expire: see
-	// [ErrFull].
+	// it means a sixteenth of MaxBytes, [backlog.DefaultMaxBytes] at most. When MaxBytes is less
+	// than [MinMaxBytes], or the log leaves less than half of that, every write that takes memory
+	// returns an [*InvalidError]. An entry should take no more than a fifth of MaxBytes, or no
+	// write that depends on the key's present value can change it, not even Expire: see [ErrFull].
 	MaxBytes int64
 
-	// Eviction is what happens at MaxBytes.
+	// Eviction says what happens at MaxBytes.
 	Eviction Eviction
 
-	// Durability is how [Open] keeps the store on disk. A literal names the group, as in
+	// Durability is how [Open] keeps the store on disk. A literal names the group:
 	// Options{Durability: Durability{Fsync: FsyncAlways}}.
 	Durability
 
-	// WritableReplica lets a store that follows another take writes, which go nowhere: not
-	// into the log, nor to the store's own followers. The package's documentation says
-	// what becomes of them. It costs nothing while it is off, or the store takes writes of
-	// the other kind.
+	// WritableReplica lets a store that follows another take writes that stay local: they
+	// go neither into the log nor to the store's own followers. The package's
+	// documentation says what becomes of them. It costs nothing while it is off, or while
+	// the store takes ordinary writes.
 	WritableReplica bool
 
 	// MaxLocalBytes bounds the writes that WritableReplica lets in: keys, values and 128
-	// bytes for each. One that would pass it returns [ErrFull]. 0 and negative mean
-	// [DefaultMaxLocalBytes]. It is no part of MaxBytes.
+	// bytes for each. One that would pass the bound returns [ErrFull]. 0 and negative
+	// mean [DefaultMaxLocalBytes]. It is not part of MaxBytes.
 	MaxLocalBytes int64
 
 	// OnLostTail is called when the store, as a follower, is about to take over a
-	// state without changes that it had logged: once the state is complete and
+	// state that lacks changes it had logged: once the state is complete and
 	// verified, or, with DropFirst of package repl, before the old one is dropped. It
 	// may read the store, which still has its old contents. The copy waits for it.
 	OnLostTail func(LostTail)
@@ -92,7 +92,7 @@ func (o *Options) maxTxKeys() int {
 // NoTTL is what [Store.TTL] returns for a key without a deadline.
 const NoTTL time.Duration = -1
 
-// A SetOption changes what [Store.Set] does. It is a plain value: to pass some
+// A SetOption changes what [Store.Set] does. It is a plain value: passing some
 // allocates nothing.
 type SetOption struct {
 	kind setKind
@@ -141,10 +141,10 @@ func deadlineAt(t time.Time) (int64, error) {
 // Set removes the deadline.
 func KeepTTL() SetOption { return SetOption{kind: setKeepTTL} }
 
-// IfAbsent lets Set return [ErrExists], and change nothing, if the key exists.
+// IfAbsent makes Set return [ErrExists], and change nothing, if the key exists.
 func IfAbsent() SetOption { return SetOption{kind: setIfAbsent} }
 
-// IfPresent lets Set return [ErrNotFound], and change nothing, unless the key
+// IfPresent makes Set return [ErrNotFound], and change nothing, unless the key
 // exists.
 func IfPresent() SetOption { return SetOption{kind: setIfPresent} }
 

@@ -155,8 +155,8 @@ const groupKeys = 9
 
 func groupKey(group int, rest string) string { return fmt.Sprintf("group:%d:", group) + rest }
 
-// Two reads, one after the other, never go back in time: who has seen a part of a record
-// sees all of it. The writer counts up in many keys at once.
+// Two reads, one after the other, never go back in time: whoever has seen a part of a
+// record sees all of it. The writer counts up in many keys at once.
 func TestReadersSeeWholeBatches(t *testing.T) {
 	s := open(t, nil)
 	s.SetFollower(true)

@@ -14,13 +14,13 @@ const settleBytes = 1 << 20
 
 // A Pipeline collects writes and carries them out together, in order, for a fifth to a third
 // less than they cost one by one: what they have to fetch from memory is asked for at once, and
-// they share the log's lock. And they share its settler: under [FsyncAlways] a thousand wait
+// they share the log's lock. They also share its settler: under [FsyncAlways] a thousand wait
 // for one sync, and with acks for one round trip.
 //
-// It is no transaction. Each write is atomic and a record of its own, those of others may
-// come between, and readers and followers may see the first of them and not the last; for
-// all or nothing there is [Store.Update]. A Pipeline may be used again after Exec; it is for
-// one goroutine at a time.
+// It is no transaction. Each write is atomic and a record of its own, writes of others may
+// come between, and readers and followers may see the first and not the last; for all or
+// nothing use [Store.Update]. A Pipeline may be used again after Exec; it is for one
+// goroutine at a time.
 type Pipeline struct {
 	store   *Store
 	records []byte // of the writes, in order, one for each
@@ -39,10 +39,10 @@ func (s *Store) Pipeline() *Pipeline {
 // Len returns the number of writes that Exec would carry out.
 func (p *Pipeline) Len() int { return p.n }
 
-// Set adds a [Store.Set]. It copies key and value, and takes the options [TTL], which counts
-// from now, and [ExpireAt]. It returns [ErrEmptyKey], [ErrTooLarge], or an [*InvalidError],
-// also for an option that goes by what the key has: the pipeline is as it was then. Whether the store
-// takes writes is for Exec to say.
+// Set adds a [Store.Set]. It copies key and value, and takes the options [TTL], which counts from
+// now, and [ExpireAt]. It returns [ErrEmptyKey], [ErrTooLarge], or an [*InvalidError], also for an
+// option that depends on the key's present value; then the pipeline is unchanged. Whether the store
+// takes writes, Exec says.
 func (p *Pipeline) Set(key string, value []byte, opts ...SetOption) error {
 	if err := checkKey(key); err != nil {
 		return err
@@ -102,9 +102,9 @@ func (p *Pipeline) Reset() {
 
 // Exec carries out the writes in the order in which they were added, until one fails, and
 // empties the pipeline. It returns how many it has carried out, and the error of the next
-// one, as [Store.Set] and [Store.Delete] return it; or, when they stand, the settler's. To
-// delete a key that does not exist is to do nothing. What the log's gate says comes first, also
-// when the pipeline is empty.
+// one, as [Store.Set] and [Store.Delete] return it; or, when they stand, the settler's.
+// Deleting a key that does not exist does nothing, and counts as carried out. What the log's
+// gate says comes first, also when the pipeline is empty.
 func (p *Pipeline) Exec() (n int, err error) {
 	defer p.Reset()
 	s := p.store

@@ -385,7 +385,7 @@ func TestPipelinesBesideEachOther(t *testing.T) {
 	wantSame(t, s, to)
 }
 
-// TestReadersSeePipelinesInOrder: who finds a write finds those before it.
+// TestReadersSeePipelinesInOrder: whoever finds a write finds those before it.
 func TestReadersSeePipelinesInOrder(t *testing.T) {
 	const keys, rounds, checks = 100, 20, 2000
 	s := open(t, nil)

@@ -16,12 +16,12 @@ const (
 	EvictLRU
 
 	// EvictLFU removes keys that are seldom read or written. A key has to prove itself
-	// before it counts among the others, so that a pass over many keys that are never
-	// asked for again does not drive out those that are.
+	// before it counts among the others, so that a pass over many keys that nobody
+	// asks for again does not drive out those in use.
 	EvictLFU
 
-	// EvictTTL removes the keys whose deadline comes soonest, and refuses the write with
-	// [ErrFull] when none has one.
+	// EvictTTL removes the keys with the earliest deadlines, and refuses the write with
+	// [ErrFull] when no key has one.
 	EvictTTL
 )
 

@@ -5,15 +5,15 @@ import "iter"
 // Range returns an iterator over the keys k with from <= k < to, in the order of their bytes,
 // and their values. An empty string leaves its end open. Keys and values are slices of the store's memory, as [Store.Get] returns them.
 //
-// The iteration is weak: it yields each key at most once, with the value that it has when
-// its turn comes, and a key that comes or goes meanwhile if it is there at its turn. In
-// [Store.Snapshot] all stand still. No lock is held while the loop's body runs; it may read
-// and write the store, iterate over it, and take its time. After Close nothing more comes, nor
-// while reads are refused ([ErrStale]).
+// The iteration is weak: it yields each key at most once, with the value that it has at its
+// turn, and a key that comes or goes meanwhile if it is there at its turn. In [Store.Snapshot]
+// everything stands still. No lock is held while the loop's body runs; it may read and write
+// the store, iterate over it, and take its time. Nothing more comes after Close, or while
+// reads are refused ([ErrStale]).
 //
-// With [Options.Ordered] the first key takes some microseconds, and then each about one
-// Get. Without, a pass over all keys comes first, which notes those of the range (16 bytes
-// each) and sorts them.
+// With [Options.Ordered] the first key takes some microseconds, and each further one about
+// as long as a Get. Without, a pass over all keys comes first, which collects those of the
+// range (16 bytes each) and sorts them.
 func (s *Store) Range(from, to string) iter.Seq2[string, []byte] {
 	return s.iterate(keyRange{from: from, to: to})
 }
@@ -29,8 +29,8 @@ func (s *Store) Backward(from, to string) iter.Seq2[string, []byte] {
 	return s.iterate(keyRange{from: from, to: to, backward: true})
 }
 
-// Min returns the first key in order and its value, a slice of the store's memory as that of
-// [Store.Get]. It returns [ErrNotFound] when there is no key, [ErrStale] and [ErrClosed].
+// Min returns the first key in order and its value, a slice of the store's memory like that
+// of [Store.Get]. It returns [ErrNotFound] when there is no key, [ErrStale] and [ErrClosed].
 // Without [Options.Ordered] it looks at all keys.
 func (s *Store) Min() (key string, value []byte, err error) { return s.end(false) }
 
@@ -72,8 +72,8 @@ func (s *Store) end(backward bool) (key string, value []byte, err error) {
 	return key, value, err
 }
 
-// Range is like [Store.Range] for the snapshot's contents: exact, at whatever time. Without
-// [Options.Ordered] it too makes a pass over all keys first.
+// Range is like [Store.Range] for the snapshot's contents, but exact. Without
+// [Options.Ordered] it, too, makes a pass over all keys first.
 func (n *Snapshot) Range(from, to string) iter.Seq2[string, []byte] {
 	return n.iterate(keyRange{from: from, to: to})
 }

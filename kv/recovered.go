@@ -12,21 +12,21 @@ import (
 type Recovered struct {
 	Position backlog.Position `json:"position"` // at which the store goes on
 	Snapshot backlog.Position `json:"snapshot"` // that it was loaded from
-	Journal  int64            `json:"journal"`  // bytes of log behind it
+	Journal  int64            `json:"journal"`  // bytes of log after it
 	Records  int64            `json:"records"`  // how many there are in those
 
-	// Clean says that the store was closed. Forked, that it was not, and has begun a new
+	// Clean says that the store was closed; Forked, that it was not, and has begun a new
 	// history.
 	Clean  bool `json:"clean"`
 	Forked bool `json:"forked"`
 
-	// Torn is how many bytes of files behind the position were not taken, because a crash had
+	// Torn is how many bytes of files after the position were not taken, because a crash had
 	// left them unfinished.
 	Torn int64 `json:"torn"`
 
-	// Damaged are the files that were passed by: snapshots, in whose place an older one
-	// was loaded with more of the journal. Repaired says that the journal was damaged, and
-	// what lay behind was given up, because Durability.Repair was set; the cause is in it.
+	// Damaged are the files that were skipped: snapshots, in place of which an older one
+	// was loaded with more of the journal. Repaired says why the journal was damaged, if
+	// what came after the damage was given up because Durability.Repair was set.
 	Damaged  []string `json:"damaged"`
 	Repaired error    `json:"-"` // MarshalJSON adds its text
 

@@ -5,15 +5,15 @@ import (
 	"github.com/emberkv/ember/rdb"
 )
 
-// Rename gives the value and the deadline of a key to another, whose own are lost, and
-// removes the first, at once and as one record. To rename a key to itself changes
+// Rename gives a key's value and deadline to another key, whose own are lost, and
+// removes the first, at once and as one record. Renaming a key to itself changes
 // nothing. It returns [ErrNotFound] when there is no such key, [ErrEmptyKey] and
 // [ErrTooLarge] for the new one, [ErrClosed], and the errors of the log's gate and
 // settler.
 func (s *Store) Rename(key, to string) error { return s.transfer(key, to, true) }
 
-// Copy gives the value and the deadline of a key to another, whose own are lost. The log
-// gets the value, as if it had been set. Copy returns the errors of [Store.Rename].
+// Copy gives a key's value and deadline to another key, whose own are lost. The log gets
+// the value, as if it had been set. Copy returns the errors of [Store.Rename].
 func (s *Store) Copy(key, to string) error { return s.transfer(key, to, false) }
 
 func (s *Store) transfer(key, to string, remove bool) error {

@@ -9,20 +9,20 @@ import (
 
 // Repair leaves the end of the store's log for the history of another node, in place of a
 // full copy. From then on the store is at the footer's position: its log has the other
-// one's bytes from r.Fork on, and its contents are what the other store had there. The
-// keys in r.Keys, which the store's own records behind the fork concern, get the state that
-// r has of them; those that r.Records concern, what these say; all others have been the
-// same on both since the fork. Records are effects, so it does no harm that those of r.Records
-// which precede the state are carried out on top of it.
+// one's bytes from r.Fork on, and its contents are what the other store had there. The keys in
+// r.Keys, which the store's own records after the fork concern, get the state that r has of
+// them; those that r.Records concern get what these say; all others have been the same on both
+// since the fork. Records are effects, so it does no harm to carry out on top of the state
+// those of r.Records that precede it.
 //
 // All of it shows at once, to reads, transactions and snapshots. Readers of the log that stood in
-// what is left get [backlog.ErrReset], and watchers who have seen of it an [EventReset].
-// Positions behind the fork are [ErrLost] to [Store.Wait]. Before, what is left is handed
-// to [Options].OnLostTail. It shares memory with r, and holds up reads for nothing, copies
+// what is left behind get [backlog.ErrReset], and watchers that have seen some of it an
+// [EventReset]. [Store.Wait] returns [ErrLost] for positions in it. Before, it is handed to
+// Options.OnLostTail. Repair shares memory with r, and never holds up reads; it holds up copies
 // and snapshots for about a microsecond a key.
 //
 // It returns [ErrRepair] when r does not fit the store, which may have been changed since
-// [Store.Tail], or changes too much; [ErrDigest] when other contents would come of it than
+// [Store.Tail], or changes too much; [ErrDigest] when the contents would not be those that
 // the footer says; [ErrBlock] and [*RecordError] for what does not decode; [ErrFull],
 // [ErrDamaged] and [ErrClosed]. Then nothing has changed.
 func (s *Store) Repair(r *rdb.Repair) error {

@@ -17,13 +17,13 @@ const (
 )
 
 // Restore replaces the store's contents by those of a snapshot, as
-// [Snapshot.WriteTo] wrote it. It happens at once, after the whole of it was read and
-// verified; on any error the contents stay. Until then the store goes on, and what is
-// written meanwhile is lost with the rest.
+// [Snapshot.WriteTo] wrote it. That happens at once, after the whole snapshot was
+// read and verified; on any error the contents stay. Until then the store goes on,
+// and what is written meanwhile is lost with the rest.
 //
-// The log begins anew, in a new history, behind the old one's end: what readers of the
-// log have seen is not continued, they get [backlog.ErrReset], and followers need a
-// full copy. Positions of the old history up to its end stay valid for [Store.Wait].
+// The log begins anew, in a new history, after the old one's end: readers of the log
+// cannot go on, and get [backlog.ErrReset]; followers need a full copy. Positions of
+// the old history up to its end stay valid for [Store.Wait].
 //
 // Restore blocks as r does. It returns r's errors and those of [rdb.Reader], the
 // loader's ([ErrBlock], [ErrDigest]), [ErrClosed], and the error of the log's gate on a store

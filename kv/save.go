@@ -23,13 +23,13 @@ const (
 	saveProgressEvery = 20 * time.Millisecond
 )
 
-// Save writes a snapshot of the store as it is now to its folder, and returns the position
-// that it stands for when it is there for good. Writers go on meanwhile. One snapshot is
+// Save writes a snapshot of the store as it is now to its folder and, once it is there for
+// good, returns the position that it stands for. Writers go on meanwhile. One snapshot is
 // written at a time: Save waits for its turn. Files that are not needed any more are
 // removed.
 //
 // It returns ctx.Err, [ErrInMemory], [ErrClosed], [ErrDamaged], or what the disk returned;
-// the folder is as it was then.
+// then the folder is as it was.
 func (s *Store) Save(ctx context.Context) (backlog.Position, error) {
 	if s.journal == nil {
 		return backlog.Position{}, ErrInMemory
@@ -225,7 +225,7 @@ func (b *firstSave) giveUp() {
 	}
 }
 
-// endBase takes down that the first snapshot of the generation is there: from now on the
+// endBase notes that the first snapshot of the generation is there: from now on the
 // folder is that of this generation.
 func (j *journal) endBase() error {
 	b := j.base

@@ -9,7 +9,7 @@ import (
 // Set gives a key a value, of which it keeps a copy, and removes the key's
 // deadline unless an option says otherwise. It returns [ErrEmptyKey],
 // [ErrTooLarge], [ErrExists] or [ErrNotFound] for an option's condition that is not
-// met, [ErrFull] at [Options.MaxBytes], as every write that takes memory, an
+// met, [ErrFull] at [Options.MaxBytes], like every write that takes memory, an
 // [*InvalidError] for options that make no sense, [ErrClosed], and the errors of the
 // log's gate and settler.
 func (s *Store) Set(key string, value []byte, opts ...SetOption) error {

@@ -23,8 +23,8 @@ type shard struct {
 	_ [8]byte // keep what writers change off the readers' cache line
 
 	// version is raised under the lock before anything in the shard changes that
-	// shows. Who has found something in the shard while it was locked, and finds the
-	// version unchanged later, knows that it was so all the time.
+	// shows. Whoever has found something in the shard while it was locked, and finds
+	// the version unchanged later, knows that it was so all the time.
 	version atomic.Uint64
 
 	mu struct {

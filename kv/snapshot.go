@@ -37,9 +37,9 @@ type Snapshot struct {
 
 // Snapshot returns the store's contents as they are now. It holds up writers for
 // microseconds, however large the store is. At [Options.MaxBytes] what it holds cannot be
-// freed: writes that need memory return [ErrFull] from when there is nothing else to evict
-// until it is closed. A store that is to take writes meanwhile has its snapshots taken on a
-// replica, or room for them. It returns [ErrClosed], and [ErrDamaged] for
+// freed: once there is nothing else to evict, writes that need memory return [ErrFull]
+// until it is closed. If the store is to take writes meanwhile, take snapshots on a
+// replica, or leave room for them. Snapshot returns [ErrClosed], and [ErrDamaged] for
 // contents that are not those of any position.
 func (s *Store) Snapshot() (*Snapshot, error) {
 	s.apply.Lock()
@@ -124,8 +124,8 @@ func (n *Snapshot) All() iter.Seq2[string, []byte] {
 	}
 }
 
-// WriteTo writes the snapshot to w, in the form that [rdb.NewReader] and
-// [Store.Restore] read, and returns the number of bytes. It includes the keys whose
+// WriteTo writes the snapshot to w, in the format that [rdb.NewReader] and
+// [Store.Restore] read, and returns the number of bytes. It includes keys whose
 // deadline had passed. It encodes on as many cores as there are, and writes from one
 // goroutine at a time. It returns w's error, or [ErrClosed].
 func (n *Snapshot) WriteTo(w io.Writer) (int64, error) {
@@ -134,7 +134,7 @@ func (n *Snapshot) WriteTo(w io.Writer) (int64, error) {
 
 // WriteCompressed is WriteTo for a snapshot that is compressed, on the cores that
 // encode it. It is read like any other. It also returns an error for a compression
-// that is none of package rdb's.
+// that package rdb does not have.
 func (n *Snapshot) WriteCompressed(w io.Writer, c rdb.Compression) (int64, error) {
 	if !n.enter() {
 		return 0, ErrClosed
@@ -177,8 +177,8 @@ func (n *Snapshot) write(w io.Writer, c rdb.Compression) error {
 	return out.Close(rdb.Footer{Position: n.digest.Position, Keys: n.digest.Keys, Sum: n.digest.Sum})
 }
 
-// Close lets go of the snapshot. Iterations and writings that have begun go on.
-// Close may be called again, and returns nil.
+// Close lets go of the snapshot. Iterations and WriteTo calls that have begun
+// go on. Close may be called again, and returns nil.
 func (n *Snapshot) Close() error {
 	n.mu.Lock()
 	last := !n.mu.closed && n.mu.users == 0

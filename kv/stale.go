@@ -10,23 +10,23 @@ import (
 // neverStale is the moment after which data are stale that may always be read.
 const neverStale = math.MaxInt64
 
-// SetStaleAfter says that the store's data will be too old to be read after t, as a node
-// that has lost its master may want it (see Reading of package repl): at once, if t has passed, and
-// never, as at the beginning, if it is the zero Time. From then on, until it is said
-// otherwise, these return [ErrStale], or show nothing where they return no error:
+// SetStaleAfter says that the store's data will be too old to be read after t, as a node that has
+// lost its master may want (see Reading of package repl): at once if t has passed, and never, as at
+// the beginning, if t is the zero Time. From then on, until it is called again, these return
+// [ErrStale], or show nothing where they return no error:
 //
 //   - Get, GetMulti, Append, Has, TTL, Min, Max, View and its Tx, and the same of a [Map], Load too;
-//   - All, Range, Prefix and Backward, of which a loop that has begun ends. A [Map]'s
-//     iterators then yield ErrStale; use View where nothing must not be taken for an end;
+//   - All, Range, Prefix and Backward, whose running loops end. A [Map]'s iterators then
+//     yield ErrStale; use View where this must not be mistaken for the end;
 //   - local writes, under [Options.WritableReplica].
 //
 // Len, Position, Wait, Digest, Stats, Snapshot and Watch go on: they say what there is, or
-// come with the position that they stand for. A position that Wait was asked for is here,
+// come with the position that they stand for. Wait returns when the position is here,
 // though it may not be read.
 //
 // Nothing has to happen at t: a process that was stopped and goes on reads nothing that has become
-// too old meanwhile. Each read asks the clock while there is such a time, a GetMulti for 32
-// keys at once, and BenchmarkGetBounded takes 50 to 70 ns more. t counts by its monotonic part, if it
+// too old meanwhile. While there is such a time each read asks the clock, a GetMulti once for 32
+// keys, which costs a Get 50 to 70 ns (BenchmarkGetBounded). t counts by its monotonic part, if it
 // has one, which on Linux stands still while the whole machine is suspended.
 func (s *Store) SetStaleAfter(t time.Time) {
 	after := time.Duration(neverStale)
@@ -79,8 +79,8 @@ func (s *Store) routeLocked() {
 func (s *Store) install(t *table) {
 	s.routing.Lock()
 	defer s.routing.Unlock()
-	// Before the table: who has found the new one, and so what can be waited for in it,
-	// must not read the old one afterwards.
+	// Before the table: whoever has found the new one, and so what can be waited for in
+	// it, must not read the old one afterwards.
 	if s.reads.Load() != nil {
 		s.reads.Store(t)
 	}

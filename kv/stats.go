@@ -7,9 +7,9 @@ import (
 	"github.com/emberkv/ember/backlog"
 )
 
-// Stats say what a store holds, what that takes, and what has become of its keys since
-// [New]. Sizes are bytes of memory as they were allocated. What callers hold is not
-// counted: values that were read, and iterations.
+// Stats say what a store holds, how much memory that takes, and what has become of its
+// keys since [New]. Sizes are bytes of memory as they were allocated. What callers
+// hold is not counted: values that were read, and iterations.
 type Stats struct {
 	Keys int64 `json:"keys"` // as Store.ReplicatedLen counts them
 
@@ -17,31 +17,31 @@ type Stats struct {
 	MaxBytes int64 `json:"max_bytes"` // Options.MaxBytes, 0 for no bound
 
 	TableBytes    int64 `json:"table_bytes"`    // shards and segments
-	ArenaBytes    int64 `json:"arena_bytes"`    // slabs, with DeadBytes, what is not filled yet, and one that is made ahead
+	ArenaBytes    int64 `json:"arena_bytes"`    // slabs, including DeadBytes, what is not filled yet, and one that is made ahead
 	DeadBytes     int64 `json:"dead_bytes"`     // entries in slabs that were overwritten or removed
 	IndexBytes    int64 `json:"index_bytes"`    // the order of the keys, if Options.Ordered
 	DeadlineBytes int64 `json:"deadline_bytes"` // the order of the deadlines; an estimate
 	RetainedBytes int64 `json:"retained_bytes"` // what open snapshots alone still need
 	LogBytes      int64 `json:"log_bytes"`      // the log's window
 
-	// LocalKeys are the keys that local writes have set or removed (see
-	// Options.WritableReplica), and LocalBytes what those take. They are not in Bytes.
+	// LocalKeys counts the keys that local writes have set or removed (see
+	// Options.WritableReplica), and LocalBytes what those take, which is not in Bytes.
 	LocalKeys  int64 `json:"local_keys"`
 	LocalBytes int64 `json:"local_bytes"`
 
 	// Evictions and Expiries count the keys that this store has removed, not those
-	// that it was told by another to remove.
+	// that another told it to remove.
 	Evictions int64 `json:"evictions"`
 	Expiries  int64 `json:"expiries"`
 
 	// Hits and Misses count what Get, GetMulti, Append and Has found and did not find. They
-	// are counted under an evicting policy only.
+	// are counted only under a policy that evicts.
 	Hits   int64 `json:"hits"`
 	Misses int64 `json:"misses"`
 }
 
 // Stats returns what the store holds at one moment. It holds up writers for microseconds,
-// as Snapshot does. After Close it has only what was counted since New.
+// as Snapshot does. After Close only the counts since New are left.
 func (s *Store) Stats() Stats {
 	st := Stats{
 		MaxBytes:  max(s.maxBytes, 0),

@@ -13,19 +13,19 @@ import (
 )
 
 // A Store holds keys with their values in memory, and the log of the changes to
-// them. All methods may be called concurrently, but for those that say otherwise.
+// them. All methods may be called concurrently, except those that say otherwise.
 //
 // Get, GetMulti, Append, Has and TTL take no lock, allocate nothing but what dst lacks, and
 // never wait. A value that a read returns is a slice of the store's memory: it must not be
 // modified, it does not change, and it stays valid for as long as it is held, even after Close.
-// It keeps alive the slab that it lies in, at most 512 KiB or its own size; copy what is kept
-// for long.
+// It keeps alive the slab that holds it, at most 512 KiB or its own size; copy what is kept for
+// long.
 //
 // Every write is atomic. When the call returns it is in the log and visible to
 // every reader. A write returns the error of the log's gate ([backlog.Gate]), which says that this
-// node takes no writes, such as ErrReadOnly of package repl, and then has changed nothing; or, last
-// of all, that of the log's settler ([backlog.Settler]), which waits for acks or for the disk where
-// that was asked for, and then stands.
+// node takes no writes, such as ErrReadOnly of package repl: then it has changed nothing. Or it
+// returns, last of all, that of the log's settler ([backlog.Settler]), which waits for acks or for
+// the disk where that was asked for: then the write stands.
 type Store struct {
 	opts    backlog.Options
 	ordered bool
@@ -110,19 +110,18 @@ func (s *Store) emptyTable() *table {
 	return t
 }
 
-// Log returns the store's log. It is the same one for the store's whole life.
+// Log returns the store's log, the same one for the store's whole life.
 func (s *Store) Log() *backlog.Log { return s.log }
 
-// Position returns the end of the store's log. A read that was made before on
-// this store saw nothing that is not covered by it: hand it to [Store.Wait] of
-// another node to read there what was read or written here. A write that was made here before
-// is covered, too, unless the node has changed its role since, or taken a full copy: see
-// Master.Wait of package repl.
+// Position returns the end of the store's log. It covers everything that earlier reads of
+// this store saw: hand it to [Store.Wait] of another node to read there what was read or
+// written here. Earlier writes here are covered, too, unless the node has changed its role
+// since, or taken a full copy: see Master.Wait of package repl.
 func (s *Store) Position() backlog.Position { return s.log.Position() }
 
 // Len returns the number of keys. It does not count those whose deadline has
 // passed, whether or not they have been deleted already. It counts shard after
-// shard: writes that happen meanwhile may or may not be in it; where there are local
+// shard: writes that happen meanwhile may or may not be counted; if there are local
 // writes, it looks at each of them. After Close it returns 0.
 func (s *Store) Len() int {
 	n := s.ReplicatedLen()
@@ -135,7 +134,7 @@ func (s *Store) Len() int {
 }
 
 // ReplicatedLen is [Store.Len] without local writes: what the next full copy of another
-// state would take away for good. Package repl asks for it.
+// state would wipe for good. Package repl asks for it.
 func (s *Store) ReplicatedLen() int {
 	t := s.table.Load()
 	if t == nil {
@@ -154,9 +153,9 @@ func (s *Store) ReplicatedLen() int {
 // Close ends the store. It ends the loads of its maps, as [Map.Close] does, waits for
 // writes and expiry that are under way, wakes all who wait, and lets go of the contents.
 // Afterwards every method returns [ErrClosed], or nothing. Values that were read before,
-// and snapshots that were taken, stay valid. Of a store of [Open] it writes and syncs what is
+// and snapshots that were taken, stay valid. For a store of [Open] it writes and syncs what is
 // not on disk yet, waits for a Save that is under way to end, and returns why not all of it is
-// on disk, if it is not; else nil. Close may be called again, and returns the same.
+// on disk, or nil if it is. Close may be called again, and returns the same.
 func (s *Store) Close() error {
 	s.enders.end()
 	if j := s.journal; j != nil {
@@ -216,9 +215,9 @@ func (s *Store) lockAll() *table {
 	}
 }
 
-// An ownWrite is a write of this node's that has begun. Who will settle it is asked before
-// the log's gate lets it in: when it is in, and waits for a processor or the disk, the node may
-// stop being the master, or become it anew, and who settles writes then knows nothing of this one.
+// An ownWrite is a write of this node's that has begun. The settler is asked for before the log's
+// gate lets the write in: when it is in, and waits for a processor or the disk, the node may stop
+// being the master, or become it anew, and whoever settles writes then knows nothing of this one.
 type ownWrite struct {
 	store   *Store
 	settler backlog.Settler

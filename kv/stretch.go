@@ -58,7 +58,7 @@ func deadlineTime(unixMilli int64) time.Time {
 	return time.UnixMilli(unixMilli)
 }
 
-// concerns reports whether an item is of interest to who watches prefix.
+// concerns reports whether an item is of interest to a watcher of prefix.
 func (b *stretch) concerns(it *item, prefix string) bool {
 	key := b.key(it)
 	return strings.HasPrefix(key, prefix) || it.kind == EventDeletePrefix && strings.HasPrefix(prefix, key)

@@ -9,11 +9,11 @@ import (
 	"github.com/emberkv/ember/rdb"
 )
 
-// Tail returns the keys that the records in the log from offset from to its end concern,
-// each once, in the form that [Store.State] of another store reads and in memory that is the
-// caller's, how many they are, and the end. It returns [ErrRepair], and says why, when the log
-// does not hold all of these records, when they concern more than maxKeys keys or keys of more
-// than maxBytes, and when there is a [Store.Clear] among them, which concerns all.
+// Tail returns the keys that the log's records from offset from to its end concern, each once,
+// in the form that [Store.State] of another store reads, and in memory that is the caller's;
+// their number; and the log's end. It returns [ErrRepair], and says why, when the log does not
+// hold all of these records, when they concern more than maxKeys keys or more than maxBytes of
+// keys, and when there is a [Store.Clear] among them, which concerns all keys.
 func (s *Store) Tail(from int64, maxKeys, maxBytes int) (keys []byte, n int, end backlog.Position, err error) {
 	lineage, end := s.log.Lineage(), s.log.Position()
 	if lineage.Current != end.History {
@@ -107,12 +107,12 @@ func cutKey(list []byte) (key, rest []byte, err error) {
 	return key, rest, nil
 }
 
-// State hands the entries of keys, a list that [Store.Tail] of another store has made, to
-// write, as blocks of the only shard 0: as they are at one moment, the position of the
-// footer, whose other fields are those of the whole store. Writers are held up no longer
-// than by [Store.Snapshot]. Before the first block it returns [ErrRepair] for a list that
-// is malformed or has more than [MaxRepairKeys], and when the entries have more than maxBytes; and
-// the errors of Snapshot; later on those of write, which may keep the block.
+// State hands the entries of keys, a list made by [Store.Tail] of another store, to write, as
+// blocks of a single shard, 0. They are as of one moment, the footer's position; the footer's
+// other fields are those of the whole store. Writers are held up no longer than by
+// [Store.Snapshot]. Before the first block it returns [ErrRepair] for a list that is malformed or
+// has more than [MaxRepairKeys], and when the entries take more than maxBytes; and the errors of
+// Snapshot; later on those of write, which may keep the block.
 func (s *Store) State(keys []byte, maxBytes int, write func(*rdb.Block) error) (rdb.Footer, error) {
 	snap, err := s.Snapshot()
 	if err != nil {

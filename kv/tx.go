@@ -20,15 +20,15 @@ const (
 )
 
 // A Tx is the store as the function of one [Store.Update] or [Store.View] sees it: as it
-// is at one moment, with the function's own writes. It is for the goroutine that the
-// function was called on, until the function returns; then every method returns
+// is at one moment, with the function's own writes. Only the goroutine that the function
+// was called on may use it, until the function returns; then every method returns
 // [ErrTxDone], and iterators yield nothing.
 //
 // What a Tx has read may be overtaken by other writers while the function runs. The next
 // read finds out, and returns [ErrConflict], as every method does from then on; so the
-// function never sees a part of one state and a part of another. It should return then,
-// with whatever error, and is run again. An iteration cannot return an error: it ends the
-// function in its place, as a panic would; deferred calls are made.
+// function never sees a part of one state and a part of another. It should then return,
+// with any error, and is run again. An iteration cannot return an error: instead it ends
+// the function, as a panic would; deferred calls are made.
 //
 // What the function reads stays valid, and must not be modified, as with [Store.Get].
 type Tx struct {
@@ -60,22 +60,23 @@ type txRoom struct {
 }
 
 // Update runs fn, and then carries out what fn wrote: at once for every reader, every
-// follower and every cut, as one record of the log. If fn returns an error, Update
-// returns that, and nothing was written; the same with a panic, which is passed on.
+// follower and every snapshot, as one record of the log. If fn returns an error,
+// Update returns that, and nothing was written; nor after a panic, which is passed
+// on.
 //
-// No lock is held while fn runs. When it has read what another writer has changed
-// meanwhile, Update runs it again, up to [Options.MaxRetries] times, then returns
-// [ErrConflict]; so fn must have no other effects that cannot be repeated. fn may use the
-// store otherwise too, and may call Update, of which this one knows nothing: a key that
-// both concern is a conflict.
+// No lock is held while fn runs. When another writer has changed what fn has read, Update
+// runs it again, up to [Options.MaxRetries] times, then returns [ErrConflict]; so fn must
+// have no other effects that cannot be repeated. fn may also use the store directly, and
+// may call Update, of which the outer one knows nothing: a key that both concern is a
+// conflict.
 //
 // While what fn wrote is carried out, writers to the shards of its keys wait: about a
 // microsecond for each key, and for many keys that is all writers. Readers never wait.
 //
-// An Update that writes one key logs a plain record, and one that changes nothing none.
+// An Update that writes one key logs a plain record; one that changes nothing logs none.
 // Update returns an [*InvalidError] for a nil fn, [ErrTooLarge] when the writes together
 // exceed [backlog.MaxRecordBytes], [ErrFull], [ErrClosed], and the errors of the log's
-// gate, for which fn is not run, and settler.
+// gate, after which fn is not run, and settler.
 func (s *Store) Update(fn func(*Tx) error) error {
 	if fn == nil {
 		return &InvalidError{Field: "fn", Value: nil, Want: "a function"}
@@ -110,9 +111,9 @@ func (s *Store) Update(fn func(*Tx) error) error {
 
 // View runs fn, which sees the store as it is at one moment, and returns fn's error. It
 // holds up no writer. When others write what fn has read, fn is run again, a few times
-// at most: the last time on a cut of the store, as a [Snapshot] is one. View returns an
+// at most: the last time on a snapshot of the store, see [Snapshot]. View returns an
 // [*InvalidError] for a nil fn, [ErrStale], also when reads are refused while fn runs,
-// [ErrClosed], and where it takes a cut [ErrDamaged].
+// [ErrClosed], and, where it takes a snapshot, [ErrDamaged].
 func (s *Store) View(fn func(*Tx) error) error {
 	if fn == nil {
 		return &InvalidError{Field: "fn", Value: nil, Want: "a function"}

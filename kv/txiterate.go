@@ -7,14 +7,14 @@ import (
 )
 
 // All returns an iterator over the keys and values that the transaction sees, in no
-// particular order: exactly those of one moment, with the transaction's own writes up to
-// the beginning of the loop. Both are slices of the store's memory, as [Store.Get] returns
-// them. The loop's body may read and write.
+// particular order: exactly those of one moment, with the transaction's own writes from
+// before the loop. Both are slices of the store's memory, as [Store.Get] returns them. The
+// loop's body may read and write.
 //
-// The first iteration takes a cut of the store, from which everything is read from then
-// on. In an Update it counts as having read every key, whatever the range: a write to any
-// is a conflict. What an iteration costs without [Options.Ordered] is said at
-// [Store.Range]. After the transaction's end there is nothing to see.
+// The first iteration takes a snapshot of the store, from which everything is read from
+// then on. In an Update it counts as having read every key, whatever the range: a write
+// to any is a conflict. [Store.Range] says what an iteration costs without
+// [Options.Ordered]. After the transaction's end there is nothing to see.
 func (tx *Tx) All() iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		if tx.ready() {
@@ -23,8 +23,8 @@ func (tx *Tx) All() iter.Seq2[string, []byte] {
 	}
 }
 
-// Range is like [Tx.All] for the keys from from up to, but without, to, in the order of
-// their bytes. An empty from or to leaves that end open.
+// Range is like [Tx.All] for the keys k with from <= k < to, in the order of their
+// bytes. An empty from or to leaves that end open.
 func (tx *Tx) Range(from, to string) iter.Seq2[string, []byte] {
 	return tx.iterate(keyRange{from: from, to: to})
 }

@@ -76,8 +76,8 @@ func (tx *Tx) Delete(key string) (bool, error) {
 	return err == nil, err
 }
 
-// Add adds delta to the number that a key's value is, as [Store.Add] does, with its
-// errors and those of [Tx.Set].
+// Add adds delta to a key's value, as [Store.Add] does, with its errors and those
+// of [Tx.Set].
 func (tx *Tx) Add(key string, delta int64) (int64, error) {
 	if err := tx.writingKey(key); err != nil {
 		return 0, err

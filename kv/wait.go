@@ -14,14 +14,14 @@ import (
 // idle is what Store.applying says when every record in the log is applied.
 const idle = math.MaxInt64
 
-// Wait blocks until everything up to pos is visible in this store. A position
-// that was taken on another node after a write there, or after a read, so lets
-// that be read here. It returns ctx.Err, [ErrClosed], an [*InvalidError] for a
-// negative offset, and [ErrLost] when the store has left pos's history at an
-// earlier offset. A position in a history that is not known here is waited for,
-// because a new master's may be on its way; and so is one that this store has left behind by
-// itself, when it has not heard yet how the master goes on that it follows now, or awaits its first lease.
-// Give ctx a deadline. The zero Position is everywhere.
+// Wait blocks until everything up to pos is visible in this store. So what was
+// written or read on another node before a position was taken there can be read
+// here. Wait returns ctx.Err, [ErrClosed], an [*InvalidError] for a negative
+// offset, and [ErrLost] when the store has left pos's history at an earlier
+// offset. It waits for a position in a history that is not known here, because a
+// new master's may be on its way; and for one that this store has left behind by
+// itself, as long as it has not heard how the master that it follows now goes on,
+// or awaits its first lease. Give ctx a deadline. The zero Position is everywhere.
 func (s *Store) Wait(ctx context.Context, pos backlog.Position) error {
 	if pos.Offset < 0 {
 		return &InvalidError{Field: "Position.Offset", Value: pos.Offset, Want: "0 or more"}

@@ -14,40 +14,40 @@ import (
 //
 // From the zero Position it hands out the contents first, as they are, each key an
 // [EventPut] and in no particular order, then an [EventSynced], and then every change as
-// it happens. With [Options.Ordered] the contents of a prefix are found by the index;
-// without, by looking at all keys.
+// it happens. With [Options.Ordered] the index finds the contents of a prefix; without,
+// all keys are looked at.
 //
-// From any other Position it goes on behind it, on this node or on another of the group,
-// and hands out an EventSynced when it has come to where the log stood when the loop
-// began. So a program keeps the Position of the newest event that is Last, and hands it
-// to Watch after a restart. When little happens to the keys in question, an EventSynced
-// brings a newer Position from time to time, about once a MiB of log. A position that
-// has not been reached here yet is waited for.
+// From any other Position it goes on after that, on this node or on another of the
+// group, and hands out an EventSynced when it has come to where the log stood when the
+// loop began. So a program keeps the Position of the newest event that is Last, and
+// hands it to Watch after a restart. When little happens to the keys in question, an
+// EventSynced brings a newer Position from time to time, about once a MiB of log. It
+// waits for a position that has not been reached here yet.
 //
 // When the log cannot go on from a position, because it was trimmed, left behind in a
 // fork, or is of a history that is not known here, an [EventReset] says why, and what
 // follows is the same as from the zero Position. This may happen at any time: to a
-// watcher that is slower than the writers for as long as the log reaches back, with the
-// journal's files if there are any, and to those on a node that takes a full copy which
+// watcher that falls further behind the writers than the log reaches back, with the
+// journal's files if there are any; and to those on a node that takes a full copy that
 // does not continue what they have seen. On a node that may hear of a history only later,
 // because it has just begun to follow, call [Store.Wait] with the Position before Watch.
 //
 // When an event is handed out, everything up to its Position can be read from the store,
 // which may be ahead of it. Events are effects: one that is handed out again, with all
-// that followed it, changes nothing. While several watchers are at the contents they may
-// share an older state of them, and are handed what has changed since before the
+// that followed it, changes nothing. While several watchers read the contents they may
+// share an older state of them; then they are handed what has changed since, before the
 // EventSynced.
 //
 // The loop's body runs in the caller's goroutine with no lock held. It may write to
-// the store, watch it again, and take its time: [Event.Behind] says how far it is
-// behind. Nothing is queued for it. One goroutine decodes the log for all watchers of a
+// the store, watch it again, and take its time: [Event.Behind] says how far behind it
+// is. Nothing is queued for it. One goroutine decodes the log for all watchers of a
 // store while there are any; one that is behind reads the log by itself. When the loop
 // ends, everything is let go of.
 //
 // The iteration ends after yielding an error: ctx.Err, [ErrClosed], an [*InvalidError]
 // for a negative offset and on a store whose log holds nothing, a [*RecordError] for a
-// record that this version does not know, or [ErrDamaged] in place of the contents. Each loop over the iterator is a watch of its
-// own. It is like etcd's watch, which ends where this one resets
+// record that this version does not know, or [ErrDamaged] in place of the contents. Each loop over the iterator is a
+// watch of its own. Watch is like etcd's, which ends where this one resets
 // (https://etcd.io/docs/v3.6/learning/api/#watch-api).
 func (s *Store) Watch(ctx context.Context, prefix string, from backlog.Position) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
