@@ -78,8 +78,8 @@ func shelved(t *testing.T, n int) (*backlog.Log, *shelf) {
 	return l, s
 }
 
-// TestReaderFromTheArchive: who is behind the window reads the archive, goes over to the window
-// without a gap, and back when it is outrun.
+// TestReaderFromTheArchive: a reader that is behind the window reads the archive, goes over to
+// the window without a gap, and back when it is outrun.
 func TestReaderFromTheArchive(t *testing.T) {
 	l, s := shelved(t, 5000)
 	if w := l.Window(); w.Archived != 0 {

@@ -75,10 +75,10 @@ const (
 // to do when a sum is asked for.
 const sumEvery = maxChunkBytes
 
-// sums is the running hash of some contents. It is nothing to a writer: who sums is
-// the first reader that has come sumEvery bytes further, a follower's AppendAt, and whoever
-// asks. If nobody does for a whole window, bytes are gone before they were summed, and
-// the sum begins anew behind them.
+// sums is the running hash of some contents. It is nothing to a writer: whoever sums is the
+// first reader that has come sumEvery bytes further, a follower's AppendAt, and whoever
+// asks. If nobody does for a whole window, bytes are gone before they were summed, and the
+// sum begins anew behind them.
 type sums struct {
 	mu struct {
 		sync.Mutex // before Log.mu; held for as long as it takes to read a window, at most

@@ -19,7 +19,7 @@ func filled(t *testing.T) *Log {
 	return l
 }
 
-// Who asks for a sum of contents that are emptied meanwhile, and that was known, is told that they
+// Whoever asks for a sum that was known, of contents that are emptied meanwhile, is told that they
 // are gone.
 func TestKnownSumOfEmptiedContents(t *testing.T) {
 	l := filled(t)
@@ -36,7 +36,7 @@ func TestKnownSumOfEmptiedContents(t *testing.T) {
 	}
 }
 
-// Who sums contents that are emptied meanwhile comes to an end: a reader that is about to be told that
+// Summing contents that are emptied meanwhile comes to an end: a reader that is about to be told that
 // they were replaced.
 func TestSumOfEmptiedContents(t *testing.T) {
 	l := filled(t)

@@ -173,7 +173,7 @@ func readHello(l *link, want kind) (*hello, error) {
 	return takeHello(l, body)
 }
 
-// takeHello takes down who the peer is, by its Hello or Welcome.
+// takeHello notes who the peer is, by its Hello or Welcome.
 func takeHello(l *link, body []byte) (*hello, error) {
 	h, err := parseHello(body)
 	if err != nil {

@@ -68,7 +68,7 @@ func newAcks(n *Node) *acks {
 	return a
 }
 
-// update takes down what the follower of f says that it has applied, and has on disk, and
+// update notes what the follower of f says that it has applied, and has on disk, and
 // that it has applied all that there was as of a time.
 func (a *acks) update(f *feed, said *ack, asOf time.Duration) {
 	a.mu.Lock()
@@ -203,7 +203,7 @@ func (a *acks) wait(ctx context.Context, t *tenure, enough func() bool) error {
 	return nil
 }
 
-// endOf takes down how far the followers of a tenure have acked its log. It comes before the next one
+// endOf notes how far the followers of a tenure have acked its log. It comes before the next one
 // is the node's.
 func (a *acks) endOf(t *tenure) {
 	a.mu.Lock()

@@ -161,7 +161,7 @@ func (a *asked) poll(p *Poll) *Report {
 	return r
 }
 
-// granted takes down a grant, if it answers a report that none has answered.
+// granted records a grant, if it answers a report that no grant has answered yet.
 func (a *asked) granted(g *Grant) {
 	i := slices.IndexFunc(a.stamps, func(s stamp) bool { return s.number == g.Stamp })
 	if i < 0 {

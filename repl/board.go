@@ -39,7 +39,7 @@ func (b *board) post(l *link, body []byte) {
 	b.mu.notes = append(b.mu.notes, note{Notice: Notice{l.peer.ID, l.peer.Listen, body}, link: l})
 }
 
-// leave takes down that l has ended.
+// leave notes that l has ended.
 func (b *board) leave(l *link) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

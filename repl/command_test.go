@@ -82,8 +82,8 @@ func fillLeased(t testing.TB, m *member, prefix string, n int) {
 	fill(t, m.ledger, prefix, n)
 }
 
-// TestOrdersAreRefused: of who is not supervised, of what makes no sense, of two at once, and
-// while the node is being closed.
+// TestOrdersAreRefused: by a node that is not supervised, if they make no sense, the
+// second of two at once, and while the node is being closed.
 func TestOrdersAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := repl.NewMemory()
@@ -174,8 +174,8 @@ func TestOrderOutlivesItsLink(t *testing.T) {
 	})
 }
 
-// TestFloodOfOrders: who gives orders and reads no answers costs the node a bounded number of
-// goroutines, and nobody else anything.
+// TestFloodOfOrders: a peer that gives orders and reads no answers costs the node a bounded
+// number of goroutines, and nobody else anything.
 func TestFloodOfOrders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := repl.NewMemory()

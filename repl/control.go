@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// A Control is a link by which a node is watched and told what to do, by who is no node of
-// its group; or by which such ones speak to each other. It needs what a follower's link needs:
-// the same listener, the same group, a secret in common if there are secrets.
+// A Control is a link by which somebody who is no node of a group watches a node of it and
+// tells it what to do; or by which such outsiders speak to each other. It needs what a
+// follower's link needs: the same listener, the same group, a secret in common if there are
+// secrets.
 //
 // Its methods may be called concurrently. Requests go out in the order in which they are made, without
 // waiting for the replies to those before; up to [MaxRequests] are under way, and a further one
@@ -98,7 +99,7 @@ func (l *link) introduce(o *ControlOptions) error {
 	return err
 }
 
-// takeControl takes down who the peer is, by its Control.
+// takeControl notes who the peer is, by its Control.
 func (l *link) takeControl(body []byte) (*introduction, error) {
 	i, err := parseIntroduction(body)
 	if err != nil {
@@ -269,7 +270,7 @@ func (c *Control) write() error {
 	}
 }
 
-// begin numbers a request and takes down that it waits for a reply.
+// begin numbers a request and notes that it waits for a reply.
 func (c *Control) begin(a *asking) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -304,7 +305,7 @@ func (c *Control) read() error {
 	}
 }
 
-// replied hands a reply to who waits for it.
+// replied hands a reply to whoever waits for it.
 func (c *Control) replied(r reply) error {
 	if r.number == 0 {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-// TestEveryKindOnAControlLink: a node takes requests from whoever watches it, and who watches takes
+// TestEveryKindOnAControlLink: a node takes requests from whoever watches it, and the watcher takes
 // replies and news; anything else ends that link, and no other.
 func TestEveryKindOnAControlLink(t *testing.T) {
 	for kind, body := range every() {
@@ -84,7 +84,7 @@ func everyKindToAnAsker(t *testing.T, kind byte, body []byte) {
 	c.Close()
 }
 
-// everyKindInAnswerToControl sends one message where the word of who is dialled is due.
+// everyKindInAnswerToControl sends one message where the word of the one that is dialled is due.
 func everyKindInAnswerToControl(t *testing.T, kind byte, body []byte) {
 	c, err := answersByHand(t, repl.NewMemory(), func(p *peer) { p.send(kind, body) })
 	refusal := new(repl.RefusedError)

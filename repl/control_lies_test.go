@@ -168,7 +168,7 @@ func TestAskedThatLie(t *testing.T) {
 	})
 }
 
-// TestFloodOfCalls: who calls and reads no answers keeps a bounded number of handlers busy.
+// TestFloodOfCalls: a peer that calls and reads no answers keeps a bounded number of handlers busy.
 func TestFloodOfCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := repl.NewMemory()

@@ -294,8 +294,8 @@ func TestControlLivesAndDies(t *testing.T) {
 	})
 }
 
-// TestNews: who watches a node hears at once of a change of its role or of its upstream link, and
-// not twice of what was not looked at.
+// TestNews: whoever watches a node hears at once of a change of its role or of its upstream link,
+// and not twice of what was not looked at.
 func TestNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := repl.NewMemory()

@@ -48,7 +48,7 @@ type ControlOptions struct {
 	// see [Options]. The default is 64.
 	MaxHandshakes int
 
-	// Logger takes the log, one line for each change of a link. The default is silence.
+	// Logger receives messages, one line for each change of a link. The default is silence.
 	Logger *slog.Logger
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // A ControlServer answers on control links without being a node: what a sentinel listens with,
-// for other sentinels and for who asks it. See [Control.Call] for the other end.
+// for other sentinels and for whoever asks it. See [Control.Call] for the other end.
 type ControlServer struct {
 	opts   *ControlOptions
 	handle CallHandler

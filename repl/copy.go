@@ -95,7 +95,7 @@ func (c *copying) hold(shard int, log *backlog.Log) {
 	c.mu.holds[shard] = log.End()
 }
 
-// sentBlock takes down that a block was sent when the log stood at at.
+// sentBlock notes that a block was sent when the log stood at at.
 func (c *copying) sentBlock(b *blockBuffer, at int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -61,11 +61,11 @@
 // [ErrRoleChanged], and [Node.Master] or [Node.Replica] gives the next.
 //
 // Each promotion begins a history of a new epoch, above all that the node has heard of. A
-// master that hears of a higher epoch than its own stops to write, with a [*FencedError],
-// and becomes a replica of nobody until [Replica.Follow] says of whom; so of two masters
-// the one of the higher epoch stays, as soon as they hear of each other. But a master that is
-// demoted has given its epoch up: when it is told to follow another master, that one goes on,
-// in an epoch above.
+// master that hears of a higher epoch than its own stops writing, with a [*FencedError], and
+// becomes a replica of nobody until [Replica.Follow] says of whom; so of two masters the one
+// of the higher epoch stays, as soon as they hear of each other. But a master that is demoted
+// has given its epoch up: when it is told to follow another master, that one goes on, in an
+// epoch above.
 //
 // [Master.Handover] does both at once, for a planned switch: writers wait for some
 // milliseconds while the replica gets the rest and takes over, and nothing is lost.

@@ -10,9 +10,9 @@ import (
 
 // A door is where connections stand that are in their handshake, at most Options.MaxHandshakes
 // of them. When there is no room, one of those from the address that has most of the places
-// goes: the one that has come last. So a flood from one address keeps out nobody
-// from another, nor whom of its own was there before; and a flood from more
-// addresses than there are places keeps nobody out who is in.
+// goes: the one that has come last. So a flood from one address keeps out nobody from another,
+// nor anybody of its own who was there before; and a flood from more addresses than there are
+// places keeps nobody out who is in.
 //
 // It is guarded by entrance.mu.
 type door struct {

@@ -80,7 +80,7 @@ func (e *entrance) shut() {
 	if !e.mu.closed {
 		close(e.leaving)
 	}
-	e.mu.closed = true // from here on nothing is added to what is taken down
+	e.mu.closed = true // from here on nothing is added to what is recorded
 	listeners := slices.Clone(e.mu.listeners)
 	e.mu.Unlock()
 	for _, ln := range listeners {
@@ -215,7 +215,7 @@ func (e *entrance) serve(l *link) {
 	e.mu.Unlock()
 }
 
-// turnAway takes down that the handshake with p has failed, and tells the program.
+// turnAway notes that the handshake with p has failed, and tells the program.
 func (e *entrance) turnAway(p Peer, err error) {
 	if errors.Is(err, errCrowded) {
 		return // it is counted, and there may be thousands
@@ -233,7 +233,7 @@ func (e *entrance) turnAway(p Peer, err error) {
 	}
 }
 
-// welcomed takes down that a handshake was good: the next that fails is news again.
+// welcomed notes that a handshake was good: the next that fails is news again.
 func (e *entrance) welcomed() {
 	e.mu.Lock()
 	defer e.mu.Unlock()

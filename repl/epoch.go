@@ -30,7 +30,7 @@ func (n *Node) standing() standing {
 	return s
 }
 
-// raise takes s down, if it says more than what the node has heard so far.
+// raise records s if it says more than what the node has heard so far.
 func (n *Node) raise(s standing) {
 	for {
 		h := n.heard.Load()
@@ -40,9 +40,9 @@ func (n *Node) raise(s standing) {
 	}
 }
 
-// heed takes down what the node called by, which is of the same group, has heard, and acts
-// on it. A master of a lower epoch either begins one above, if nobody writes in that of
-// which it has heard, or stops to write. The error is [ErrBusy] while it cannot do so,
+// heed notes what the node called by, which is of the same group, has heard, and acts
+// on it. A master of a lower epoch either begins one above, if nobody writes in the one
+// that it has heard of, or stops writing. The error is [ErrBusy] while it cannot do so,
 // because its role is just being changed.
 func (n *Node) heed(s standing, by string) error {
 	if s.above(n.standing()) {
@@ -51,7 +51,7 @@ func (n *Node) heed(s standing, by string) error {
 	return n.obey(by)
 }
 
-// obey is heed of what was taken down already.
+// obey is heed for what was recorded already.
 func (n *Node) obey(by string) error {
 	for {
 		t, s := n.tenure(), n.standing()
@@ -122,11 +122,11 @@ func (n *Node) beginEpoch(counter uint64) {
 	if counter != 0 {
 		own.Counter = counter
 	}
-	n.log.Begin(backlog.NewHistory(), own) // first: who has heard of it and is not in it steps down
+	n.log.Begin(backlog.NewHistory(), own) // first: a node that has heard of it and is not in it steps down
 	n.raise(standing{epoch: own})
 }
 
-// yield takes down that the epoch that this node began is over, when its gate is closed.
+// yield notes that the epoch that this node began is over, when its gate is closed.
 func (n *Node) yield() {
 	if s := n.standing(); s.epoch.Node == n.opts.ID {
 		n.raise(standing{s.epoch, true})
@@ -196,7 +196,7 @@ func (u *upstream) rank(l *link, h *hello) error {
 	return n.ranks(l)
 }
 
-// ranks takes down what the upstream has told last. It returns [ErrLowerEpoch] if this node
+// ranks notes what the upstream has told last. It returns [ErrLowerEpoch] if this node
 // has heard of a higher epoch, from whomever and be it just now: what comes from such an
 // upstream is not taken any more.
 func (n *Node) ranks(l *link) error {
@@ -218,7 +218,7 @@ func (s *session) ranks() error {
 	return err
 }
 
-// share takes down that this node holds the upstream's state from now on. What it has heard
+// share notes that this node holds the upstream's state from now on. What it has heard
 // of in another group means nothing in this one.
 func (s *session) share() {
 	n := s.up.node

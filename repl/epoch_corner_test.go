@@ -60,7 +60,7 @@ func TestEpochOfAReopenedReplica(t *testing.T) {
 }
 
 // TestEpochOfALostGroup: a follower that hangs, of a group that its upstream has left for
-// another one, goes on to say of which epoch it has heard there. That is none of the new
+// another one, goes on saying which epoch it has heard of there. That is none of the new
 // group's, whose master goes on.
 func TestEpochOfALostGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

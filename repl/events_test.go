@@ -18,7 +18,7 @@ import (
 	"github.com/emberkv/ember/repl/repltest"
 )
 
-// A protocol takes down the events of a node, one line for each, with what they
+// A protocol records the events of a node, one line for each, with what they
 // say. Of several Progress in a row the last one stays.
 type protocol struct {
 	mu    sync.Mutex
@@ -65,7 +65,7 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// write sets the events of o to be taken down, and returns where.
+// write sets the events of o to be recorded, and returns where.
 func write(o *repl.Options) *protocol {
 	p := &protocol{}
 	o.Events = repl.Events{

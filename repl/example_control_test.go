@@ -170,7 +170,7 @@ func ExampleControl() {
 	// true
 }
 
-// Who wants to ask the nodes of a group says which, and proves to know its secret.
+// Whoever wants to ask the nodes of a group says which, and proves to know its secret.
 func ExampleControlOptions() {
 	net, ctx := repl.NewMemory(), context.Background()
 	guarded := repl.Security{Secrets: []repl.Secret{repl.NewSecret()}}

@@ -58,7 +58,7 @@ func reportOf(control *repl.Control, poll *repl.Poll) *repl.Report {
 	return report
 }
 
-// Who looks for the next master asks all nodes where they stand.
+// Whoever looks for the next master asks all nodes where they stand.
 func ExampleReport() {
 	net := repl.NewMemory()
 	a, b := overseen(net)

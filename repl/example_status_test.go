@@ -70,8 +70,8 @@ func ExampleSyncStatus() {
 	// Output: complete, because the replica was empty: 1 keys in 11 bytes
 }
 
-// Why a link was lost is still there when later tries fail of something else, and for how long
-// when it is up again.
+// Why a link was lost is still there when later tries fail for another reason, and for how
+// long when it is up again.
 func ExampleOutage() {
 	down := make(chan error, 1)
 	master, replica := attach(repl.Options{Events: repl.Events{
@@ -211,7 +211,7 @@ func ExampleSafety() {
 	// <nil> 1
 }
 
-// A program that wants to know when its master stops to take writes, and why.
+// A program that wants to know when its master stops taking writes, and why.
 func ExampleGateChange() {
 	changes := make(chan repl.GateChange, 10)
 	opts := &repl.Options{Safety: repl.Safety{MinReplicas: 1}}

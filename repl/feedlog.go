@@ -44,7 +44,7 @@ func (f *feed) sendRecords(at int64, records []byte) error {
 
 // sendForked tells a follower that stands at at, where the history that it knows
 // has ended, of the lineage that came of it, and sends the records that follow.
-// The heartbeat lets those go on who wait there for a position that is known now.
+// The heartbeat lets those who wait there for a position that is known now go on.
 func (f *feed) sendForked(lineage backlog.Lineage, at int64, records []byte) error {
 	body, _ := lineage.AppendBinary(appendOffset(nil, f.n.log.End()))
 	if err := f.link.w.write(kindHistory, body, nil); err != nil {
@@ -85,7 +85,7 @@ func (f *feed) forked() error {
 	return err
 }
 
-// willSend takes down up to where the follower is about to have the log. It is
+// willSend notes up to where the follower is about to have the log. It is
 // called before the bytes go out, because the ack may be back before the write
 // returns; and an ack of more than this is a lie.
 func (f *feed) willSend(offset int64) {

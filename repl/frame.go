@@ -46,7 +46,7 @@ type frameWriter struct {
 	between func() error
 
 	// packs is how frames are packed whose kind may be; the coder is made when it
-	// is first needed, and closed by who owns the link.
+	// is first needed, and closed by the owner of the link.
 	packs pack.Algorithm
 	enc   pack.Encoder
 	whole []byte // a body of which the head lies elsewhere
@@ -148,7 +148,7 @@ type frameReader struct {
 	message []byte // body of a message of several frames
 
 	packs  pack.Algorithm // how frames may be packed
-	dec    pack.Decoder   // closed by who owns the link
+	dec    pack.Decoder   // closed by the owner of the link
 	packed []byte         // body of the last packed frame, reused
 
 	seal *seal // nil unless the link is sealed

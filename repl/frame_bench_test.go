@@ -35,8 +35,8 @@ func BenchmarkFrame(b *testing.B) {
 	}
 }
 
-// BenchmarkProof is what an upstream does for one who dials it, whether he knows a secret
-// or not: a key, an exchange, and what follows from it for two secrets.
+// BenchmarkProof is what an upstream does for whoever dials it, whether they know a
+// secret or not: a key, an exchange, and what follows from it for two secrets.
 func BenchmarkProof(b *testing.B) {
 	secrets := []Secret{NewSecret(), NewSecret()}
 	theirs, err := newProving(&link{conn: new(tape)})

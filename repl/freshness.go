@@ -18,9 +18,9 @@ const (
 // longAgo has passed by any clock.
 var longAgo = time.Unix(0, 0)
 
-// A freshness knows how old a replica's data are, and tells the machine when that will be
-// too old to be read (see Reading). When, and not that it is: who has been stopped
-// and goes on reads at once, before any timer could have its say.
+// A freshness knows how old a replica's data are, and tells the machine when they will be
+// too old to be read (see Reading). When, not that they are: a program that has been
+// stopped and goes on reads at once, before any timer could have its say.
 //
 // What it knows comes with heartbeats: each is a mark in the log, and says how old the
 // upstream's data were there. When the log is applied up to a mark, the data here were
@@ -89,7 +89,7 @@ func (f *freshness) beat(h *heartbeat, at int64) {
 // maxAge is more than any age that is worth to be told from one that is not known.
 const maxAge = 100 * 365 * 24 * time.Hour
 
-// stream takes down that the link streams, from at on, and whether the data are others than
+// stream notes that the link streams, from at on, and whether the data are others than
 // before: how old those were says nothing then.
 func (f *freshness) stream(at int64, replaced bool) {
 	f.mu.Lock()
@@ -102,7 +102,7 @@ func (f *freshness) stream(at int64, replaced bool) {
 	f.tellLocked()
 }
 
-// applied takes down up to where the log is applied.
+// applied notes up to where the log is applied.
 func (f *freshness) applied(at int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -112,7 +112,7 @@ func (f *freshness) applied(at int64) {
 	}
 }
 
-// down takes down that there is no link.
+// down notes that there is no link.
 func (f *freshness) down() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

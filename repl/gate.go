@@ -115,7 +115,7 @@ func (g *gate) change(f func(r *causes)) {
 	}
 }
 
-// fenced returns why the node has stopped to write, if it did because of a higher epoch.
+// fenced returns why the node has stopped writing, if a higher epoch is the reason.
 func (g *gate) fenced() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -129,6 +129,6 @@ func (g *gate) pause() (resume func()) {
 	g.change(func(r *causes) { r.pause = &backlog.PausedError{Resume: over} })
 	return sync.OnceFunc(func() {
 		g.change(func(r *causes) { r.pause = nil })
-		close(over) // last: who wakes finds the gate as it is now
+		close(over) // last: those who wake find the gate as it is now
 	})
 }

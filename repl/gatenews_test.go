@@ -14,7 +14,7 @@ import (
 	"github.com/emberkv/ember/repl/repltest"
 )
 
-// A doorman takes down what the program is told of a node's gate.
+// A doorman notes what the program is told of a node's gate.
 type doorman struct {
 	mu    sync.Mutex
 	heard []repl.GateChange

@@ -111,7 +111,7 @@ func fill(t testing.TB, l *ledger, prefix string, n int) {
 	}
 }
 
-// A diary takes down the events of a node.
+// A diary records the events of a node.
 type diary struct {
 	mu     sync.Mutex
 	lines  []string // kind and peer's name
@@ -121,7 +121,7 @@ type diary struct {
 	synced []repl.Synced
 }
 
-// keep sets the events of o's links to be taken down, and returns where.
+// keep sets the events of o's links to be recorded, and returns where.
 func keep(o *repl.Options) *diary {
 	d := &diary{}
 	note := func(kind string, p repl.Peer, also func()) {

@@ -310,7 +310,7 @@ func (h *handover) follow(doubt error) (*tenure, error) {
 	return next, nil
 }
 
-// replicaIsBack takes down that the follower of f, a newer link than that of the handover
+// replicaIsBack notes that the follower of f, a newer link than that of the handover
 // under way, has answered a heartbeat on it: so the older link is over for it, too, and
 // with that any order that came by it; and as it is of no epoch above this node's, it has
 // carried out none.

@@ -15,7 +15,7 @@ import (
 )
 
 // A couple is a master a and its replica b, with one who writes to whichever takes it and
-// takes down who did.
+// notes who did.
 type couple struct {
 	net  *repltest.Network
 	a, b *member
@@ -44,7 +44,7 @@ func newCouple(t testing.TB) *couple {
 	return p
 }
 
-// write writes to m all the while. A write is taken down in the moment in which it is let
+// write writes to m all the while. A write is recorded at the moment in which it is let
 // in: the log asks the gate under the same lock.
 func (p *couple) write(ctx context.Context, id int, m *member) {
 	for n := 0; ctx.Err() == nil; n++ {

@@ -29,7 +29,7 @@ func (m *member) handover(t testing.TB, to string, timeout time.Duration) (*repl
 	return master.Handover(ctx, to)
 }
 
-// writers write to group all the while, each to whichever node takes it, and take down
+// writers write to group all the while, each to whichever node takes it, and record
 // what was acknowledged and how long the longest write took.
 type writers struct {
 	mu      sync.Mutex

@@ -79,14 +79,15 @@ func (l *lease) begin(t *tenure, promoted bool) {
 	l.showLocked()
 }
 
-// watched takes down that somebody polls the node.
+// watched notes that somebody polls the node.
 func (l *lease) watched() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.polled = true
 }
 
-// arm lets the next tenure as a master begin with an armed lease, as that of who hands over was.
+// arm lets the next tenure as a master begin with an armed lease, as that of the node that hands
+// over was.
 func (l *lease) arm() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -100,7 +101,7 @@ func (l *lease) isArmed() bool {
 	return l.mu.armed
 }
 
-// isAwaited reports whether the node, as a master, writes by a lease alone, and has held none in this tenure.
+// isAwaited reports whether the node, as a master, writes only by a lease, and has held none in this tenure.
 func (l *lease) isAwaited() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -117,7 +118,7 @@ func (l *lease) ended() time.Time {
 	return l.origin.Add(l.mu.until)
 }
 
-// renew takes down a grant of the sentinel id, which counts from at, a moment of t.
+// renew records a grant of the sentinel id, which counts from at, a moment of t.
 func (l *lease) renew(id NodeID, t *tenure, at time.Duration, g *Grant) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -193,8 +193,8 @@ func TestLeaseCountsFromTheReport(t *testing.T) {
 	})
 }
 
-// TestHandoverOfALease: who takes over waits for its own lease, the sentinels hear of it at once, and
-// the old master's is void.
+// TestHandoverOfALease: a node that takes over waits for its own lease, the sentinels hear of it at
+// once, and the old master's is void.
 func TestHandoverOfALease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := repl.NewMemory()
@@ -219,8 +219,9 @@ func TestHandoverOfALease(t *testing.T) {
 	})
 }
 
-// TestHandoverBesideTheSentinels: who takes over from a master that writes by a lease needs one too, though no
-// sentinel has ever reached it; who is not supervised could not get one, and does not take over.
+// TestHandoverBesideTheSentinels: a node that takes over from a master that writes by a lease needs one too,
+// though no sentinel has ever reached it; one that is not supervised could not get one, and does not take
+// over.
 func TestHandoverBesideTheSentinels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := repl.NewMemory()

@@ -148,8 +148,8 @@ func TestRunAgain(t *testing.T) {
 	})
 }
 
-// TestWaitSyncedSaysWhy: who waits in vain is told why the last attempt came to nothing,
-// though there had been none when the wait began.
+// TestWaitSyncedSaysWhy: whoever waits in vain is told why the last attempt came to
+// nothing, though there had been none when the wait began.
 func TestWaitSyncedSaysWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, err := repl.NewReplica(newLedger(nil), "nobody", seeded(t, &repl.Options{Transport: repl.NewMemory()}))

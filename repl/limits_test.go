@@ -62,7 +62,7 @@ func TestLogIsHeldBackDuringACopy(t *testing.T) {
 }
 
 // TestRetiredFeedCountsForNothing: an ack that was read before a newer link came,
-// and taken down after it.
+// and recorded after it.
 func TestRetiredFeedCountsForNothing(t *testing.T) {
 	m, err := NewMaster(logOnly{backlog.NewLog(nil)}, &Options{Safety: Safety{Ack: 1, MinReplicas: 1}})
 	if err != nil {

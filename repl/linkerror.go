@@ -57,7 +57,8 @@ var authReasons = [...]string{
 // String returns the reason in words.
 func (r AuthReason) String() string { return word(authReasons[:], r) }
 
-// An AuthError says why a peer was not, or has not, let in. The peer is told nothing.
+// An AuthError says why a peer was not let in, or did not let this node in. The peer is told
+// nothing.
 type AuthError struct {
 	Reason AuthReason
 }
@@ -107,7 +108,7 @@ func (e *LinkError) Unwrap() error { return e.Err }
 // A RefusedError is an upstream's or a follower's refusal, or its farewell, with what it
 // says beside the reason.
 type RefusedError struct {
-	Peer string // address, and name if known, of who refuses a request on a [Control] link; else empty: a [*LinkError] around this one names the peer
+	Peer string // address, and name if known, of the one that refuses a request on a [Control] link; else empty: a [*LinkError] around this one names the peer
 	Err  error  // of this package, such as [ErrBusy]
 	Text string // in the peer's words, for whom "here" is there; on one line, may be empty
 }

@@ -47,7 +47,7 @@ func (f *feed) listen() error {
 	}
 }
 
-// acked checks an ack and takes it down.
+// acked checks an ack and records it.
 func (f *feed) acked(body []byte) error {
 	a, err := parseAck(body)
 	if err != nil {
@@ -95,7 +95,7 @@ func (f *feed) acked(body []byte) error {
 	return nil
 }
 
-// heard takes down the highest epoch that the follower has heard of, if it is of this
+// heard records the highest epoch that the follower has heard of, if it is of this
 // node's group: the same log has been applied at both ends, if nothing was in common
 // before.
 func (f *feed) heard(a ack) error {

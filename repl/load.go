@@ -108,7 +108,7 @@ func (u *upstream) tail(next backlog.Lineage, at int64, why backlog.Refusal) int
 	return max(end-common, 0)
 }
 
-// lost takes down that a tail of so many bytes is no more.
+// lost notes that a tail of so many bytes is no more.
 func (u *upstream) lost(bytes int64) {
 	if bytes == 0 {
 		return
@@ -203,7 +203,7 @@ func (s *session) beginCopy(body []byte) error {
 	return nil
 }
 
-// heardPlace takes down where in its upstream's line this node waits for the copy.
+// heardPlace notes where in its upstream's line this node waits for the copy.
 func (s *session) heardPlace(body []byte) error {
 	place, err := parsePlace(body)
 	if err != nil {

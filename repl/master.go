@@ -50,20 +50,19 @@ func (m *Master) Node() *Node { return m.node }
 func (m *Master) Serve(ln net.Listener) error { return m.node.Serve(ln) }
 
 // Wait blocks until n directly attached replicas have applied the log up to pos
-// and returns how many have. It returns early with ctx.Err, [ErrClosed], or
-// [ErrRoleChanged] when this node stops being the master, also if enough had applied it by
-// then; that has a [*FencedError] in it when the node has heard of another master. It returns a
-// [*LeaseError] when enough have applied it, and this node holds no lease: call it again. And
-// [ErrLost] for a position that is not in this node's history; every replica has the zero one.
-// Replicas of replicas do not count, nor does a replica while it takes a full copy. A
-// replica is a node, by its id: one that has left counts no more, and one that comes back
-// counts, once, from the first ack of its newest link.
+// and returns how many have. It returns early with ctx.Err; [ErrClosed]; [ErrLost] for a
+// position that is not in this node's history (every replica has the zero one);
+// [ErrRoleChanged] when this node stops being the master, even if enough had applied pos by
+// then, wrapping a [*FencedError] if another master was heard of; or a [*LeaseError] when this
+// node holds no lease, at first or when enough have applied it: call again. Replicas of
+// replicas do not count, nor does a replica while it takes a full copy. A replica is a node, by
+// its id: one that has left counts no more, and one that comes back counts, once, from the
+// first ack of its newest link.
 //
-// To wait for a write, take the Master before it, and the position behind it. A Master that
-// was taken afterwards may be of a later time as the master, before which the node was a replica
-// and gave the write up: the store's position is then one that replicas have, and the write in
-// nobody's history. The one of before returns ErrRoleChanged. Options.Ack does all that for
-// every write.
+// To wait for your own write, take the Master before you write and the position after. A Master
+// taken later may belong to a later term, whose history lacks the write: replicas then have the
+// position, and nobody the write. The earlier Master returns ErrRoleChanged. Options.Ack does
+// all that for every write.
 //
 // Like Redis WAIT, but it counts what was applied, not what was received
 // (https://redis.io/commands/wait).

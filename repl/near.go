@@ -37,7 +37,7 @@ func (n *nearness) init(o *Options) {
 // now returns the present moment.
 func (n *nearness) now() time.Duration { return time.Since(n.origin) }
 
-// confirmed takes down as of when enough followers have confirmed.
+// confirmed notes as of when enough followers have confirmed.
 func (n *nearness) confirmed(asOf int64) {
 	until, now := asOf+int64(n.maxLag), int64(n.now())
 	if was := n.until.Swap(until); n.news != nil && (was >= now) != (until >= now) {

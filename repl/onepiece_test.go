@@ -11,7 +11,7 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-// A firstWrites is a transport that takes down what each end of a connection writes first.
+// A firstWrites is a transport that notes what each end of a connection writes first.
 type firstWrites struct {
 	repl.Transport
 	mu               sync.Mutex

@@ -122,10 +122,11 @@ type Options struct {
 	// each. A compressed link holds about 1 MiB at its upstream.
 	Compression rdb.Compression
 
-	// Logger takes the node's log: a line for each change of a link, for the beginning and
-	// the end of each sync, and for each change of role. A follower is named when it is given
-	// a first sync. Attempts that fail as the one before did are told at [slog.LevelDebug], at
-	// both ends: there may be a hundred a second. The default is silence.
+	// Logger receives the node's messages: a line for each change of a link, for the beginning
+	// and the end of each sync, and for each change of role. A follower is named when it is
+	// given a first sync. Attempts that fail as the one before did are told at
+	// [slog.LevelDebug], at both ends: there may be a hundred a second. The default is
+	// silence.
 	Logger *slog.Logger
 
 	// Events are called when something happens to a link.

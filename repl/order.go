@@ -15,7 +15,7 @@ type order struct {
 	end      backlog.Position // the replica must have applied the log up to here, exactly
 	valid    time.Duration    // from the replica's Ready on, in whole milliseconds
 	patience time.Duration    // of the master, for that Ready
-	armed    bool             // the master writes by a lease: so must who takes over
+	armed    bool             // the master writes by a lease: so must the one that takes over
 }
 
 // A part of an order is one message of it, on its way to the goroutine that writes.

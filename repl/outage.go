@@ -4,10 +4,10 @@ import "time"
 
 // An Outage is a time in which a replica that had streamed from its upstream did not.
 type Outage struct {
-	Began time.Time     `json:"began"`   // when it ceased to, by this node's clock
+	Began time.Time     `json:"began"`   // when it stopped streaming, by this node's clock
 	Took  time.Duration `json:"took_ns"` // until it streamed again; until now if it is not over
 	Over  bool          `json:"over"`
-	Why   string        `json:"why"` // why that link ended, whatever the tries since have failed of
+	Why   string        `json:"why"` // why that link ended, not why the tries since have failed
 }
 
 // outages are those of a replica's link, as long as it is a replica. The upstream's lock guards them.
@@ -17,13 +17,13 @@ type outages struct {
 	last  Outage
 }
 
-// begin takes down that the replica ceases to stream.
+// begin notes that the replica stops streaming.
 func (o *outages) begin(now time.Time, why error) {
 	o.count++
 	o.last = Outage{Began: now, Why: why.Error()}
 }
 
-// end takes down that it streams, for the first time perhaps.
+// end notes that it streams, for the first time perhaps.
 func (o *outages) end(now time.Time) {
 	if o.count == 0 || o.last.Over {
 		return

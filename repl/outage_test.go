@@ -10,7 +10,7 @@ import (
 )
 
 // TestStatusKeepsOutages: a replica tells how often its link was lost, for how long, and why the last one was, also
-// when tries since have failed of something else, and when it streams again.
+// when tries since have failed for another reason, and when it streams again.
 func TestStatusKeepsOutages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net, a := repl.NewMemory(), newLedger(nil)

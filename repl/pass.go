@@ -28,7 +28,7 @@ type job struct {
 	began   time.Time
 }
 
-// Begin takes down which table is dumped.
+// Begin notes which table is dumped.
 func (w *pass) Begin(h rdb.Header) error {
 	w.header = h
 	return nil
@@ -217,7 +217,7 @@ func (w *pass) push(c *copying, buf *blockBuffer) {
 	}
 }
 
-// finish takes down that a shard is queued whole for its takers. For one who
+// finish notes that a shard is queued whole for its takers. For one who
 // lacks nothing more the log is held at its end until the footer comes.
 func (w *pass) finish(shard int, j *job) {
 	w.mu.Lock()

@@ -283,7 +283,7 @@ func matching(all []schedule, proofs []byte) int {
 	return found
 }
 
-// guard takes down by which secret, counted from 0, the peer has proved itself, and seals
+// guard notes by which secret, counted from 0, the peer has proved itself, and seals
 // what follows unless the channel does that.
 func (l *link) guard(secret int, out, in []byte, channel bool) {
 	l.secret = secret + 1

@@ -58,8 +58,8 @@ func TestScheduleGolden(t *testing.T) {
 	}
 }
 
-// TestKeysThatAreNone: points for which every exchange comes out as zero, so that who has
-// sent one would know what follows.
+// TestKeysThatAreNone: points for which every exchange comes out as zero, so that whoever
+// has sent one would know what follows.
 func TestKeysThatAreNone(t *testing.T) {
 	one := make([]byte, 32)
 	one[0] = 1
@@ -221,8 +221,8 @@ func FuzzChallenge(f *testing.F) {
 	})
 }
 
-// FuzzSealed hands whatever comes to one who reads sealed frames, behind one good frame. Who
-// has not got the key can make nothing that is read.
+// FuzzSealed hands whatever comes to one who reads sealed frames, behind one good frame.
+// Nobody without the key can make anything that is read.
 func FuzzSealed(f *testing.F) {
 	w, _, tape := sealedPair()
 	w.write(kindAck, nil, make([]byte, 25))

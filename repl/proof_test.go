@@ -16,7 +16,7 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-// A wiretap takes down what goes by.
+// A wiretap notes what goes by.
 type wiretap struct {
 	mu     sync.Mutex
 	pieces []piece
@@ -74,8 +74,9 @@ func newOutpost(t testing.TB, secret repl.Secret, edit func(piece) [][]byte) *ou
 	return o
 }
 
-// TestNothingIsSaidBeforeTheProof, nor in clear after it: who listens on a guarded link
-// finds no name, no id, no history, no key, no value; on another he finds them all.
+// TestNothingIsSaidBeforeTheProof, nor in clear after it: whoever listens on a guarded
+// link finds no name, no id, no history, no key, no value; on another he finds them
+// all.
 func TestNothingIsSaidBeforeTheProof(t *testing.T) {
 	for _, secret := range []repl.Secret{"", keyA} {
 		synctest.Test(t, func(t *testing.T) {

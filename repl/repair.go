@@ -24,7 +24,7 @@ type repairing struct {
 	agreed  bool        // the footer has come
 }
 
-// heardTurn takes down where in its upstream's line this node waits to leave its tail.
+// heardTurn notes where in its upstream's line this node waits to leave its tail.
 func (s *session) heardTurn(body []byte) error {
 	place, err := parsePlace(body)
 	if err != nil {

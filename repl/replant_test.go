@@ -51,8 +51,8 @@ func TestOldUpstreamUntilTheSwap(t *testing.T) {
 	})
 }
 
-// TestHeartbeatsMoveNoOffset: what is said on an idle link is no part of the log. Who has
-// heard less of it when roles change stands where the others stand.
+// TestHeartbeatsMoveNoOffset: what is said on an idle link is no part of the log. A node
+// that has heard less of it when roles change stands where the others stand.
 func TestHeartbeatsMoveNoOffset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := ledgers(t, repltest.Chain("a", "b", "c"), 1)

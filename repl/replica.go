@@ -43,19 +43,18 @@ func (r *Replica) Node() *Node { return r.node }
 
 // Run follows the upstream until ctx ends, Close is called or the node's role
 // changes, and returns ctx.Err, [ErrClosed] or [ErrRoleChanged]. When a link
-// breaks that has worked, it dials again at once. When that fails, or the upstream
-// refuses, it tries again and again: each time after a random time of 5 ms to a
-// twentieth of the outage so far, or 25 ms if that is longer, but not over 5 s; where no more than
-// eight followed the upstream, and nobody can connect to it, to a hundredth, or 10 ms. What went wrong
-// is in [Replica.Status] and Events. A second Run at the same time returns
-// [ErrRunning].
+// breaks that has worked, it dials again at once. When that fails, or the upstream refuses, it tries
+// again and again. Each pause is random, between 5 ms and an upper end: a twentieth of the outage so
+// far, but at least 25 ms and at most 5 s. If the upstream had at most eight followers and cannot be
+// connected to at all, that end is a hundredth, at least 10 ms. What went wrong is in [Replica.Status]
+// and Events. A second Run at the same time returns [ErrRunning].
 func (r *Replica) Run(ctx context.Context) error { return r.tenure.up.run(ctx, r.tenure) }
 
 // Follow gives the replica another upstream, like Redis' REPLICAOF: it ends the
 // link and dials the new one at once, if Run runs. The data stay, followers stay
 // connected, and if what the node has is part of the new upstream's history, it
 // goes on from there. Otherwise it takes a full copy, if allow or Options let it,
-// and serves what it has until that is complete. To follow the node that it
+// and serves what it has until that is complete. Following the node that it
 // follows already changes nothing, unless there is something to allow: then it is
 // dialed anew.
 //

@@ -71,7 +71,7 @@ const (
 	askPing  what = iota // whether the other end lives
 	askPoll              // a node: its Report
 	askOrder             // a node: to obey
-	askCall              // who is no node: whatever the program makes of it
+	askCall              // one that is no node: whatever the program makes of it
 	whats
 )
 

@@ -51,7 +51,7 @@ func (n *Node) isFullLocked(id NodeID) bool {
 	return n.mu.feeds[id] == nil && len(n.mu.feeds) >= n.opts.MaxFollowers
 }
 
-// delist ends what enlist began, and takes down why. It returns at which level that is to be told:
+// delist ends what enlist began, and notes why. It returns at which level that is to be told:
 // a follower that refuses what it is offered comes again and again.
 func (n *Node) delist(f *feed, why error) slog.Level {
 	n.acks.retire(f)

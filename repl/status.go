@@ -13,8 +13,8 @@ import (
 
 // A Status is what a node knows of itself and its links at one moment. It
 // marshals to JSON and can be read back from it: states are words, durations are
-// whole nanoseconds and say so in their names, times are RFC 3339. As text in
-// the field names of Redis it is had from [Status.Info].
+// whole nanoseconds and say so in their names, times are RFC 3339. [Status.Info]
+// gives it as text under Redis' names.
 type Status struct {
 	Time     time.Time        `json:"time"` // when it was taken, by this node's clock
 	ID       NodeID           `json:"id"`

@@ -121,7 +121,7 @@ func (s *session) apply(body []byte) error {
 	return nil
 }
 
-// progress takes down how far a partial resync is.
+// progress notes how far a partial resync is.
 func (s *session) progress() {
 	if !s.lacking {
 		return

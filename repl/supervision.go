@@ -21,9 +21,9 @@ type Supervision struct {
 }
 
 // Disarm lets the node take writes without a lease from now on, for an operator who has
-// stopped its sentinels for good. It is for him to see that there is no other master, as there may be
-// if any sentinel lives. A majority of sentinels that grants the node a lease arms it again, and so does
-// a promotion while somebody watches it.
+// stopped its sentinels for good. The operator has to see to it that there is no other master, as there
+// may be if any sentinel lives. A majority of sentinels that grants the node a lease arms it again, and
+// so does a promotion while somebody watches it.
 //
 // It may be called at any time and concurrently, and does nothing on a node without
 // Options.Supervised.

@@ -75,7 +75,7 @@ func newSync(s SyncStatus) *syncRecord {
 	return r
 }
 
-// goOn takes down that a copy begins at progress p, or goes on from there over a
+// goOn notes that a copy begins at progress p, or goes on from there over a
 // new link.
 func (r *syncRecord) goOn(resumed bool, p Progress) {
 	r.mu.Lock()
@@ -108,7 +108,7 @@ func (r *syncRecord) resume(total int64) {
 	r.mu.progress.LogTotal = total
 }
 
-// brought takes down that a partial resync has brought n bytes. It returns the
+// brought notes that a partial resync has brought n bytes. It returns the
 // progress when it is time to report it, or all is there.
 func (r *syncRecord) brought(n int64) (report *Progress, all bool) {
 	report = r.advance(func(p *Progress) { p.LogBytes = min(n, p.LogTotal) })
@@ -119,9 +119,9 @@ func (r *syncRecord) brought(n int64) (report *Progress, all bool) {
 	return report, all
 }
 
-// end takes down that the follower has caught up, if err is nil, or why it could
+// end notes that the follower has caught up, if err is nil, or why it could
 // not. Only the first end counts. A nil record, of a link that got to no sync,
-// takes nothing down.
+// records nothing.
 func (r *syncRecord) end(err error) {
 	if r == nil {
 		return

@@ -60,8 +60,8 @@ func (s *session) takeOver(body []byte) error {
 }
 
 // takeOver is promote for the goroutine that has the turn of the upstream, which has
-// nothing more to apply. It waits for nobody: who changes the role at the same moment has
-// other plans.
+// nothing more to apply. It waits for nobody: whoever changes the role at the same moment
+// has other plans.
 func (n *Node) takeOver(s *session, p *promise) (promoted bool, err error) {
 	select {
 	case n.changing <- struct{}{}:

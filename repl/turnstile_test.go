@@ -74,7 +74,7 @@ func (s *turnstile) most() int {
 	return s.peak
 }
 
-// through takes down that the handshake with p is over.
+// through notes that the handshake with p is over.
 func (s *turnstile) through(p repl.Peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -114,7 +114,7 @@ func (u *upstream) clock() int64 {
 	return u.mu.clock + time.Since(u.mu.clockAt).Milliseconds()
 }
 
-// heard takes down what every frame of the log and every heartbeat says.
+// heard notes what every frame of the log and every heartbeat says.
 func (u *upstream) heard(clock, end int64, r *frameReader) {
 	now := time.Now()
 	u.mu.Lock()
@@ -125,7 +125,7 @@ func (u *upstream) heard(clock, end int64, r *frameReader) {
 	u.node.setClock(clock)
 }
 
-// heardCrowd takes down whether so few follow the upstream, to, that they may come back at once.
+// heardCrowd notes whether so few follow the upstream, to, that they may come back at once.
 func (u *upstream) heardCrowd(to *target, few bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -134,14 +134,14 @@ func (u *upstream) heardCrowd(to *target, few bool) {
 	}
 }
 
-// hasFew reports what heardCrowd took down of the present target; false before.
+// hasFew reports what heardCrowd noted of the present target; false before.
 func (u *upstream) hasFew() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.mu.few
 }
 
-// heardPath takes down whom the upstream at the other end of l follows. It returns
+// heardPath notes whom the upstream at the other end of l follows. It returns
 // ErrCycle if that is this node.
 func (u *upstream) heardPath(l *link, further []NodeID) error {
 	path := append([]NodeID{l.peer.ID}, further...)
@@ -183,7 +183,7 @@ func (u *upstream) lastWorked() time.Time {
 	return u.mu.downSince
 }
 
-// wasted takes down that what the link did since was thrown away: an upstream
+// wasted notes that what the link did since was thrown away: an upstream
 // whose copies never fit must not be asked for one after the other.
 func (u *upstream) wasted(since time.Time) {
 	u.mu.Lock()
@@ -191,7 +191,7 @@ func (u *upstream) wasted(since time.Time) {
 	u.mu.downSince = since
 }
 
-// working takes down that the link has done its work up to now, so that an
+// working notes that the link has done its work up to now, so that an
 // outage, if one follows, begins here. A link that comes up and breaks at once,
 // again and again, is an outage.
 func (u *upstream) working() {
@@ -214,7 +214,7 @@ func (u *upstream) setState(s LinkState) {
 	}
 }
 
-// down takes down that a session has ended, to whom its link was up, if it was, and why it ended.
+// down notes that a session has ended, to whom its link was up, if it was, and why it ended.
 func (u *upstream) down(up *target, err error) {
 	u.freshen(u.fresh.down)
 	u.setPath(nil)
@@ -258,7 +258,7 @@ func (u *upstream) newsOfLink(to *target) slog.Level {
 	return slog.LevelInfo
 }
 
-// caughtUp takes down that the replica has what its upstream, to, had when the
+// caughtUp notes that the replica has what its upstream, to, had when the
 // link came up. It reports whether that is news. From
 // now on they share a history, and nothing special is allowed.
 func (u *upstream) caughtUp(to *target) bool {

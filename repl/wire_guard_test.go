@@ -20,7 +20,7 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-// The proof by hand, by PROTOCOL.md, and who stands on the way.
+// The proof by hand, by PROTOCOL.md, and somebody who stands on the way.
 
 func sealNonce(count *uint64) []byte {
 	nonce := make([]byte, 12)

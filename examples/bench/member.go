@@ -26,7 +26,7 @@ type stdio struct {
 func (stdio) Close() error { return nil }
 
 // Read ends the process when the pipe is closed, in the middle of whatever it
-// is doing: who had started it is gone, and a node must not be left behind.
+// is doing: whoever had started it is gone, and a node must not be left behind.
 func (s stdio) Read(b []byte) (int, error) {
 	n, err := s.Reader.Read(b)
 	if err != nil {

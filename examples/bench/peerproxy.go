@@ -51,7 +51,7 @@ func (p *proxy) accept() {
 	}
 }
 
-// keep takes down a pair that is to be closed with the link, or closes it if that is down.
+// keep records a pair that is to be closed with the link, or closes it if that is down.
 func (p *proxy) keep(conns ...net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

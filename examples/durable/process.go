@@ -34,7 +34,7 @@ type process struct {
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	read chan struct{} // closed when its output has ended
-	done chan string   // has the position at which a master has stopped to write
+	done chan string   // has the position at which a master has stopped writing
 
 	mu     sync.Mutex
 	opened chan int // keys that it began with
@@ -76,7 +76,7 @@ func startProcess(ctx context.Context, flags ...string) (*process, int, error) {
 	}
 }
 
-// listen takes down what the process says, to its last whole line.
+// listen notes what the process says, to its last whole line.
 func (p *process) listen(out io.Reader) {
 	defer close(p.read)
 	for lines := bufio.NewScanner(out); lines.Scan(); {

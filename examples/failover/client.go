@@ -36,7 +36,7 @@ func newClient(ctx context.Context, sentinels []string, where func(name string) 
 	return c
 }
 
-// follow takes down who the master is.
+// follow notes who the master is.
 func (c *client) follow(ctx context.Context, sentinels []string) {
 	for reign, err := range sentinel.Switches(ctx, sentinels, "", nil) {
 		if err != nil {
@@ -99,7 +99,7 @@ func (c *client) write(ctx context.Context) {
 	}
 }
 
-// set writes one key and takes down what came of it.
+// set writes one key and notes what came of it.
 func (c *client) set(key string) error {
 	link, err := c.connected()
 	if err == nil {

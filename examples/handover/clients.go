@@ -56,7 +56,7 @@ func (c *clients) run(ctx context.Context, id int) {
 	}
 }
 
-// note takes down how a write ended and returns where the next one goes.
+// note records how a write ended and returns where the next one goes.
 func (c *clients) note(key, value string, took time.Duration, at int, err error) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -48,7 +48,7 @@ func wrong(name, value string) error {
 // arguments are the values of flags as they were typed, by the flags' names.
 type arguments map[string]string
 
-// An argument takes down what a flag is given, before that is read.
+// An argument notes what a flag is given, before that is read.
 type argument struct {
 	flag.Value
 	name  string

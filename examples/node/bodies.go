@@ -14,11 +14,11 @@ const (
 )
 
 // A bodies bounds what all requests together hold of their bodies. It counts bytes as they
-// come, not as they are announced: who sends slowly takes no more than was sent.
+// come, not as they are announced: a slow sender takes no more than was sent.
 type bodies struct{ held atomic.Int64 }
 
 // take reads what comes with a request, up to maxValueBytes; what does not come whole is not
-// taken. It does not wait for room: who is told so can try again. done gives the room
+// taken. It does not wait for room: whoever is told so can try again. done gives the room
 // back, and must be called when the bytes are of no use any more, also after an error.
 func (b *bodies) take(r *http.Request) (value []byte, done func(), err error) {
 	if r.ContentLength > maxValueBytes {

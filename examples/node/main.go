@@ -15,9 +15,9 @@
 // does not give them up for a master that came back empty, or is another group's, unless
 // it is told to, once by allow= or for ever by -allow-empty and -allow-foreign.
 //
-// With -min-replicas a master that is cut off from its replicas stops to take writes: within
-// -max-lag, so that what is lost when one of those is promoted is no more than was written
-// in that time. With -ack each write waits for so many replicas to have it, a second at most.
+// With -min-replicas a master that is cut off from its replicas stops taking writes: within
+// -max-lag, so that what is lost when one of those is promoted is no more than was written in
+// that time. With -ack each write waits for so many replicas to have it, a second at most.
 //
 // Sentinels that are pointed at a node may watch it and tell it what to be: package
 // repl/sentinel. Once a majority of them has leased it the right to write, it

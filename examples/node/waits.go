@@ -12,7 +12,8 @@ const maxWaiting = 1024
 // A waits counts the requests that wait for a position, for replicas, or for another master.
 type waits struct{ n atomic.Int64 }
 
-// enter takes a place, which leave gives back. It does not wait for one: who is told so can try again.
+// enter takes a place, which leave gives back. It does not wait for one: whoever is told so can try
+// again.
 func (w *waits) enter() (leave func(), err error) {
 	if w.n.Add(1) > maxWaiting {
 		w.n.Add(-1)

@@ -28,7 +28,7 @@ type config struct {
 }
 
 // runNode is the main function of a node's process, which ends when its standard input
-// does: who had started it is gone, and a node must not be left behind.
+// does: whoever had started it is gone, and a node must not be left behind.
 func runNode(args []string) int {
 	var c config
 	f := flag.NewFlagSet(nodeArgument, flag.ContinueOnError)

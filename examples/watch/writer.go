@@ -79,8 +79,8 @@ func (w *writer) stop() (int, error) {
 	return w.moves, w.err
 }
 
-// move makes n moves, each a transaction: one player gives points to another. Who gives
-// all leaves the table.
+// move makes n moves, each a transaction: one player gives points to another. The one
+// that gives all leaves the table.
 func (w *writer) move(n int) error {
 	for range n {
 		from, to := player(w.rand.IntN(players)), player(w.rand.IntN(players))

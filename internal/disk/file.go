@@ -57,8 +57,8 @@ func fill(f File, write func(io.Writer) error) (err error) {
 			err = cerr
 		}
 	}()
-	// The writer shows nothing but Write: who could close the file, or seek in
-	// it, could make what is synced differ from what was written.
+	// The writer shows nothing but Write: if it could close the file, or seek
+	// in it, could make what is synced differ from what was written.
 	if err := write(&steadyWriter{f: f}); err != nil {
 		return err
 	}

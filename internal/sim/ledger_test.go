@@ -65,7 +65,7 @@ func (l *ledger) init(strict bool) {
 	l.epochs = make(map[backlog.Epoch]string)
 }
 
-// report takes down that a store has lost a tail.
+// report notes that a store has lost a tail.
 func (l *ledger) report(name string, tail kv.LostTail) {
 	n := 0
 	for range tail.Events {
@@ -76,7 +76,7 @@ func (l *ledger) report(name string, tail kv.LostTail) {
 	l.mu.lost[name] = append(l.mu.lost[name], lost{tail.From, tail.To, n})
 }
 
-// wrote takes down that a member has acknowledged a write.
+// wrote notes that a member has acknowledged a write.
 func (l *ledger) wrote(w *world, m *repltest.Member[*kv.Store]) {
 	l.acked[m.Name()] = append(l.acked[m.Name()], ack{l.mark(w.t, m), w.elapsed()})
 	epoch := m.Machine().Log().Lineage().Epoch
@@ -86,7 +86,7 @@ func (l *ledger) wrote(w *world, m *repltest.Member[*kv.Store]) {
 	l.epochs[epoch] = m.Name()
 }
 
-// mark takes down where a writer's store is, and what it has there.
+// mark notes where a writer's store is, and what it has there.
 func (l *ledger) mark(t *testing.T, m *repltest.Member[*kv.Store]) backlog.Position {
 	d, err := m.Machine().Digest()
 	if err != nil {
@@ -135,7 +135,7 @@ func (l *ledger) forked(lineage backlog.Lineage, d kv.Digest) bool {
 	return before.End == d.Position.Offset && known && sum == d.Sum
 }
 
-// turn takes down that somebody's role or upstream changes: from one history a node may
+// turn notes that somebody's role or upstream changes: from one history a node may
 // go to another, and back.
 func (l *ledger) turn() { clear(l.seen) }
 
@@ -146,7 +146,7 @@ func (l *ledger) asked() (masters, replacements int) {
 	return l.mu.masters, l.mu.replacements
 }
 
-// promised takes down what Wait on a master has returned, which was asked at some
+// promised notes what Wait on a master has returned, which was asked at some
 // moment. Stores that were replaced since may have been among those that it counts.
 func (w *world) promised(from *repltest.Member[*kv.Store], pos backlog.Position, have, masters, replacements int) {
 	l := &w.ledger
@@ -169,7 +169,7 @@ func (w *world) promised(from *repltest.Member[*kv.Store], pos backlog.Position,
 	}
 }
 
-// replace takes down that a store is gone, which may have been one of those that Wait
+// replace notes that a store is gone, which may have been one of those that Wait
 // has counted.
 func (l *ledger) replace(name string) {
 	l.mu.Lock()

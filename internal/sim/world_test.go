@@ -154,7 +154,7 @@ func (w *world) write(d time.Duration) {
 	}
 }
 
-// writeOn does one write on a member that is a master, and takes down that it was
+// writeOn does one write on a member that is a master, and notes that it was
 // acknowledged. Now and then somebody waits for replicas.
 func (w *world) writeOn(name string) {
 	m := w.member(name)

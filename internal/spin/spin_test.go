@@ -39,7 +39,7 @@ func TestLockExcludes(t *testing.T) {
 	}
 }
 
-// Who waits for longer than is worth looking sleeps, and is woken.
+// A waiter that has looked for longer than is worth it sleeps, and is woken.
 func TestLockSleeps(t *testing.T) {
 	var mu sync.Mutex
 	mu.Lock()

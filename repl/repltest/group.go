@@ -32,11 +32,11 @@ type Group[M repl.Machine] struct {
 // test, or with [Group.Close]; if the test has failed by then, the seed is printed.
 //
 // Everything random in the network, and the ids of the nodes, come from the seed, no two
-// nodes start at one instant, and no two links deliver at one. What else is random comes
-// from crypto/rand or from who runs first. So a run repeats to the last byte if the test
-// calls testing/cryptotest.SetGlobalRandom (Go 1.26) before, runs on one processor
-// (runtime.GOMAXPROCS), and does one thing at an instant. [Network.Trace] tells two runs
-// apart.
+// nodes start at one instant, and no two links deliver at one. Anything else that is
+// random comes from crypto/rand or from which goroutine runs first. So a run repeats to
+// the last byte if the test calls testing/cryptotest.SetGlobalRandom (Go 1.26) before,
+// runs on one processor (runtime.GOMAXPROCS), and does one thing at an instant.
+// [Network.Trace] tells two runs apart.
 func New[M repl.Machine](t testing.TB, top Topology[M], seed uint64) *Group[M] {
 	t.Helper()
 	if err := top.check(); err != nil {
@@ -169,7 +169,7 @@ func (g *Group[M]) WaitEqual() {
 	}
 }
 
-// level reports whether all who run are at one position.
+// level reports whether all members that run are at one position.
 func (g *Group[M]) level() bool {
 	var first *Member[M]
 	for _, m := range g.members {

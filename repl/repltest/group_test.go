@@ -78,7 +78,7 @@ func TestGroupsConverge(t *testing.T) {
 	}
 }
 
-// A loud test takes down how it fails.
+// A loud test notes how it fails.
 type loud struct {
 	testing.TB
 	said string

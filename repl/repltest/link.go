@@ -108,7 +108,7 @@ func (l *Link) each(f func(*direction)) {
 	}
 }
 
-// update changes the configuration of each direction and lets all who wait see
+// update changes the configuration of each direction and lets all waiters see
 // it.
 func (l *Link) update(f func(*config)) {
 	n := l.network

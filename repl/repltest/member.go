@@ -93,7 +93,7 @@ func (m *Member[M]) Kill() {
 }
 
 // PowerOff ends the member's node as the loss of its power does: nobody hears that its
-// connections are gone. Who dials it is refused. The machine is left as it is.
+// connections are gone. Whoever dials it is refused. The machine is left as it is.
 func (m *Member[M]) PowerOff() {
 	m.group.Network.Around(m.name).HalfOpen()
 	m.stop()

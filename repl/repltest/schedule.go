@@ -17,7 +17,7 @@ const (
 // connection number turn.
 //
 // Goroutines that become runnable at one instant run in any order, on virtual
-// time too, and a run would differ from the next by who went first. So no two
+// time too, and a run would differ from the next by which went first. So no two
 // connections ever have something due at the same instant. What is rounded is
 // the instant, not the delay: a packet that answers a packet inherits its odd
 // nanoseconds, and rounded delays would add up to equal sums.

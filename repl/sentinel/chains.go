@@ -46,7 +46,8 @@ func (c *chains) leads(n *node) bool {
 	return c.end(up)
 }
 
-// end reports whether who follows from n on comes to a master, or to who is not known, and not to n again.
+// end reports whether the chain from n upwards comes to a master, or to a node that is not known, and not
+// to n again.
 func (c *chains) end(n *node) bool {
 	var passed []*node
 	ends := true

@@ -88,8 +88,8 @@ func (c *contest) heard() (heard []*node) {
 	return heard
 }
 
-// ahead returns who has more of the log than the chosen one, among those heard: the one that
-// has most, or nil. It may have been passed over for its priority.
+// ahead returns the node that has more of the log than the chosen one, among those heard:
+// the one that has most, or nil. It may have been passed over for its priority.
 func (c *contest) ahead(chosen *node) *node {
 	most := chosen
 	for _, n := range c.view.inOrder() {

@@ -151,7 +151,7 @@ func TestChoice(t *testing.T) {
 	}
 }
 
-// Who has most may be passed over; it must not be forgotten.
+// The one that has most may be passed over; it must not be forgotten.
 func TestAhead(t *testing.T) {
 	v := stand(500, "a", "b", "c")
 	b, c := v.nodes[idOf("b")], v.nodes[idOf("c")]

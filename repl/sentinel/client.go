@@ -53,7 +53,7 @@ type ClientOptions struct {
 	// long it may be silent. The default is [repl.DefaultControlTimeout].
 	Timeout time.Duration
 
-	// Logger takes the log, one line for each link that ends. The default is silence.
+	// Logger receives messages, one line for each link that ends. The default is silence.
 	Logger *slog.Logger
 
 	// Security has the group's secrets, if it has any.

@@ -364,7 +364,7 @@ func TestSwitchesMoved(t *testing.T) {
 }
 
 // TestSwitchesDisagreed: sentinels hear of a master's new address one after the other. What one of them
-// repeats does not bring the old one back, and what one tells who comes late counts if it is all there is.
+// repeats does not bring the old one back, and what a latecomer tells counts if it is all there is.
 func TestSwitchesDisagreed(t *testing.T) {
 	bubble(t, func(t *testing.T, network *repl.Memory, opts *ClientOptions) {
 		old, now := reignOf(3, "old"), reignOf(3, "now")
@@ -406,7 +406,8 @@ func TestSwitchesDisagreed(t *testing.T) {
 	})
 }
 
-// TestWhoMoved: a sentinel answers at once who has heard of another address than it knows, and else waits.
+// TestWhoMoved: a sentinel answers at once those that have heard of another address than it knows, and
+// else waits.
 func TestWhoMoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := reignOf(2, "b")

@@ -58,8 +58,8 @@ func BenchmarkCrowd(b *testing.B) {
 	}
 }
 
-// TestChains: who is looked at together with others is judged as if he were looked at alone, in whatever
-// ways nodes follow each other: in trees, in rings, and behind those.
+// TestChains: a node that is looked at together with others is judged as if it were looked at alone, in
+// whatever ways nodes follow each other: in trees, in rings, and behind those.
 func TestChains(t *testing.T) {
 	now, random := time.Now(), rand.New(rand.NewPCG(1, 2))
 	states := []repl.LinkState{repl.LinkStreaming, repl.LinkDown}

@@ -33,8 +33,8 @@ func (p *play) advance(name string, offset int64) {
 	p.node(name).report = &r
 }
 
-// The master stops to write before the other begins, who gets all that was written; and those that
-// followed it do not stay behind it.
+// The master stops writing before the other begins, which gets all that was written; and those
+// that followed it do not stay behind it.
 func TestDemandedFailoverLosesNothing(t *testing.T) {
 	p := demanded(t, "a", "b")
 	p.advance("m", 700)
@@ -145,8 +145,8 @@ func TestDemandedFailoverFindsSomebody(t *testing.T) {
 	p.end(nil, false)
 }
 
-// Who refuses to be promoted has not been, and another may be in the same epoch; but not if he was told
-// twice, as the first time he may have been, nor if he ended meanwhile.
+// A node that refuses to be promoted has not been, and another may be in the same epoch; but not if it
+// was told twice, as the first time it may have been, nor if it ended meanwhile.
 func TestOneIsPromotedInAnEpoch(t *testing.T) {
 	for what, play := range map[string]struct {
 		answers []error
@@ -256,8 +256,8 @@ func TestChosenOneCatchesUp(t *testing.T) {
 	p.under("a follow", "b promote")
 }
 
-// Who has demanded a failover is told how it has ended, though the master is to be raised above an epoch
-// that somebody has heard of at the same time.
+// Whoever has demanded a failover is told how it has ended, though the master is to be raised above an
+// epoch that somebody has heard of at the same time.
 func TestDemandOutlivesARaise(t *testing.T) {
 	now := time.Now()
 	s := &Sentinel{opts: &Options{DownAfter: time.Second, Quorum: 1, Monitor: []string{"a"}}}

@@ -11,7 +11,7 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-// maxPosted is how many of the others' words wait for the desk. Who has more waits.
+// maxPosted is how many of the others' words wait for the desk. Whoever has more waits.
 const maxPosted = 256
 
 // A desk is where everything about a group is decided: one goroutine that owns the view,
@@ -38,7 +38,7 @@ type desk struct {
 	lines  map[string]*line       // by address
 	sorted []*line                // the same; nil when they have changed
 	linked uint64                 // the view's version for which there are lines, unless
-	stale  bool                   // who is reached has changed since
+	stale  bool                   // who can be reached has changed since
 	hints  map[string]repl.NodeID // addresses to be tried whoever is there, and who has answered there last
 
 	in     chan func(now time.Time)
@@ -81,7 +81,7 @@ func newDesk(s *Sentinel, m *memory, now time.Time) *desk {
 	return d
 }
 
-// announce takes down where peers are to reach this sentinel.
+// announce notes where peers are to reach this sentinel.
 func (d *desk) announce(addr string, now time.Time) {
 	if d.view.addr != "" || addr == "" {
 		return

@@ -63,9 +63,9 @@ func (v *view) follow(r *repl.Report, now time.Time) {
 	}
 }
 
-// Hearsay is where one is said to be who cannot be reached, the newest last. It is looked for at all of
-// these. Who tells of it may know different addresses: without a memory of them it would be moved to and
-// fro, and clients with it, with every report.
+// Hearsay is where one that cannot be reached is said to be, the newest address last. It is looked for
+// at all of these. Those who tell of it may know different addresses: without a memory of them it would
+// be moved to and fro, and clients with it, with every report.
 type hearsay []string
 
 // maxHearsay is how many addresses are remembered for each. Of one more the oldest goes.

@@ -45,8 +45,8 @@ func (v *view) judge(now time.Time) (next time.Time) {
 	return earlier(next, v.count(now))
 }
 
-// silent reports whether who has been silent since then is down, and otherwise when he
-// will be.
+// silent reports whether one that has been silent since then is down, and otherwise
+// when it will be.
 func (v *view) silent(since, now time.Time) (bool, time.Time) {
 	if since.IsZero() {
 		return false, time.Time{}
@@ -102,7 +102,7 @@ func (v *view) extinct() bool {
 }
 
 // count finds out whether the master is objectively down: as many as the quorum find it
-// down, who need not find it at the same instant.
+// down, though not necessarily at the same instant.
 func (v *view) count(now time.Time) (next time.Time) {
 	votes := 0
 	if m := v.master(); m != nil && m.down() {

@@ -46,7 +46,7 @@ func (w *driftWorld) names() (names []string) {
 	return names
 }
 
-// The master is left with one of three sentinels: it has stopped to write before another
+// The master is left with one of three sentinels: it has stopped writing before another
 // begins, whichever clocks are fast and slow. When all hear each other again it is told.
 func TestMinorityHoldsTheMaster(t *testing.T) {
 	tenths := []time.Duration{9, 10, 11}

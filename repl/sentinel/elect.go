@@ -51,7 +51,7 @@ func (d *desk) elect(now time.Time) {
 	d.wake(d.voter.next())
 }
 
-// dismiss ends a candidacy that was demanded, and says why to who has demanded it.
+// dismiss ends a candidacy that was demanded, and says why to whoever has demanded it.
 func (d *desk) dismiss(why error) {
 	switch d.voter.campaign.aim {
 	case toReplace:
@@ -96,7 +96,7 @@ func unelected(out outcome) error {
 	if out.lost != 0 {
 		return ErrNotElected
 	}
-	return ErrSuperseded // by another master, or who is about to promote one has this sentinel's vote
+	return ErrSuperseded // by another master, or a sentinel that is about to promote one has this sentinel's vote
 }
 
 // elected does what the votes were wanted for.

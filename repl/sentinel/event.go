@@ -87,7 +87,8 @@ func (t *InstanceType) UnmarshalText(text []byte) error {
 // without what is from the @ on when it is about the master, whose name is the group's. Of an EventSwitchMaster
 // it is "<group> <old host> <old port> <new host> <new port>"; of what concerns no
 // instance the text alone. An address that is not a host and a port stands for the host, with port 0. A group
-// without a name is "-", and one who has not said his the first digits of his id, so that a script can count words.
+// without a name is "-", and one that has not said its name the first digits of its id, so that a script can count
+// words.
 func (e Event) Message() string {
 	if e.Kind == EventSwitchMaster {
 		return strings.Join([]string{called(e.Group), place(e.About.Addr), place(e.Master.Addr)}, " ")

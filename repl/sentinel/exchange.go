@@ -93,8 +93,8 @@ func (d *desk) state() *state {
 		Epoch: d.voter.ballot.epoch, Reign: v.reign, Down: d.sees(), Leading: d.leading(),
 		Known: v.sentinels(), Addr: d.view.addr,
 	}
-	// Only who is there is handed on: what has been forgotten must not come back from
-	// somebody who has not yet.
+	// Only those that are there are handed on: what has been forgotten must not come
+	// back from somebody who has not forgotten it yet.
 	for _, n := range v.inOrder() {
 		if n.addr != "" && !n.down() {
 			s.Nodes = append(s.Nodes, contact{n.id, n.addr})

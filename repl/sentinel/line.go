@@ -20,7 +20,7 @@ type line struct {
 	stop context.CancelFunc
 	ctl  *repl.Control // nil while the line is down
 
-	id       repl.NodeID // of who answers, or has answered last
+	id       repl.NodeID // of the one that answers, or has answered last
 	sentinel bool        // it is one
 	failed   string      // why it was lost, or could not be dialled, last
 
@@ -81,7 +81,7 @@ func (l *line) watch(ctx context.Context, d *desk, ctl *repl.Control) {
 	}
 }
 
-// ask takes down that something is asked, if so little is under way that it may be. It returns
+// ask notes that something is asked, if so little is under way that it may be. It returns
 // the question's number, or 0.
 func (l *line) ask(now time.Time) uint64 {
 	if l == nil || l.ctl == nil || len(l.asked) >= maxAsked {
@@ -92,7 +92,7 @@ func (l *line) ask(now time.Time) uint64 {
 	return l.numbers
 }
 
-// answered takes down that a question is answered.
+// answered notes that a question is answered.
 func (l *line) answered(number uint64) {
 	l.asked = slices.DeleteFunc(l.asked, func(q question) bool { return q.number == number })
 }

@@ -147,8 +147,8 @@ func TestDemandedOrderComesLate(t *testing.T) {
 	})
 }
 
-// A master that the leader of a failover on demand cannot reach goes on to write by the lease of the others: what
-// its replicas acknowledge meanwhile is kept.
+// A master that the leader of a failover on demand cannot reach goes on writing under the lease of the others:
+// what its replicas acknowledge meanwhile is kept.
 func TestDemandedOutlastsTheLease(t *testing.T) {
 	inTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{MinHeard: 2}, func(t *testing.T, w *town) {
 		w.Network.SetDelay(5*time.Millisecond, 0)

@@ -10,7 +10,7 @@ import (
 )
 
 // missing says why no master is known, as far as this sentinel can tell, and "" if one is: whom it has
-// not found at the addresses that it was told, or what those say who are there.
+// not found at the addresses that it was told, or what those say that it found there.
 func (d *desk) missing() string {
 	if !d.view.reign.IsZero() {
 		return ""

@@ -12,8 +12,8 @@ import (
 	"github.com/emberkv/ember/repl/sentinel"
 )
 
-// A sentinel that knows no master says why, in its status and to who wants another: nobody is where it
-// was told to look, or it finds replicas alone. Once it knows one it says nothing.
+// A sentinel that knows no master says why, in its status and to whoever wants another: nobody is
+// where it was told to look, or it finds replicas alone. Once it knows one it says nothing.
 func TestMissingMaster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTown(t, repltest.Star("a", "b", "c"), 0, sentinel.Options{Monitor: []string{"nowhere", "s1"}})

@@ -93,9 +93,9 @@ type Options struct {
 	// own, perhaps before New returns. It may block; see [MaxEvents].
 	OnEvent func(Event)
 
-	// Logger takes the sentinel's log, one line an event, and warnings, such as that nobody
-	// answers at an address of Monitor, and why, or that a node is not Supervised. The default
-	// is silence.
+	// Logger receives the sentinel's messages, one line an event, and warnings, such as that
+	// nobody answers at an address of Monitor, and why, or that a node is not Supervised. The
+	// default is silence.
 	Logger *slog.Logger
 
 	repl.Security

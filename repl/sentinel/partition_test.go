@@ -203,8 +203,8 @@ func (p *public) isolate(d ward, kind string) {
 	p.recover(kind + " " + d.name)
 }
 
-// A master that is cut off from the others, with one of three sentinels, stops to write before
-// another does; each side is written to as long as it takes writes.
+// A master that is cut off from the others, with one of three sentinels, stops writing before
+// another begins; each side is written to as long as it takes writes.
 func TestMinorityKeepsTheMaster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{MinHeard: 2})

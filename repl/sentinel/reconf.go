@@ -123,7 +123,7 @@ func (f *failover) turn(n *node) *turn {
 	return t
 }
 
-// follow takes down how far n has come.
+// follow notes how far n has come.
 func (f *failover) follow(now time.Time, v *view, n *node, t *turn) {
 	up := n.report.Upstream
 	there := n.report.Role == repl.RoleReplica && (up.ID == f.chosen || up.Addr == v.reign.Addr)

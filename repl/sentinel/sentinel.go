@@ -34,8 +34,8 @@ type Sentinel struct {
 
 // New makes a sentinel and lets it begin to watch. It finds the master and everybody else by
 // itself; peers find it when [Sentinel.Serve] is called. For DownAfter from its start, or for
-// that of its last life if it was longer, it grants no lease and gives no vote, but to who was
-// told to fail over, as it cannot know what it has promised before.
+// that of its last life if it was longer, it grants no lease and gives no vote, except to a
+// sentinel that was told to fail over, as it cannot know what it has promised before.
 //
 // Errors are a [*repl.OptionError]; a [*ScriptError]; [ErrState], as a [*StateError], for a state in
 // Options.Store that is damaged or another's; and what the store returns.
@@ -169,9 +169,9 @@ func (s *Sentinel) CheckQuorum() (usable int, err error) {
 // Failover has another node made the master, although the present one may be there. No other
 // sentinel has to find that down, but a majority has to vote for it, as the epoch must be nobody else's; that
 // two never write at once is seen to by the leases. The old master is told to step
-// down first, if it can be reached, so that mostly nothing is lost: if it cannot be, it may go on to write by
-// a lease of other sentinels, which is waited for to run out, for DownAfter, and Options.MinHeard says what of that is
-// kept. [Sentinel.Handover] loses nothing for certain.
+// down first, if it can be reached, so that mostly nothing is lost. If it cannot be, it may go on writing under a
+// lease of other sentinels; the failover waits for DownAfter, until that has run out, and Options.MinHeard says how
+// much of what it wrote is kept. [Sentinel.Handover] loses nothing for certain.
 //
 // It blocks until the new master is there, or until it is clear that there will be none, or
 // ctx ends, after which the failover goes on. Errors are ctx's, [ErrInProgress], [ErrNoMaster], [ErrClosed],

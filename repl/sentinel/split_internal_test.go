@@ -114,8 +114,8 @@ func TestSplitsRestLonger(t *testing.T) {
 	}
 }
 
-// TestOverheardEpochsAreLeftAlone: who hears of an epoch before it is asked for its vote in it does not begin the next
-// at once, whenever it wanted to; one that it has to leave alone for longer is left alone for longer.
+// TestOverheardEpochsAreLeftAlone: one that hears of an epoch before it is asked for its vote in it does not begin
+// the next at once, whenever it wanted to; one that it has to leave alone for longer is left alone for longer.
 func TestOverheardEpochsAreLeftAlone(t *testing.T) {
 	h := newHustings(t, 3)
 	h.voter = h.stand(h.scene)

@@ -9,7 +9,7 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-// lineUp takes down who has answered on l.
+// lineUp notes who has answered on l.
 func (d *desk) lineUp(l *line, ctl *repl.Control, now time.Time) {
 	if d.lines[l.addr] != l {
 		return // given up meanwhile; run closes it
@@ -59,7 +59,7 @@ func (d *desk) refuse(ctl *repl.Control) {
 	d.start(func(context.Context) { ctl.Close() })
 }
 
-// lineDown takes down that l is lost, or, when ctl is nil, could not be dialled.
+// lineDown notes that l is lost, or, when ctl is nil, could not be dialled.
 func (d *desk) lineDown(l *line, ctl *repl.Control, err error, now time.Time) {
 	if d.lines[l.addr] != l {
 		return
@@ -79,7 +79,7 @@ func (d *desk) lineDown(l *line, ctl *repl.Control, err error, now time.Time) {
 	}
 }
 
-// unlink takes down that whoever was at the end of l is not heard from now on.
+// unlink notes that whoever was at the end of l is not heard from now on.
 func (d *desk) unlink(l *line, now time.Time) {
 	d.stale = true
 	since := earlier(l.oldest(), now)
@@ -102,7 +102,7 @@ func (d *desk) drop(l *line, now time.Time) {
 	d.sorted, d.stale = nil, true
 }
 
-// hint takes down who answers at an address that is to be tried whoever is there.
+// hint notes who answers at an address that is to be tried whoever is there.
 func (d *desk) hint(addr string, id repl.NodeID) {
 	if _, is := d.hints[addr]; is {
 		d.hints[addr] = id
@@ -168,7 +168,7 @@ func (d *desk) relink(now time.Time) {
 	}
 }
 
-// knows reports whether who answers on l is part of the view, or may become so.
+// knows reports whether the one that answers on l is part of the view, or may become so.
 func (d *desk) knows(l *line) bool {
 	if l.sentinel {
 		return d.view.peers[l.id] != nil

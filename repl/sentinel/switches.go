@@ -140,9 +140,9 @@ func (s *subscription) told(i int, got finding) {
 }
 
 // hasMovedLocked reports whether the newest master is at another address since, by what sentinel i tells now.
-// Sentinels hear of that one after the other: who tells what it has told before has only not heard yet. Who
-// tells another address than before has news, and so has one that tells of this master for the first time
-// when nobody who answers says the same as is known.
+// Sentinels hear of that one after the other: one that repeats what it has told before has only not heard
+// yet. One that tells another address than before has news, and so has one that tells of this master for the
+// first time when nobody who answers says the same as is known.
 func (s *subscription) hasMovedLocked(i int, r Reign) bool {
 	best, before := s.mu.best, s.mu.said[i]
 	if r.Epoch != best.Epoch || r.Addr == best.Addr {

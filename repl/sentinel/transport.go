@@ -16,9 +16,9 @@ import (
 //	replica, err := repl.NewReplica(store, "master", &repl.Options{Group: "cache", Transport: transport})
 //	go replica.Run(ctx)
 //
-// It makes sure that who answers says that it is the master, and is the node that the sentinels mean: an
-// old one may be back at its address before it is told that it is none any more.
-// It is not for a replica of a replica, which would become the master's.
+// It makes sure that the one that answers says that it is the master, and is the node that the sentinels
+// mean: an old one may be back at its address before it is told that it is none any more. It is not for
+// a replica of a replica, which would become the master's.
 type Transport struct {
 	asker *asker
 }
@@ -35,8 +35,8 @@ func NewTransport(sentinels []string, group string, opts *ClientOptions) (*Trans
 
 // Dial connects to the master. It blocks until the connection stands, nobody can be found that
 // is the master, or ctx ends; while it tries one that does not answer it listens for a switch.
-// The address is not looked at. Errors are a [*NoSentinelError], [ErrNotMaster], what dialing the
-// master has failed of, or ctx.Err.
+// The address is not looked at. Errors are a [*NoSentinelError], [ErrNotMaster], why dialing the
+// master failed, or ctx.Err.
 func (t *Transport) Dial(ctx context.Context, _ string) (net.Conn, error) {
 	s := t.asker.subscribe(ctx)
 	defer s.close()

@@ -80,7 +80,7 @@ type peer struct {
 	downSince   time.Time // since when it does not answer; zero while it does
 	met         bool      // it has answered, now or in an earlier life of this sentinel
 	toldAt      time.Time // when it was last told of, or has called
-	replaced    bool      // while it has no address: who is at its last one had not been met before
+	replaced    bool      // while it has no address: the one at its last address had not been met before
 }
 
 func newView(self repl.NodeID, o *Options) *view {

@@ -109,8 +109,8 @@ func TestWhatIsNoVote(t *testing.T) {
 	}
 }
 
-// Who asks for patience is asked again as soon as that is over, in the same epoch; those
-// whose answer is final are not.
+// A peer that asks for patience is asked again as soon as that is over, in the same
+// epoch; those whose answer is final are not.
 func TestWhoIsAskedAgain(t *testing.T) {
 	h := newHustings(t, 5)
 	out := h.begin()
@@ -351,7 +351,7 @@ func TestDemandsTakeVotes(t *testing.T) {
 		t.Errorf("while another may be about to promote: %v", r.Verdict)
 	}
 
-	// It is not tried again: who has demanded it decides.
+	// It is not tried again: whoever has demanded it decides.
 	h.voter = h.voter.demand(toOust, h.scene)
 	h.tickAt(h.now)
 	var lost outcome
@@ -394,8 +394,8 @@ func TestVotesOfTheRemoved(t *testing.T) {
 	}
 }
 
-// Votes that come when the reign that they are to end has ended elect nobody: who has begun the next one
-// is not down.
+// Votes that come when the reign that they are to end has ended elect nobody: the master that has begun
+// the next one is not down.
 func TestVotesForAnEndThatHasCome(t *testing.T) {
 	for _, a := range []aim{toReplace, toOust, toRaise} {
 		h := newHustings(t, 3)

@@ -57,7 +57,7 @@ func TestAllAreFound(t *testing.T) {
 	}
 }
 
-// A master that hangs, or is cut off, has stopped to write before another one writes. When it is
+// A master that hangs, or is cut off, has stopped writing before another one writes. When it is
 // heard again it follows.
 func TestMasterCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -142,8 +142,8 @@ func TestOperatorPromotes(t *testing.T) {
 	})
 }
 
-// A replica that was told to follow nobody who is there is told to follow the master; and so is
-// one that follows another which follows it.
+// A replica that was told to follow somebody who is not there is told to follow the master; and
+// so is one that follows another which follows it.
 func TestWrongUpstream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTown(t, repltest.Star("a", "b", "c", "d"), 3, sentinel.Options{})
