@@ -10,9 +10,9 @@ import (
 
 // Serve accepts followers, and control links, on ln until Close is called or ln is closed, and
 // returns [ErrClosed] or ln's error. It closes ln. Any listener will do: TCP,
-// TLS, a Unix socket, an in-process network. Serve may be called for several.
+// TLS, a Unix socket, an in-process network. Serve may be called for several listeners.
 //
-// A failing Accept, such as one without file descriptors, is tried again after
+// An Accept that fails, for want of file descriptors, say, is tried again after
 // a pause that grows from 5 ms to 1 s.
 func (n *Node) Serve(ln net.Listener) error { return n.take(ln) }
 

@@ -13,11 +13,11 @@ type OrderKind uint8
 
 const (
 	// OrderPromote makes a replica the master, in the epoch whose counter is Order.Epoch and whose
-	// node is this one. A master of an older epoch begins that one where it stands. It is done
-	// already if the node is the master of that very epoch.
+	// node is this one. A master of an older epoch begins that one where it stands. If the node is
+	// the master of exactly that epoch, there is nothing to do.
 	OrderPromote OrderKind = iota
-	// OrderFollow makes the node a replica of the one at Order.Addr, be it a master or a
-	// replica now.
+	// OrderFollow makes the node, whether master or replica, a replica of the one at
+	// Order.Addr.
 	OrderFollow
 	// OrderHandover makes a master hand the writing over to Order.To, as [Master.Handover]
 	// does.
@@ -34,16 +34,16 @@ type Order struct {
 	Kind OrderKind
 
 	// Epoch is the counter of the epoch in which the order is given. A node that has heard of
-	// a higher one refuses it, with [ErrLowerEpoch]; a promotion also if it has heard of
-	// that one, of another node.
+	// a higher one refuses the order with [ErrLowerEpoch]; a promotion also if it has heard
+	// of the same counter with another node.
 	Epoch uint64
 
-	Addr  string // whom to follow
+	Addr  string // of the node to follow
 	Allow Allow  // what that may cost; see [Replica.Follow]
-	To    NodeID // to whom to hand over
+	To    NodeID // the node to hand over to
 
-	// Timeout is how long it may take, at most MaxOrderTimeout. The default is 10 s. Only a
-	// handover takes longer than the message that is just being applied.
+	// Timeout is how long the order may take, at most MaxOrderTimeout. The default is 10 s.
+	// Only a handover takes longer than applying the current message.
 	Timeout time.Duration
 }
 

@@ -15,9 +15,8 @@ import (
 // secrets.
 //
 // Its methods may be called concurrently. Requests go out in the order in which they are made, without
-// waiting for the replies to those before; up to [MaxRequests] are under way, and a further one
-// waits. A reply that nobody waits for any more, because the context of its request has ended,
-// keeps its place until it has come.
+// waiting for the replies to those before; up to [MaxRequests] are under way, and a further one waits.
+// A request whose context has ended counts until its reply has come.
 type Control struct {
 	opts *ControlOptions
 	link *link
@@ -40,10 +39,10 @@ type asking struct {
 	answer chan reply // capacity 1
 }
 
-// DialControl dials the node, or whoever else answers there, at addr. It returns when the other end
-// has said who it is, or a [*LinkError] when it does not within ControlOptions.HandshakeTimeout or before ctx
-// ends. The link lasts until Close is called or it breaks: there is no second try. An
-// error of the options is an [*OptionError].
+// DialControl dials addr, where a node or somebody else answers. It returns when the other end has
+// said who it is, or with a [*LinkError] when it does not within ControlOptions.HandshakeTimeout
+// or before ctx ends. The link lasts until Close is called or it breaks: there is no second try. An error of the
+// options is an [*OptionError].
 func DialControl(ctx context.Context, addr string, opts *ControlOptions) (*Control, error) {
 	o, err := opts.normalize()
 	if err != nil {
@@ -124,9 +123,9 @@ func (i *introduction) agree(id NodeID, group string) error {
 // Peer returns who answers at the other end. Peer.Sentinel says that it is no node.
 func (c *Control) Peer() Peer { return c.link.peer }
 
-// Poll asks a node how it is, with what p brings. It blocks until the report has come. The
-// errors are ctx's, an [*OptionError] for what is wrong with p, why the link has ended, as [Control.Err]
-// tells it, and [ErrNotAsked] inside a [*RefusedError] if the other end is no node.
+// Poll asks a node how it is, with what p brings. It blocks until the report has come. The errors are
+// ctx's, an [*OptionError] for an invalid p, that of [Control.Err] when the link has ended, and
+// [ErrNotAsked] inside a [*RefusedError] if the other end is no node.
 func (c *Control) Poll(ctx context.Context, p *Poll) (*Report, error) {
 	if p == nil {
 		p = new(Poll)
@@ -147,11 +146,11 @@ func (c *Control) Poll(ctx context.Context, p *Poll) (*Report, error) {
 	return r, nil
 }
 
-// Order tells a node what to do, and blocks until it has done so, or has refused, as a
-// [*RefusedError]: [ErrNotSupervised], [ErrLowerEpoch], [ErrBusy] while it carries out another,
-// [ErrRoleChanged] for what is not for a node in its role, [ErrNoFollower] and the other errors of
-// [Master.Handover], [ErrPeerClosed]. Other errors are as of [Control.Poll]: after these it is not known
-// what the node has done. An order that was sent is carried out even if ctx ends.
+// Order tells a node what to do, and blocks until it has done so, or has refused with a [*RefusedError]:
+// [ErrNotSupervised], [ErrLowerEpoch], [ErrBusy] while it carries out another order, [ErrRoleChanged]
+// for an order that does not fit its role, [ErrNoFollower] and the other errors of [Master.Handover],
+// [ErrPeerClosed]. Other errors are those of [Control.Poll]: after these it is not known what the node
+// has done. An order that was sent is carried out even if ctx ends.
 func (c *Control) Order(ctx context.Context, o *Order) error {
 	if err := o.check(); err != nil {
 		return err
@@ -162,8 +161,8 @@ func (c *Control) Order(ctx context.Context, o *Order) error {
 
 // Call hands body, at most MaxCallBytes, to the program at the other end if that is a
 // [ControlServer], blocks until it has answered, and returns the answer, which belongs to
-// the caller; body is not kept. Errors are as of [Control.Poll]; one of the program comes as a
-// [*RefusedError], which is [ErrFailed] unless it is of this package.
+// the caller; body is not kept. Errors are those of [Control.Poll]; the program's own come as
+// a [*RefusedError], which is [ErrFailed] unless they are of this package.
 func (c *Control) Call(ctx context.Context, body []byte) ([]byte, error) {
 	if len(body) > MaxCallBytes {
 		return nil, fmt.Errorf("%w: call of %d bytes, limit %d", ErrLimit, len(body), MaxCallBytes)
@@ -205,9 +204,9 @@ func (c *Control) ask(ctx context.Context, w what, body []byte) ([]byte, error) 
 	}
 }
 
-// News returns a channel that holds a token when the node has said that something about it
-// has changed, such as its role or the state of its upstream link, since the last token was taken: it
-// is worth a Poll.
+// News returns a channel that holds a token when, since the last token was taken, the node has said
+// that something about it has changed, such as its role or the state of its upstream link: it is
+// worth a Poll.
 func (c *Control) News() <-chan struct{} { return c.news }
 
 // Done returns a channel that is closed when the link has ended.
@@ -223,8 +222,8 @@ func (c *Control) Err() error {
 	return linkError("control", c.link.peer, err)
 }
 
-// Close ends the link and waits for its goroutines. What waits for a reply gets [ErrClosed]. It
-// may be called more than once, and returns nil.
+// Close ends the link and waits for its goroutines. Whatever waits for a reply gets
+// [ErrClosed]. It may be called more than once, and returns nil.
 func (c *Control) Close() error {
 	c.link.close(ErrClosed)
 	<-c.ended

@@ -10,8 +10,8 @@ import (
 // with, and a [ControlServer] answers with. A nil pointer and the zero value of each field mean
 // the default. They are copied.
 type ControlOptions struct {
-	// ID names this end to the other one; the default is random. A link is refused between
-	// two of the same id.
+	// ID names this end to the other one; the default is random. A link between two ends
+	// of the same id is refused.
 	ID NodeID
 
 	// Name is shown to peers, at most 64 bytes of UTF-8. The default is the first
@@ -34,13 +34,13 @@ type ControlOptions struct {
 	// is 5 s.
 	HandshakeTimeout time.Duration
 
-	// Timeout is how long the other end may be silent, or take over one frame. A link on which
-	// nobody asks anything is proved alive three times in this time. The default is 3 s, the
-	// least 3 ms, the most 1 h. It must be longer than a round trip.
+	// Timeout is how long the other end may be silent, or take over one frame. An idle link is
+	// proved alive three times in this time. The default is 3 s, the least 3 ms, the most 1 h.
+	// It must be longer than a round trip.
 	Timeout time.Duration
 
 	// MaxLinks is how many links a ControlServer serves at once. A further one is refused with
-	// [ErrBusy]. The default is 1000. A link costs some 10 KiB, and what is under way on it: at
+	// [ErrBusy]. The default is 1000. A link takes some 10 KiB, and what is under way on it: at
 	// most MaxRequests times MaxCallBytes, and as much for the answers.
 	MaxLinks int
 
@@ -79,7 +79,7 @@ func (o *ControlOptions) normalize() (*ControlOptions, error) {
 }
 
 // Validate returns an [*OptionError] for the first thing that is wrong with o, as [DialControl] and
-// [NewControlServer] do: for whoever dials later and wants to know now. Nil is valid.
+// [NewControlServer] do, for programs that dial later and want to know now. Nil is valid.
 func (o *ControlOptions) Validate() error {
 	_, err := o.normalize()
 	return err

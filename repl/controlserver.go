@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// A ControlServer answers on control links without being a node: what a sentinel listens with,
-// for other sentinels and for whoever asks it. See [Control.Call] for the other end.
+// A ControlServer answers on control links without being a node: a sentinel listens with it,
+// for other sentinels and for whoever asks. See [Control.Call] for the other end.
 type ControlServer struct {
 	opts   *ControlOptions
 	handle CallHandler
@@ -21,10 +21,10 @@ type ControlServer struct {
 	links atomic.Int64 // that have a place
 }
 
-// A CallHandler answers a call of the peer from: with at most MaxCallBytes, which it may
-// not change afterwards, or an error, of which the peer gets the text. The body is the handler's own. Handlers
-// are called concurrently, up to MaxRequests for each link, and may take their time: ctx ends
-// with the link and with the server, whose Close waits for them.
+// A CallHandler answers a call of the peer from: with at most MaxCallBytes, which it may not change
+// afterwards, or with an error, whose text the peer gets. The body is the handler's own. Handlers are called
+// concurrently, up to MaxRequests for each link, and may take their time: ctx ends with the link and with the
+// server, whose Close waits for handlers.
 type CallHandler func(ctx context.Context, from Peer, body []byte) ([]byte, error)
 
 // NewControlServer returns a server that has no listener yet, or an [*OptionError].

@@ -15,21 +15,21 @@ var (
 	ErrFenced = errors.New("repl: READONLY: there is a master of a higher epoch")
 
 	// ErrNotAcked is what a write gets, as a [*NotAckedError], when too few
-	// replicas were near enough in time. The write stands.
+	// replicas were near enough within the time limit. The write stands.
 	ErrNotAcked = errors.New("repl: NOTACKED: too few replicas have acked")
 
-	// ErrNotEnoughReplicas is what a write gets that was not let in, because fewer
-	// than Options.MinReplicas replicas are within Options.MaxLag. It has changed
+	// ErrNotEnoughReplicas is what a write gets when fewer than
+	// Options.MinReplicas replicas are within Options.MaxLag. It has changed
 	// nothing. Try again; when enough replicas are back it is let in.
 	ErrNotEnoughReplicas = errors.New("repl: NOREPLICAS: not enough replicas are near")
 
-	// ErrNoLease is what a write gets, as a [*LeaseError], on a master that takes writes only while
-	// its sentinels lease it the right to, and does not hold that lease. It has changed nothing.
-	// Try again: the lease may be on its way, or another node may be the master by now.
+	// ErrNoLease is what a write gets, as a [*LeaseError], on a master that takes writes only under
+	// a lease of its sentinels and does not hold it. It has changed nothing. Try again: the lease
+	// may be on its way, or another node may be the master by now.
 	ErrNoLease = errors.New("repl: NOLEASE: the sentinels have not granted the right to write")
 
-	// ErrInUse is returned by [NewMaster] and [NewReplica] for a machine that another
-	// node has, which is not closed. Close that one, or change its role.
+	// ErrInUse is returned by [NewMaster] and [NewReplica] for a machine that belongs
+	// to another node that is not closed. Close that one, or change its role.
 	ErrInUse = errors.New("repl: the machine belongs to another node")
 
 	// ErrRunning is returned by a second [Replica.Run].
@@ -48,16 +48,16 @@ var (
 	ErrLost = errors.New("repl: position is not in this node's history")
 )
 
-// Errors of [Master.Handover]. All but ErrNoDeadline, and mostly ErrNoFollower, are
-// inside a [*HandoverError].
+// Errors of [Master.Handover]. They come inside a [*HandoverError], except
+// ErrNoDeadline, and mostly ErrNoFollower.
 var (
 	// ErrNoDeadline is returned for a context without a deadline: writers would wait for
 	// ever.
 	ErrNoDeadline = errors.New("repl: handover needs a deadline")
 
-	// ErrNoFollower is returned when no follower is attached under that name or id,
-	// or several are, and, as the error of a [*HandoverError], when it does not say where
-	// it can be reached.
+	// ErrNoFollower is returned when no follower is attached under that name or id, or
+	// several are; and, as the error of a [*HandoverError], when the follower does not
+	// say where it can be reached.
 	ErrNoFollower = errors.New("repl: no such follower")
 
 	// ErrDeclined means that the replica has refused: it is being closed, its role is just
@@ -72,18 +72,18 @@ var (
 	ErrInDoubt = errors.New("repl: the replica may have taken over")
 )
 
-// Errors of what is asked on a [Control] link, where they arrive inside of a [*RefusedError]
-// with the other end's words.
+// Errors of requests on a [Control] link. They arrive inside a [*RefusedError] with the
+// other end's words.
 var (
 	// ErrNotSupervised is returned for an order to a node without Options.Supervised.
 	ErrNotSupervised = errors.New("repl: node takes no orders")
 
-	// ErrNotAsked is returned for what the other end does not answer: a poll or an order of who
-	// is no node, a call of a node.
+	// ErrNotAsked is returned for what the other end does not answer: a poll or an order if it
+	// is no node, a call if it is one.
 	ErrNotAsked = errors.New("repl: this is not for the peer to answer")
 
 	// ErrFailed is returned when the other end could not do what it was asked, for a reason
-	// that has no error of its own here.
+	// that this package has no error for.
 	ErrFailed = errors.New("repl: peer could not do it")
 )
 
@@ -110,35 +110,36 @@ var (
 	// ErrGroup means that the peer belongs to another group.
 	ErrGroup = errors.New("repl: peer belongs to another group")
 
-	// ErrCycle means that the node would follow itself: it has reached itself, or
-	// a node that follows it, directly or through others. Point one of them
+	// ErrCycle means that the node would follow itself: what it dialled is
+	// itself, or follows it, directly or through others. Point one of them
 	// elsewhere, or promote it.
 	ErrCycle = errors.New("repl: node would follow itself")
 
-	// ErrNotReady means that the upstream is a replica without data as yet.
+	// ErrNotReady means that the upstream is a replica that has no data yet.
 	ErrNotReady = errors.New("repl: upstream has no data yet")
 
 	// ErrBehind means that the upstream is a replica whose log is the beginning of
-	// this node's, on the way through the same histories: it will come as far, or
-	// be promoted. Or that it is a master which was started as one, lacks what this node has, and
-	// has not been granted a lease yet: its sentinels decide who goes on.
+	// this node's, through the same histories: it will catch up, or be promoted. Or
+	// that it is a master that was started as one, lacks what this node has, and has
+	// not been granted a lease yet: its sentinels decide who goes on.
 	ErrBehind = errors.New("repl: upstream has not come as far yet")
 
 	// ErrLowerEpoch means that the upstream is of a lower epoch than this node: it has
-	// missed a promotion of which this node knows, and so has what it follows. A replica
-	// keeps what it has, and tries again; a master that hears of it so steps down.
+	// missed a promotion that this node knows of, and so has whatever it follows. A
+	// replica keeps what it has, and tries again; a master that hears of the higher
+	// epoch in this way steps down.
 	ErrLowerEpoch = errors.New("repl: upstream is of a lower epoch")
 
 	// ErrPeerClosed means that the peer said it was being closed.
 	ErrPeerClosed = errors.New("repl: peer is closed")
 
-	// ErrPeerLeft means that the follower at the other end said that it goes: it was given
-	// another upstream, or another role.
+	// ErrPeerLeft means that the follower at the other end said that it was leaving: it
+	// was given another upstream, or another role.
 	ErrPeerLeft = errors.New("repl: peer has left")
 
-	// ErrBusy means that the upstream has no room for another follower (see
-	// Options.MaxFollowers), or whoever was dialled for another control link; or that a node which
-	// was given an order is still carrying out another.
+	// ErrBusy means that the upstream has no room for another follower (see Options.MaxFollowers),
+	// or that whoever was dialled has none for another control link; or that a node that was given
+	// an order is still carrying out another.
 	ErrBusy = errors.New("repl: peer is busy")
 
 	// ErrEmptyMaster means that the upstream is empty and of another history,
@@ -153,14 +154,15 @@ var (
 	// take or send a frame.
 	ErrTimeout = errors.New("repl: peer timed out")
 
-	// ErrReplaced means that the same follower has come by a newer connection.
+	// ErrReplaced means that the same follower has come back on a newer connection.
 	ErrReplaced = errors.New("repl: replaced by a newer connection")
 
 	// ErrRepointed means that the replica was given another upstream.
 	ErrRepointed = errors.New("repl: replica follows another upstream now")
 
 	// ErrForked means that the upstream has begun a new history during a full
-	// copy. The follower connects again. One that streams is told in passing.
+	// copy. The follower connects again. A follower that streams is told in
+	// passing.
 	ErrForked = errors.New("repl: upstream has begun a new history")
 
 	// ErrDiverged means that a full copy did not come out as the upstream said.

@@ -6,13 +6,13 @@ import (
 	"github.com/emberkv/ember/backlog"
 )
 
-// A Peer is the other end of a link. In what it says of itself all that is not printable
+// A Peer is the other end of a link. Whatever is not printable in what it says of itself
 // is replaced by "_".
 type Peer struct {
 	ID       NodeID `json:"id"`
 	Name     string `json:"name"`
-	Addr     string `json:"addr"`     // remote address of the connection; where it was dialled, for an upstream
-	Listen   string `json:"listen"`   // where it may be reached, as far as it has said; see Options.Announce
+	Addr     string `json:"addr"`     // remote address of the connection; for an upstream, the address that was dialled
+	Listen   string `json:"listen"`   // where it may be reached, if it has said so; see Options.Announce
 	Priority int    `json:"priority"` // see Options.Priority; 0 means never
 	Upstream bool   `json:"upstream"` // the peer is this node's upstream, not one of its followers
 
@@ -28,24 +28,24 @@ type Peer struct {
 //	  FullSync Progress... Synced CaughtUp       or it takes a full copy
 //	Disconnected
 //
-// A link may end at any step, and then only Disconnected comes, with the reason.
-// Beside that an upstream calls Refused for those that it turns away in the
-// handshake; and a follower calls, for each attempt that gets nowhere,
-// Disconnected alone, and before each further attempt Retry.
+// A link may end at any step; then only Disconnected comes, with the reason.
+// Besides, an upstream calls Refused for those that it turns away in the
+// handshake, and a follower calls Disconnected alone for each attempt that gets
+// nowhere, and Retry before each further attempt.
 //
 // For one link the functions are called one after the other; for different links
-// concurrently, so that when a follower comes by a newer connection, Connected of
-// that and Disconnected of the old one, with [ErrReplaced], come in any order. A
-// function must return soon: its link waits for it. It may call Status, but not
-// Close nor what changes the role.
+// concurrently. So when a follower comes back on a newer connection, its
+// Connected and the Disconnected of the old one, with [ErrReplaced], come in any
+// order. A function must return soon: its link waits for it. It may call Status,
+// but not Close nor anything that changes the role.
 type Events struct {
 	// Role is called when the node has changed its role or its upstream.
 	Role func(RoleChange)
 
-	// Gate is called when the node begins to refuse writes, or lets them in again: because
-	// its role has changed, another master was heard of, fewer than Options.MinReplicas are
-	// near, or enough, or its lease has run out, or was granted. It is called once for each change, not for each write, and once at the
-	// beginning if writes are refused then. Writes that are held up for a handover are not refused.
+	// Gate is called when the node begins to refuse writes, or lets them in again: because its role has changed,
+	// another master was heard of, fewer than Options.MinReplicas are near or enough are again, or its lease has run
+	// out or was granted. It is called once for each change, not for each write, and once at the start if writes are
+	// refused then. Writes that are held up for a handover are not refused.
 	Gate func(GateChange)
 
 	// Connected is called when the handshake is over.
@@ -55,40 +55,41 @@ type Events struct {
 	PartialSync func(PartialSync)
 
 	// Repaired is called when a follower has left the end of its log, which the upstream
-	// does not have, without a full copy: by the follower when it has, by the upstream
-	// when all that this takes is sent, but for the log.
+	// does not have, without a full copy: by the follower when it is done, by the
+	// upstream when all that this takes, except the log, is sent.
 	Repaired func(Repaired)
 
-	// FullSync is called when a full copy begins, with the reason why a
-	// partial resync was not possible. A follower that waits for its turn has
-	// it called when it is told to wait.
+	// FullSync is called when a full copy begins, or when the follower is told
+	// to wait for its turn, with the reason why a partial resync was not
+	// possible.
 	FullSync func(FullSync)
 
 	// Progress is called when a follower that waits for its turn is told its place in
 	// the line, about once for each heartbeat; during a sync, at most some fifty times a second, and
-	// once when all of it is there: sent, for the upstream. A partial resync that
-	// has nothing to bring has none.
+	// once when all of it has arrived, or, at the upstream, was sent. It is not called for a partial
+	// resync that has nothing to bring.
 	Progress func(Progress)
 
-	// Synced is called when a full copy is complete: by the follower when it is
-	// in use, by the upstream when all is sent.
+	// Synced is called when a full copy is complete: by the follower when the
+	// copy is in use, by the upstream when all is sent.
 	Synced func(Synced)
 
 	// CaughtUp is called once for each link, when the follower has applied what
-	// the upstream had when it began to stream.
+	// the upstream had when streaming began.
 	CaughtUp func(CaughtUp)
 
 	// Disconnected is called when a link that was connected is closed, with
-	// the reason. It is also called, with a Peer of which only Addr is known,
-	// when an upstream cannot be reached at all, or refuses the handshake.
+	// the reason. It is also called when an upstream cannot be reached at all,
+	// or refuses the handshake, with a Peer of which only Addr is known.
 	Disconnected func(Peer, error)
 
 	// Retry is called before a follower waits to dial its upstream again.
 	Retry func(Retry)
 
 	// Refused is called when somebody has dialled this node and the handshake
-	// has failed, for the reason given. Of the Peer Addr is known, the rest only
-	// if it has said so. Strangers can cause it as often as they can connect.
+	// has failed, for the reason given. The Peer's Addr is known, the rest only
+	// as far as it said so. Strangers can cause this as often as they can
+	// connect.
 	Refused func(Peer, error)
 }
 
@@ -103,12 +104,12 @@ type PartialSync struct {
 type Repaired struct {
 	Peer     Peer
 	From     backlog.Position // where the two had parted
-	Position backlog.Position // of which the state is that came instead
-	Keys     int64            // that the follower's records behind From concerned
-	Entries  int64            // of those keys that the upstream has
+	Position backlog.Position // of the state that came instead
+	Keys     int64            // that the follower's records after From concerned
+	Entries  int64            // of those keys, that the upstream has
 	Bytes    int64            // of the entries
-	Lost     int64            // bytes of log that the follower has no more; 0 on the upstream
-	Took     time.Duration    // since the upstream has said where they had parted
+	Lost     int64            // bytes of log that the follower no longer has; 0 on the upstream
+	Took     time.Duration    // since the upstream said where they had parted
 }
 
 // A FullSync says that a full copy begins.
@@ -121,9 +122,9 @@ type FullSync struct {
 	Resumed     bool            // an earlier, broken copy goes on
 }
 
-// Progress says how far a sync is.
+// Progress says how far a sync has come.
 type Progress struct {
-	Peer        Peer  `json:"-"` // in Events; a Status has it beside the Progress
+	Peer        Peer  `json:"-"` // set in Events; a Status has the peer beside the Progress
 	Keys        int64 `json:"keys"`
 	KeysTotal   int64 `json:"keys_total"`  // an estimate
 	Bytes       int64 `json:"bytes"`       // of entries
@@ -142,12 +143,12 @@ type Synced struct {
 	Keys     int64
 	Bytes    int64         // of entries
 	LogBytes int64         // of log that came beside them
-	Took     time.Duration // since the copy began, the pauses of a resumed one included
-	Lost     int64         // bytes of log that the follower had written or taken beyond what the upstream has, and has no more; 0 on the upstream
+	Took     time.Duration // since the copy began, including the pauses of a resumed one
+	Lost     int64         // bytes of log that the follower had beyond what the upstream has, and no longer has; 0 on the upstream
 }
 
-// CaughtUp says that a follower has applied what the upstream had when it began
-// to stream.
+// CaughtUp says that a follower has applied what the upstream had when
+// streaming began.
 type CaughtUp struct {
 	Peer     Peer
 	Position backlog.Position // of the follower
@@ -155,7 +156,7 @@ type CaughtUp struct {
 	Took     time.Duration    // since Connected
 }
 
-// Retry says that a link has ended and when it will be tried again.
+// Retry says that a link has ended and when the replica tries again.
 type Retry struct {
 	Addr     string        // of the upstream
 	Err      error         // why the last attempt, or the last link, ended
@@ -169,7 +170,7 @@ type RoleChange struct {
 	Role     Role
 	Upstream string           // whom it follows; empty for a master, and for a replica of nobody
 	Position backlog.Position // end of the log
-	Err      error            // why, if the program has not asked for it: a [*FencedError], or a [*HandoverError] that is an [ErrInDoubt]
+	Err      error            // why, if the program did not ask for it: a [*FencedError], or a [*HandoverError] that is an [ErrInDoubt]
 }
 
 func call[T any](f func(T), v T) {

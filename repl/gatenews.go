@@ -7,13 +7,13 @@ import (
 	"github.com/emberkv/ember/backlog"
 )
 
-// A GateChange says that a node lets writes in from now on that it has refused, or refuses
-// those that it has let in, or refuses them for another reason.
+// A GateChange says that from now on a node lets writes in that it refused before, or
+// refuses those that it let in, or refuses them for another reason.
 type GateChange struct {
 	Err      error            // what a write gets; nil if it is let in
 	Was      error            // what it got before; nil if it was let in
-	Near     int              // how many replicas are within Options.MaxLag
-	Refused  time.Duration    // when Err is nil: for how long a master has refused writes; as long as it was a replica if Was is an ErrReadOnly
+	Near     int              // number of replicas within Options.MaxLag
+	Refused  time.Duration    // when Err is nil: how long writes were refused; for as long as the node was a replica if Was is an ErrReadOnly
 	Position backlog.Position // end of the log
 }
 

@@ -129,7 +129,7 @@ func (h *handover) run(ctx context.Context) (*tenure, error) {
 // A HandoverStatus describes a handover that is under way.
 type HandoverStatus struct {
 	To   string        `json:"to"`   // name of the replica
-	Step HandoverStep  `json:"step"` // the one that it is at
+	Step HandoverStep  `json:"step"` // the present one
 	Took time.Duration `json:"took_ns"`
 }
 

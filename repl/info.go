@@ -11,10 +11,10 @@ import (
 	"github.com/emberkv/ember/backlog"
 )
 
-// Info returns the status as text in the field names of Redis' INFO replication,
-// for the dashboards and scripts that read those, followed by a section of what
-// Redis has no names for. Lines are "name:value" and end in \r\n. Nothing that
-// a peer says of itself can add a line or a pair: in names, addresses and errors
+// Info returns the status as text under the names of Redis' INFO replication,
+// for dashboards and scripts that read those, followed by a section of what
+// Redis has no names for. Lines are "name:value" and end in \r\n. Nothing that a
+// peer says of itself can add a line or a pair: in names, addresses and errors
 // what is not printable becomes "_", and in lists "," and "=" do.
 //
 // The first section, with Redis' meaning unless it says otherwise. Offsets are
@@ -68,12 +68,12 @@ import (
 //	repl_backlog_first_byte_offset  the first that it holds; 0 when not active
 //	repl_backlog_histlen            bytes that it holds
 //
-// The second section. Numbers are -1, and words "none", where there is nothing to
-// tell yet, but errors and lists are empty; seconds have three decimals, a round trip six.
+// The second section. Where there is nothing to tell yet, numbers are -1, words "none",
+// and errors and lists empty; seconds have three decimals, a round trip six.
 //
 //	ember_id, ember_name, ember_group, ember_announce
 //	ember_position                  as kv.Store.Wait and clients take it
-//	ember_synced                    up to where the node is on disk; none if it is not, or not yet
+//	ember_synced                    up to where the node's log is on disk; none if it is not, or not yet
 //	ember_when_down, ember_max_staleness_seconds  of Options
 //	ember_epoch                     the highest that the node has heard of
 //	ember_histories                 how many are remembered, the current one included
@@ -81,7 +81,7 @@ import (
 //	                                costs no full copy
 //	ember_sync_full, ember_sync_partial  how many were given to followers
 //	ember_sync_refusals             reason=count: why followers needed full copies
-//	ember_sync_unconfirmed          followers that went on by their lineage alone, without a
+//	ember_sync_unconfirmed          followers that went on by lineage alone, without a
 //	                                running hash that both ends know
 //	ember_repairs, ember_repaired_keys, ember_repaired_bytes  tails that were left without a
 //	                                full copy, the keys that they concerned, what came instead
@@ -89,13 +89,13 @@ import (
 //	                                have, for a full copy or a repair, and how much. Every node that
 //	                                had it counts it: a failover has lost the most that one of them
 //	                                counts for it, not the sum
-//	ember_handshakes_failed         of those who dialled this node
+//	ember_handshakes_failed         with those who dialled this node
 //	ember_handshakes_unproved       of these, for want of a secret that both ends know
-//	ember_links_lost                with followers that have ended, for whatever reason
-//	ember_links_left                of these, the ones whose follower has said that it goes: closed, given
+//	ember_links_lost                to followers, that have ended for whatever reason
+//	ember_links_left                of these, the ones whose follower said it was leaving: closed, given
 //	                                another upstream, or promoted
 //	ember_last_lost                 the newest of them: name, id, addr; seconds: since it ended; behind:
-//	                                bytes not applied then; left: 1 if the follower has said that it goes
+//	                                bytes not applied then; left: 1 if the follower said it was leaving
 //	ember_last_lost_why             why it ended
 //	ember_connections_unheard       closed because too many were in their handshake
 //	ember_secrets                   how many there are; 0 for a node that asks for no proof
@@ -113,7 +113,7 @@ import (
 //	                                not applied; durable: offset on disk, 0 for none; rtt: seconds;
 //	                                lag: seconds, see Options.MaxLag, -1 for none; place: in line for
 //	                                a full copy, from 1; keys, bytes, log_bytes: of its sync;
-//	                                secret: which it has proved to know, from 1, 0 for none;
+//	                                secret: which one it has proved, from 1, 0 for none;
 //	                                sealed: 1 if the link is encrypted by that;
 //	                                compression: none, s2 or zstd;
 //	                                written: bytes on the link; written_plain: without compression
@@ -123,21 +123,21 @@ import (
 //	ember_master_name, ember_master_id
 //	ember_master_link               down, connecting, copying or streaming
 //	ember_master_synced             1 if it has caught up since the link came up
-//	ember_master_behind_bytes       of log that the master has said to have more
+//	ember_master_behind_bytes       of log that the master has said it has beyond this node's
 //	ember_master_linked             1 if it streams, and so do all between it and the master
 //	ember_master_age_seconds        since the data were known to be all that the master had
-//	ember_master_stale              1 while reads are refused, as the options want it
-//	ember_master_clock_skew_seconds the writer's clock less ours
+//	ember_master_stale              1 while reads are refused, as the options say
+//	ember_master_clock_skew_seconds the writer's clock minus ours
 //	ember_master_last_error         why the last link or attempt ended
 //	ember_master_last_error_seconds since then
 //	ember_master_next_try_seconds   until the next attempt
-//	ember_master_outages            times that it has ceased to stream
+//	ember_master_outages            times that it stopped streaming
 //	ember_master_outage_seconds     in which it did not, after it first had
 //	ember_master_last_outage_seconds, ember_master_last_outage_why  the last of them, and why that link ended
 //	ember_master_attempts           connections tried
 //	ember_master_sync_place         in its line for a full copy, from 1; 0 when not in line
 //	ember_master_sync_full, ember_master_sync_partial  how many were taken
-//	ember_master_secret             which the upstream has proved to know on the present link,
+//	ember_master_secret             which one the upstream has proved on the present link,
 //	                                or the last one, from 1; 0 for none
 //	ember_master_sealed             1 if that link is encrypted by it
 //	ember_master_compression        of the present link, or the last one: none, s2 or zstd

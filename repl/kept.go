@@ -8,15 +8,15 @@ import (
 	"github.com/emberkv/ember/backlog"
 )
 
-// Kept is implemented by a machine that may be kept on disk. Followers tell by it what they
-// would not lose with their power; see [Master.WaitDurable] and Safety.AckDurable.
+// Kept is implemented by a machine that may be kept on disk. Followers use it to say what
+// they would not lose in a power failure; see [Master.WaitDurable] and Safety.AckDurable.
 type Kept interface {
 	// Synced returns the position up to which the machine is on disk; the zero Position if
 	// nothing is known to be.
 	Synced() backlog.Position
 
-	// SyncedChanged returns a channel that is closed when Synced has changed since, and may
-	// be before. It is nil if it never will: the machine is kept in memory alone.
+	// SyncedChanged returns a channel that is closed when Synced has changed since, and
+	// perhaps sooner. It is nil if Synced never will: the machine is in memory only.
 	SyncedChanged() <-chan struct{}
 }
 

@@ -65,7 +65,7 @@ func (l *lease) lapsed() error {
 }
 
 // begin begins t. What was granted in the tenure before is void: the sentinels may have been
-// told that this node has ceased to be the master. A promotion arms the lease of a node that is watched.
+// told that this node is no longer the master. A promotion arms the lease of a node that is watched.
 func (l *lease) begin(t *tenure, promoted bool) {
 	if l.mu.grants == nil { // not supervised
 		return

@@ -27,7 +27,7 @@ func (e *VersionError) Error() string {
 // Unwrap returns ErrVersion.
 func (e *VersionError) Unwrap() error { return ErrVersion }
 
-// An AuthReason says why a link ended before, or without, a proof, or by a forgery after it.
+// An AuthReason says why a link ended before, or without, a proof, or after one by a forgery.
 type AuthReason uint8
 
 const (
@@ -39,7 +39,7 @@ const (
 	// AuthWrongSecret means that the peer's proof is of none of this node's secrets, or that
 	// somebody on the way has changed what was said.
 	AuthWrongSecret
-	// AuthRefused means that the upstream has closed the connection when it had this node's
+	// AuthRefused means that the upstream closed the connection when it had this node's
 	// proof. Its log says why: most likely it knows none of this node's secrets.
 	AuthRefused
 	// AuthForged means that a frame of a sealed link was damaged or forged on the way.
@@ -106,11 +106,11 @@ func (e *LinkError) reason() string {
 func (e *LinkError) Unwrap() error { return e.Err }
 
 // A RefusedError is an upstream's or a follower's refusal, or its farewell, with what it
-// says beside the reason.
+// says besides the reason.
 type RefusedError struct {
 	Peer string // address, and name if known, of the one that refuses a request on a [Control] link; else empty: a [*LinkError] around this one names the peer
 	Err  error  // of this package, such as [ErrBusy]
-	Text string // in the peer's words, for whom "here" is there; on one line, may be empty
+	Text string // in the peer's words, so "here" is where the peer is; on one line, may be empty
 }
 
 func (e *RefusedError) Error() string {

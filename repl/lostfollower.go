@@ -2,12 +2,12 @@ package repl
 
 import "time"
 
-// A LostFollower is a follower whose link has ended. It may be back by another, which shows among the followers.
+// A LostFollower is a follower whose link has ended. It may be back on another, and is then among the followers.
 type LostFollower struct {
 	Peer   Peer      `json:"peer"`
 	At     time.Time `json:"at"`     // when the link ended, by this node's clock
 	Why    string    `json:"why"`    // it ended
-	Left   bool      `json:"left"`   // the follower has said that it goes: it was closed, given another upstream, or promoted
+	Left   bool      `json:"left"`   // the follower said that it was leaving: it was closed, given another upstream, or promoted
 	Behind int64     `json:"behind"` // bytes of log that it had not said to have applied then
 }
 

@@ -24,14 +24,14 @@ type Machine interface {
 	// Log returns the machine's log, always the same one.
 	Log() *backlog.Log
 
-	// Apply appends whole records, which another node has appended at
-	// position at, to the log and then applies them. It returns an error, and
-	// has changed nothing, when at is not the log's end or a record does not
-	// decode. It is called by one goroutine at a time and does not keep
-	// records.
+	// Apply appends whole records, which another node has appended at position
+	// at, to the log and then applies them. It returns an error, and has
+	// changed nothing, when at is not the log's end or a record does not
+	// decode. It is called by one goroutine at a time and does not keep the
+	// slice records.
 	Apply(at backlog.Position, records []byte) error
 
-	// Dump hands the state to w, shard by shard, as w asks for them. It
+	// Dump hands the state to w, shard by shard, as w asks for shards. It
 	// returns w's error, ctx's, or its own.
 	Dump(ctx context.Context, w rdb.BlockWriter) error
 
@@ -45,14 +45,15 @@ type Clocked interface {
 	// SetFollower says whether the node follows another from now on.
 	SetFollower(following bool)
 
-	// SetClock gives the clock of the node that writes, in Unix milliseconds. It comes late by what
-	// the message took. Before the node stops following it is told once more, by the quickest of the last minutes.
+	// SetClock sets the clock of the node that writes, in Unix milliseconds. It is late by the time that the
+	// message took. Before the node stops following it is called once more, by the quickest message of the last
+	// minutes.
 	SetClock(unixMilli int64)
 
-	// Clock returns what the machine goes by now, in Unix milliseconds: its own
-	// clock, or that of the node that writes, as far as it is known. It is
-	// handed on to followers. A machine that was promoted may go on with the
-	// clock of the writer before it.
+	// Clock returns the clock that the machine goes by now, in Unix
+	// milliseconds: its own, or that of the node that writes, as far as it is
+	// known. It is handed on to followers. A machine that was promoted may go
+	// on with the previous writer's clock.
 	Clock() int64
 }
 
@@ -70,37 +71,37 @@ type Dropped interface {
 	Drop(next rdb.Header) error
 }
 
-// Repairer is implemented by a machine that can leave the end of its log for another
-// node's by way of the keys that the end concerns, in place of a full copy. See
+// Repairer is implemented by a machine that can exchange the end of its log for
+// another node's by the keys that the end concerns, in place of a full copy. See
 // Copying.MaxRepairKeys.
 type Repairer interface {
-	// Tail returns the keys that the log's records from offset from on concern, in a form
-	// that is between machines, how many they are, and the log's end. It returns
-	// an error, which says why, if they are more than maxKeys, or have more than maxBytes in that form, or
-	// cannot be named, or if the log does not reach back so far.
+	// Tail returns the keys that the log's records from offset from on concern, in a form that only
+	// machines know, their number, and the log's end. It returns an error that says why if there are more
+	// than maxKeys, if they take more than maxBytes in that form, if they cannot be named, or if the log
+	// does not reach back that far.
 	Tail(from int64, maxKeys, maxBytes int) (keys []byte, n int, end backlog.Position, err error)
 
 	// State hands the entries of such keys to write, in blocks of shard 0, as they are at
 	// one moment, and returns what the whole state is then. It returns an error before
-	// the first block when they have more than maxBytes.
+	// the first block when they take more than maxBytes.
 	State(keys []byte, maxBytes int, write func(*rdb.Block) error) (rdb.Footer, error)
 
 	// Repair goes over to what r describes, at once, or returns an error and has changed
-	// nothing. It must verify that the footer's state comes out.
+	// nothing. It must verify that the result is the footer's state.
 	Repair(r *rdb.Repair) error
 }
 
 // Dated is implemented by a machine that can refuse to be read. See Reading.
 type Dated interface {
-	// SetStaleAfter says that the data will be older after t than the node's options let
-	// be read: at once, if t has passed, and never, if it is the zero Time. It is said anew with each
-	// heartbeat where there is a bound, and t counts by its monotonic part. It must not block, nor
+	// SetStaleAfter says that after t the data will be older than the node's options allow to be
+	// read: at once if t has passed, and never if it is the zero Time. Where there is a bound it is
+	// called anew with each heartbeat, and t counts by its monotonic part. It must not block, nor
 	// call the node.
 	SetStaleAfter(t time.Time)
 }
 
-// Layered is implemented by a machine that shows more than what is replicated: that does
-// not count when data are to be given up for a full copy.
+// Layered is implemented by a machine that shows more than what is replicated: the rest
+// does not count when data are to be given up for a full copy.
 type Layered interface {
 	// ReplicatedLen is Len, of Counted, without the rest.
 	ReplicatedLen() int

@@ -16,7 +16,7 @@ const MemoryBufferBytes = pipe.DefaultBufferBytes
 
 // Memory is a network within the process: a [Transport] whose addresses are
 // names. It is meant for tests, and for several stores in one program. Networks
-// are apart from each other: what listens on one cannot be dialed on another.
+// are separate: what listens on one cannot be dialed on another.
 //
 // Connections behave as TCP connections do, buffers included (see
 // [MemoryBufferBytes]), and have CloseWrite. Every wait is on a channel or a
@@ -39,8 +39,8 @@ func NewMemory() *Memory {
 }
 
 // Listen takes the name addr, which must not be empty, until the listener is
-// closed. It returns a [*net.OpError] around syscall.EADDRINUSE when somebody
-// has it already, and around syscall.EINVAL for the empty name.
+// closed. It returns a [*net.OpError] around syscall.EADDRINUSE when the name
+// is taken, and around syscall.EINVAL when it is empty.
 func (m *Memory) Listen(addr string) (net.Listener, error) {
 	at := memoryAddr(addr)
 	if addr == "" {
@@ -61,9 +61,9 @@ func (m *Memory) Listen(addr string) (net.Listener, error) {
 }
 
 // Dial connects to the listener that has the name addr. It returns before the
-// connection is accepted, and blocks only while as many wait for that as a
-// listener holds; then until ctx ends. Errors are a [*net.OpError] around
-// syscall.ECONNREFUSED, when nobody listens, or ctx.Err.
+// connection is accepted, and blocks, at most until ctx ends, only while as
+// many connections wait for that as a listener holds. Errors are a
+// [*net.OpError] around syscall.ECONNREFUSED, when nobody listens, or ctx.Err.
 func (m *Memory) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	at := memoryAddr(addr)
 	if err := ctx.Err(); err != nil {

@@ -35,8 +35,8 @@ func (r *Role) UnmarshalText(text []byte) error { return unword(roles[:], r, tex
 
 // A Node is a machine's seat in its group. It owns the listeners and the links
 // to followers, which stay through every change of role, and says which role it
-// has now. [NewMaster] and [NewReplica] make one and return what can be done with
-// it in that role; programs whose roles never change need nothing else.
+// has now. [NewMaster] and [NewReplica] make one and return a handle for that
+// role; programs whose roles never change need nothing else.
 type Node struct {
 	machine Machine
 	log     *backlog.Log
@@ -145,7 +145,7 @@ func (n *Node) ID() NodeID { return n.opts.ID }
 // Name returns the node's name.
 func (n *Node) Name() string { return n.opts.Name }
 
-// Role returns what the node does now.
+// Role returns the node's present role.
 func (n *Node) Role() Role { return n.tenure().role }
 
 func (n *Node) tenure() *tenure { return n.seat.Load() }
@@ -156,9 +156,9 @@ const closeGrace = 100 * time.Millisecond
 
 // Close closes every listener and link and waits until all the node's
 // goroutines have ended. The machine stays as it is: a replica's refuses writes. A master's takes
-// them, and no acks are waited for any more; with Options.MinReplicas it refuses them, as there are
-// no replicas, and with Options.Supervised when a lease that it holds runs out. Another node may have
-// it then. Close may be called more than once, and returns nil.
+// them, and waits for no more acks; with Options.MinReplicas it refuses them, as there are no
+// replicas, and with Options.Supervised when a lease that it holds runs out. The machine may then be
+// given to another node. Close may be called more than once, and returns nil.
 func (n *Node) Close() error {
 	n.closing.Do(n.close)
 	return nil

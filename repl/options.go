@@ -50,7 +50,7 @@ func (id *NodeID) UnmarshalText(text []byte) error {
 // Limits of Options.
 const (
 	MaxNameBytes     = 64  // of a node's and a group's name
-	MaxAnnounceBytes = 255 // of Options.Announce: a name of DNS and a port, a path of a Unix socket
+	MaxAnnounceBytes = 255 // of Options.Announce: a DNS name and a port, or the path of a Unix socket
 	MaxPriority      = 65535
 	minHeartbeat     = time.Millisecond
 	minSyncRate      = 64 << 10
@@ -58,11 +58,11 @@ const (
 )
 
 // Options configure a node. A nil pointer and the zero value of each field mean
-// the default. They are checked by [NewMaster] and [NewReplica], which return an
-// [*OptionError] for the first that is invalid, and copied.
+// the default. [NewMaster] and [NewReplica] copy and check them, and return an
+// [*OptionError] for the first that is invalid.
 //
 // Options that belong together are a struct of their own, which is embedded: Options.Ack is
-// the Ack of [Safety]. A literal names the group, as Go wants it:
+// the Ack of [Safety]. A literal names the group, as Go requires:
 //
 //	opts := &repl.Options{
 //		Name:     "paris",
@@ -72,9 +72,10 @@ const (
 type Options struct {
 	// ID names the node; the default is random. Two live nodes of a group must
 	// not share one.
-	// A program whose store outlives it should keep the ID beside it: a master that was
-	// started anew under another one, and is then demoted, cannot say that the epoch in which
-	// it wrote is over, so that a master of a lower one, which it is to follow, steps down.
+	// A program whose store outlives it should keep the ID beside the store. A master that
+	// was restarted under another ID and is then demoted cannot say that the epoch in which
+	// it wrote is over, so that the master that it is to follow steps down if its epoch is
+	// lower.
 	ID NodeID
 
 	// Name is shown to peers and in status, at most 64 bytes of UTF-8. The default is
@@ -86,16 +87,16 @@ type Options struct {
 
 	// Announce is the address at which peers may reach a listener of this node,
 	// at most 255 bytes of UTF-8. The default is the address of the first listener that is
-	// served, or none if that is longer. An unspecified host, as in
-	// "0.0.0.0:7000", is replaced by each peer with the one that it sees at the
-	// other end of the connection. It is told in the handshake: a replica that
-	// is to be found by way of its upstream, as sentinels find it, sets this, as Serve in
-	// a goroutine of its own may begin after Run.
+	// served, or none if that is longer. Each peer replaces an unspecified host, as in
+	// "0.0.0.0:7000", with the one that it sees at the other end of the connection. The
+	// address is told in the handshake: set it on a replica that is to be found by way of
+	// its upstream, as sentinels find it, since Serve in a goroutine of its own may begin
+	// after Run.
 	Announce string
 
-	// Priority says which replica should rather become master: the one with
-	// the lowest. The default is 100, the most 65535. A negative one means never,
-	// and is shown as 0, which is what Redis calls it.
+	// Priority says which replica is preferred as master: the one with the
+	// lowest. The default is 100, the most 65535. A negative one means never, and
+	// is shown as 0, which is what Redis calls it.
 	Priority int
 
 	// Transport dials upstreams. The default is TCP. Listeners are handed to
@@ -103,28 +104,28 @@ type Options struct {
 	Transport Transport
 
 	// MaxFollowers is how many followers are served at once. A further one is refused
-	// with [ErrBusy], and tries again by itself; one that comes back in place of its
-	// own older link is not. The default is 1000. What each may cost its upstream
-	// is some 100 KiB, or 1 MiB if its link is compressed, and 256 KiB more if it is
-	// sealed (see Security).
+	// with [ErrBusy], and tries again by itself; one that replaces its own older link
+	// is not. The default is 1000. Each may take some 100 KiB at its upstream, or 1
+	// MiB if its link is compressed, and 256 KiB more if it is sealed (see Security).
 	MaxFollowers int
 
-	// MaxHandshakes is how many connections may be in their handshake at once. Of one
-	// more than that one is closed, and comes again if it is a replica's: the newest from
-	// the address that has most of them. The default is 64.
+	// MaxHandshakes is how many connections may be in their handshake at once. If there
+	// is one more, the newest from the address that has most of them is closed; a replica
+	// tries again. The default is 64.
 	MaxHandshakes int
 
 	// Compression is what this node asks for when it follows, and what it offers
-	// to followers that ask for nothing: the follower's wish goes first. The
+	// to followers that ask for nothing: the follower's wish has precedence. The
 	// default, [rdb.None], asks for nothing and grants what is asked for;
-	// [rdb.Off] grants nothing either. Only what goes down is compressed: blocks
-	// of copies, once for all followers that take them, and runs of the log, for
-	// each. A compressed link holds about 1 MiB at its upstream.
+	// [rdb.Off] grants nothing either. Only what goes to followers is
+	// compressed: blocks of copies, once for all followers that take them, and
+	// runs of the log, for each. A compressed link takes about 1 MiB at its
+	// upstream.
 	Compression rdb.Compression
 
 	// Logger receives the node's messages: a line for each change of a link, for the beginning
 	// and the end of each sync, and for each change of role. A follower is named when it is
-	// given a first sync. Attempts that fail as the one before did are told at
+	// given a first sync. Attempts that fail like the one before are logged at
 	// [slog.LevelDebug], at both ends: there may be a hundred a second. The default is
 	// silence.
 	Logger *slog.Logger
@@ -146,7 +147,7 @@ type Liveness struct {
 	// the least 1 ms.
 	Heartbeat time.Duration
 
-	// Timeout is how long a peer may be silent, or take over one frame. The
+	// Timeout is how long a peer may be silent, or take for one frame. The
 	// default, and the least, is three times Heartbeat. A peer with a slower
 	// heartbeat is given three of its own.
 	Timeout time.Duration
@@ -158,26 +159,26 @@ type Liveness struct {
 
 // Copying says how full copies are made and accepted.
 type Copying struct {
-	// MaxSyncs is how many followers are copied to at once, all by the same pass over
-	// the state; the rest wait in turn and are told their place (see Progress). Of those
-	// that need a repair (see MaxRepairKeys), as many beside them, and the rest of those in a
-	// line of their own. The default is 64.
+	// MaxSyncs is how many followers are copied to at once, all by the same pass over the
+	// state; the rest wait in turn and are told their place (see Progress). As many again may
+	// be under repair (see MaxRepairKeys), with a line of their own. The default is 64.
 	MaxSyncs int
 
 	// SyncRate bounds the bytes a second of all copies to followers together, and of the
-	// entries that take the place of one (see MaxRepairKeys). The log beside them is not
-	// counted nor held back. 0, the default, means no bound; the least is 64 KiB.
+	// entries that a repair sends instead (see MaxRepairKeys). The log beside them is
+	// neither counted nor held back. 0, the default, means no bound; the least is 64
+	// KiB.
 	SyncRate int64
 
-	// SyncTimeout ends a copy whose follower takes no block for so long. The
+	// SyncTimeout ends a copy whose follower takes no block for that long. The
 	// default is 30 s.
 	SyncTimeout time.Duration
 
-	// MaxRepairKeys bounds the keys that the end of a replica's log may concern which its
-	// upstream does not have, as an old master's has after a failover: up to so many, the
-	// replica takes their present state and the upstream's log in place of a full copy,
-	// if its machine can (see [Repairer]). The default is 10,000, the most 65536;
-	// negative means always a full copy.
+	// MaxRepairKeys bounds repairs. The end of a replica's log may be one that its
+	// upstream does not have, such as an old master's after a failover. If it concerns no
+	// more than that many keys, the replica takes their present state and the upstream's
+	// log in place of a full copy, if its machine can (see [Repairer]). The default is
+	// 10,000, the most 65536; negative means always a full copy.
 	MaxRepairKeys int
 
 	// AllowEmpty lets a replica that holds data take a full copy of an upstream
@@ -188,32 +189,31 @@ type Copying struct {
 	// upstream with which it shares no history.
 	AllowForeign bool
 
-	// DropFirst makes a replica that takes a full copy drop what it has before
-	// the copy begins, if its machine can (see [Dropped]). It then needs room
-	// for one set of the data and not for two, and is empty until the copy is
-	// complete.
+	// DropFirst makes a replica drop what it has before a full copy begins, if
+	// its machine can (see [Dropped]). It then needs room for one set of the
+	// data instead of two, and is empty until the copy is complete.
 	DropFirst bool
 }
 
 // Safety says what a write needs of the replicas: Ack, that they have it before the
 // write returns; MinReplicas, that they were heard of before it is let in. Only
-// replicas that follow this node itself count, not theirs, each once, and not while
-// it takes a full copy.
+// replicas that follow this node directly count, each once, and not while it takes
+// a full copy.
 type Safety struct {
 	// Ack is how many replicas must have applied a write before it returns. 0, the
-	// default, means that no write waits; the most is MaxFollowers. Writes that wait at
-	// the same time are acked together. One that is not acked when the node stops being the
+	// default, means that no write waits; the most is MaxFollowers. Writes that wait at the
+	// same time are acked together. A write that is not acked when the node stops being the
 	// master gets a [*NotAckedError].
 	Ack int
 
 	// AckDurable lets Ack count only replicas that have the write on disk (see [Kept]). A
-	// replica that syncs once a second, as kv.FsyncEverySecond does, makes writes wait
-	// so long.
+	// replica that syncs once a second, as with kv.FsyncEverySecond, makes writes wait
+	// that long.
 	AckDurable bool
 
-	// MaxUnacked lets writers run ahead, by so many bytes of log: a write waits
-	// only until Ack replicas have applied the log up to that distance from it. The
-	// default, 0, is to wait for the write itself. It needs Ack.
+	// MaxUnacked lets writers run ahead by that many bytes of log: a write waits
+	// only until Ack replicas have applied the log to within that distance of it.
+	// The default, 0, is to wait for the write itself. It needs Ack.
 	MaxUnacked int64
 
 	// AckTimeout is how long a write waits before it gets a [*NotAckedError].
@@ -221,19 +221,18 @@ type Safety struct {
 	// needs more than that second.
 	AckTimeout time.Duration
 
-	// MinReplicas is how many replicas must be near for a write to be let in; any
-	// other is refused with [ErrNotEnoughReplicas] and changes nothing. 0, the
-	// default, lets all in; the most is MaxFollowers. A master begins without replicas, so
-	// it takes no writes until as many have come.
+	// MinReplicas is how many replicas must be near for a write to be let in; otherwise it
+	// is refused with [ErrNotEnoughReplicas] and changes nothing. 0, the default, lets all
+	// in; the most is MaxFollowers. A master begins without replicas, so it takes no
+	// writes until that many have come.
 	MinReplicas int
 
-	// MaxLag says what near is: what the master had this long ago, the replica has
-	// said to have applied. Time is monotonic, and looked at for each write, not by
-	// a timer. So what a master can have written that MinReplicas replicas do not
-	// have, cut off from them or not, is no more than it wrote in this time. Heartbeats
-	// ask for what was applied: a replica's lag moves between a round trip and that with
-	// one heartbeat more. The least is two heartbeats; the default is 10 s, or the least
-	// if that is longer.
+	// MaxLag says what near means: the replica has said that it has applied what the
+	// master had this long ago. Time is monotonic, and looked at for each write, not by
+	// a timer. So a master, cut off or not, can have written no more that MinReplicas
+	// replicas lack than it wrote in this time. Heartbeats ask for what was applied: a
+	// replica's lag moves between a round trip and one heartbeat more. The least is two
+	// heartbeats; the default is 10 s, or the least if that is longer.
 	MaxLag time.Duration
 }
 
@@ -243,17 +242,16 @@ type Safety struct {
 // too, and another may be writing then. Made a replica, it counts their age from the lease's end.
 type Reading struct {
 	// WhenDown is what becomes of reads while the replica does not stream from the
-	// master: from one that is cut off, or follows another replica that is, or takes a
-	// full copy. The default is ServeStale: the old data are served.
+	// master: it is cut off, follows another replica that is, or takes a full copy.
+	// The default is ServeStale: the old data are served.
 	WhenDown Stale
 
-	// MaxStaleness refuses reads of data that are older, whatever the link does: of
-	// which it is not known that the master had no more such a time ago. That is heard
-	// with each heartbeat, from the upstream, which heard it from its own; so it must be
-	// at least twice Heartbeat, and in a chain should be a Heartbeat more for each
-	// link. It counts for each read, by the clock, so that a process which was stopped
-	// reads nothing that became too old meanwhile; by the monotonic one, which on Linux stands still
-	// while the whole machine is suspended. 0 means no bound.
+	// MaxStaleness refuses reads of older data, whatever the link does: unless it is known that this
+	// long ago the master had no more than that. Each heartbeat says so, from the upstream, which
+	// heard it from its own; so it must be at least twice Heartbeat, and in a chain should be a
+	// Heartbeat more for each link. Each read looks at the clock, so a process that was stopped
+	// reads nothing that became too old meanwhile. It is the monotonic clock, which on Linux stands
+	// still while the whole machine is suspended. 0 means no bound.
 	MaxStaleness time.Duration
 }
 
@@ -263,8 +261,8 @@ type Stale uint8
 const (
 	// ServeStale answers them from the data that there are, however old.
 	ServeStale Stale = iota
-	// RefuseStale refuses them, from the moment the link breaks until it streams again,
-	// and before it has for the first time.
+	// RefuseStale refuses them from the moment the link breaks until it streams again,
+	// and before it first does.
 	RefuseStale
 )
 

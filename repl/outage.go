@@ -2,7 +2,7 @@ package repl
 
 import "time"
 
-// An Outage is a time in which a replica that had streamed from its upstream did not.
+// An Outage is a time in which a replica that had streamed from its upstream did not stream.
 type Outage struct {
 	Began time.Time     `json:"began"`   // when it stopped streaming, by this node's clock
 	Took  time.Duration `json:"took_ns"` // until it streamed again; until now if it is not over

@@ -8,48 +8,48 @@ import (
 
 // Limits of a Poll.
 const (
-	// MaxNoticeBytes bounds what a sentinel posts on a node's board.
+	// MaxNoticeBytes bounds a notice that a sentinel posts on a node's board.
 	MaxNoticeBytes = 1 << 10
-	// MaxLease is the longest that a lease may be granted for at once.
+	// MaxLease is the longest lease that may be granted at once.
 	MaxLease = time.Hour
 	// MaxNeed bounds Grant.Need.
 	MaxNeed = 1000
 )
 
-// A Poll asks a node how it is. It may bring the answer to the report before it: a
+// A Poll asks a node how it is. It may bring the answer to the previous report: a
 // renewal of the node's lease.
 type Poll struct {
-	// Notice is what is posted on the node's board for whoever else polls it, in the place of
-	// what this link's own id had there; at most MaxNoticeBytes. Empty leaves that as it is.
+	// Notice is posted on the node's board for whoever else polls it, in place of what this
+	// link's own id had there; at most MaxNoticeBytes. Empty leaves that as it is.
 	Notice []byte
 
 	// Grant renews the node's lease, for the sender's part. Nil leaves it as it is.
 	Grant *Grant
 }
 
-// A Grant is a sentinel's word that for Lease from the moment of a report on it grants to
-// nobody else, and gives no vote. The node counts by its own monotonic clock, from before it sent
-// the report, the sentinel by its own, from when it sends the grant, which is later; the
-// sentinel keeps its word for 5/4 of Lease, so that clocks which are wrong by 10 % either
-// way do no harm: 1.1/0.9 is less.
+// A Grant is a sentinel's word that it grants to nobody else, and gives no vote, for Lease from
+// the moment of a report. The node counts by its own monotonic clock, from before it sent the
+// report; the sentinel by its own, from when it sends the grant, which is later. The sentinel
+// keeps its word for 5/4 of Lease, so that clocks that are wrong by 10 % either way do no harm:
+// 1.1/0.9 is less.
 type Grant struct {
-	// Stamp is that of the report which is answered. Each is good once, on the link that it
-	// came by, and only as long as the node is in the tenure as a master of which the report spoke.
+	// Stamp is that of the report that is answered. Each is good once, on the link on which it
+	// came, and only while the node is in the same tenure as a master as when it reported.
 	Stamp uint64
 
-	// Lease is for how long, at most MaxLease. With 0 nothing is granted.
+	// Lease is how long the grant lasts, at most MaxLease. With 0 nothing is granted.
 	Lease time.Duration
 
-	// Need is how many grants, of as many sentinels, make up a lease: more than half of
-	// all sentinels that the sender knows, and at least the quorum; 1 to MaxNeed. The largest that the
-	// grants in force say counts.
+	// Need is how many grants, of as many sentinels, make up a lease: more than half of all sentinels
+	// that the sender knows, and at least the quorum; 1 to MaxNeed. The largest Need of the grants in
+	// force counts.
 	Need int
 }
 
-// A Notice is what somebody has posted on a node's board.
+// A Notice is something posted on a node's board.
 type Notice struct {
 	ID   NodeID
-	Addr string // where that may be reached, as the node sees it; empty if it has not said so
+	Addr string // where its author may be reached, as the node sees it; empty if that has not said so
 	Body []byte // at most MaxNoticeBytes
 }
 

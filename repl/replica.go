@@ -16,7 +16,7 @@ type Replica struct {
 // NewReplica makes m a follower of the node at address upstream, which
 // Options.Transport dials. From now on m refuses writes with a
 // [*ReadOnlyError]. It follows while [Replica.Run] runs; until then nothing is dialed,
-// and an address at which nobody is, is no error here. The error is an [*OptionError], or
+// and an address where nobody listens is no error. The error is an [*OptionError], or
 // [ErrInUse] while another node that is not closed has m.
 func NewReplica(m Machine, upstream string, opts *Options) (*Replica, error) {
 	if err := checkUpstream(upstream); err != nil {
@@ -42,12 +42,12 @@ func checkUpstream(addr string) error {
 func (r *Replica) Node() *Node { return r.node }
 
 // Run follows the upstream until ctx ends, Close is called or the node's role
-// changes, and returns ctx.Err, [ErrClosed] or [ErrRoleChanged]. When a link
-// breaks that has worked, it dials again at once. When that fails, or the upstream refuses, it tries
-// again and again. Each pause is random, between 5 ms and an upper end: a twentieth of the outage so
-// far, but at least 25 ms and at most 5 s. If the upstream had at most eight followers and cannot be
-// connected to at all, that end is a hundredth, at least 10 ms. What went wrong is in [Replica.Status]
-// and Events. A second Run at the same time returns [ErrRunning].
+// changes, and returns ctx.Err, [ErrClosed] or [ErrRoleChanged]. When a link that has worked breaks,
+// it dials again at once. When that fails, or the upstream refuses, it tries again and again. Each
+// pause is random, between 5 ms and an upper end: a twentieth of the outage so far, but at least 25 ms
+// and at most 5 s. If the upstream had at most eight followers and cannot be connected to at all, that
+// end is a hundredth, at least 10 ms. What went wrong is in [Replica.Status] and Events. A second Run
+// at the same time returns [ErrRunning].
 func (r *Replica) Run(ctx context.Context) error { return r.tenure.up.run(ctx, r.tenure) }
 
 // Follow gives the replica another upstream, like Redis' REPLICAOF: it ends the
@@ -71,8 +71,8 @@ func (r *Replica) Follow(upstream string, allow ...Allow) error {
 // that is under way is given up. When Promote returns, the machine takes writes.
 //
 // It waits for the message that is being applied, no longer. It returns
-// [ErrRoleChanged], [ErrClosed], and ctx.Err if ctx ends while another change of
-// role is under way.
+// [ErrRoleChanged], [ErrClosed], and ctx.Err if ctx ends while another role
+// change is under way.
 func (r *Replica) Promote(ctx context.Context) (*Master, error) {
 	t, err := r.node.promote(ctx, r.tenure, 0)
 	if err != nil {
@@ -81,8 +81,8 @@ func (r *Replica) Promote(ctx context.Context) (*Master, error) {
 	return &Master{r.node, t}, nil
 }
 
-// Allow lets a replica, for the first copy that it takes from an upstream, accept
-// what Options forbid.
+// Allow lets a replica accept what Options forbid, for the first copy that it
+// takes from an upstream.
 type Allow uint8
 
 const (

@@ -8,11 +8,11 @@ import (
 )
 
 // A Report is a node's answer to a [Poll]: what it is and knows at that moment. Names and
-// addresses are in the node's words; what is not printable in them is replaced by "_".
+// addresses are as the node tells them; what is not printable in them is replaced by "_".
 type Report struct {
 	ID       NodeID
 	Name     string
-	Life     [16]byte // drawn when the node was made: another one is another start of the program
+	Life     [16]byte // drawn when the node was made: it differs with each start of the program
 	Role     Role
 	Priority int    // for becoming master, the lowest first; 0 for never
 	Announce string // where the node may be reached, as seen from this end of the link; empty if it does not say so
@@ -21,12 +21,12 @@ type Report struct {
 	Lineage  backlog.Lineage
 	Heard    backlog.Epoch // the highest that the node has heard of; that of Lineage, or above it
 	HasData  bool          // the machine is not empty
-	Ready    bool          // what it has is the group's: it is a master, or came with a history, or a sync was completed
-	Initial  bool          // a master that nobody has promoted since it was started as one
+	Ready    bool          // its data are the group's: it is a master, or came with a history, or has completed a sync
+	Initial  bool          // a master that was started as one and has not been promoted since
 	Synced   bool          // a replica that streams, and has caught up since the link came up
 
 	Upstream  UpstreamReport   // the zero one on a master
-	Followers []FollowerReport // who are connected, as many as fit into MaxReportBytes
+	Followers []FollowerReport // those connected, as many as fit into MaxReportBytes
 
 	Lease       LeaseReport
 	Supervised  bool // it takes orders and grants
@@ -35,7 +35,7 @@ type Report struct {
 	// Stamp names this report for a [Grant] that answers it.
 	Stamp uint64
 
-	// Notices are what is posted on the node's board, but for what the asker has posted.
+	// Notices are what is posted on the node's board, except by the asker.
 	Notices []Notice
 }
 
@@ -44,22 +44,22 @@ type UpstreamReport struct {
 	ID    NodeID // of the present link, or the last one; zero before the first
 	Addr  string // empty for a replica of nobody
 	State LinkState
-	Down  time.Duration // since the replica ceased to stream; 0 while it does, -1 if it never has
+	Down  time.Duration // since the replica stopped streaming; 0 while it streams, -1 if it never has
 }
 
 // A FollowerReport is about a node that follows the one that reports.
 type FollowerReport struct {
 	ID      NodeID
 	Name    string
-	Addr    string // where it may be reached, as far as it has said
+	Addr    string // where it may be reached, if it has said so
 	Online  bool   // it streams
 	Applied int64  // offset that it has acked
 }
 
-// A LeaseReport says how a node stands with its lease.
+// A LeaseReport says where a node stands with its lease.
 type LeaseReport struct {
 	Armed     bool          `json:"armed"`        // as a master it takes writes only while it holds the lease
-	Remaining time.Duration `json:"remaining_ns"` // of the lease; 0 for one that is not held
+	Remaining time.Duration `json:"remaining_ns"` // of the lease; 0 if it is not held
 	Granted   int           `json:"granted"`      // how many sentinels' grants are in force
 	Need      int           `json:"need"`         // how many there must be; 0 before the first grant
 }

@@ -13,10 +13,10 @@ const (
 	MaxSecrets     = 4
 )
 
-// A Secret is what the nodes of a group know and nobody else does. It never goes over
-// a connection, only proofs of knowing it; whoever sees one can guess at what the secret is and
-// check the guess, as often and as fast as his machines let him. So it must be a random one, as
-// [NewSecret] makes and "openssl rand -hex 32" does, and not a word that somebody has thought of.
+// A Secret is what the nodes of a group know and nobody else does. It never goes over a
+// connection, only proofs of knowing it; whoever sees a proof can guess secrets and check the
+// guesses, as fast as their machines let them. So it must be random, as from [NewSecret] or
+// "openssl rand -hex 32", and not a word that somebody has thought of.
 //
 // However it is printed, logged or encoded as text, it is "(secret)".
 type Secret string
@@ -42,10 +42,11 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // Security says who may connect. See "Who may connect" in PROTOCOL.md for what that
 // promises with a [TLS] transport, without one, and with neither.
 type Security struct {
-	// Secrets, if there are any, are what both ends of every link of this node must have
-	// one of in common, and prove it to each other before anything else is said. A node
-	// with secrets has no link to one without. At most 4, the newest first, each of at
-	// least 16 bytes. Over a transport without TLS they also encrypt the link.
+	// Secrets, if there are any, are those of which both ends of every link of this node
+	// must have one in common, which they prove to each other before anything else is
+	// said. A node with secrets has no link to one without. At most 4, the newest first,
+	// each of at least 16 bytes. Over a transport without TLS they also encrypt the
+	// link.
 	//
 	// The default, nil, lets in whoever can connect. A list that is empty and not nil is
 	// refused: somebody meant to have one. [Node.SetSecrets] gives a node that runs others.
@@ -65,11 +66,11 @@ func checkSecrets(secrets []Secret) error {
 	return nil
 }
 
-// SetSecrets replaces Options.Secrets. It is for the handshakes that begin from now on; links
+// SetSecrets replaces Options.Secrets. It applies to handshakes that begin from now on; links
 // that are up stay up, with keys of their own. So a group changes its secret without losing a
-// link or a second: give every node the new one and the old one, and when all have both, every
-// node the new one alone. A node that had no secrets may be given some, and refuses
-// those without from then on. To take the last one away takes a new node.
+// link or a second: give every node the new one and the old one, and when all have both, the
+// new one alone. A node that had no secrets may be given some, and from then on refuses peers
+// without. Removing the last one takes a new node.
 //
 // It may be called at any time and concurrently, and returns an [*OptionError].
 func (n *Node) SetSecrets(secrets []Secret) error { return n.setSecrets(secrets) }

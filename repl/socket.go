@@ -11,8 +11,8 @@ import (
 )
 
 // Unix is the [Transport] over Unix domain sockets, for nodes on one machine;
-// addresses are paths, of which systems take about 100 bytes. The zero value is
-// ready to use. Who may connect is for the permissions of the folder to say.
+// addresses are paths, of up to about 100 bytes on most systems. The zero value
+// is ready to use. The permissions of the folder say who may connect.
 type Unix struct{}
 
 // Dial connects to the socket at path. Errors are those of
@@ -30,9 +30,9 @@ func (Unix) Dial(ctx context.Context, path string) (net.Conn, error) {
 }
 
 // Listen makes a socket at path and removes it when the listener is closed. A
-// socket that a killed process has left there, on which nobody listens, is
-// replaced; a socket that is served, a file and a folder are not. Errors are
-// those of [net.Listen], with the reason where theirs is hard to guess.
+// socket left by a killed process, on which nobody listens, is replaced; a
+// socket in use, a file or a folder is not. Errors are those of [net.Listen],
+// with the reason where theirs is hard to guess.
 func (Unix) Listen(path string) (net.Listener, error) {
 	if err := checkPath("listen", path); err != nil {
 		return nil, err

@@ -53,29 +53,29 @@ type Status struct {
 	LastPartial *SyncStatus `json:"last_partial,omitempty"`
 	LastFull    *SyncStatus `json:"last_full,omitempty"`
 
-	LastLost *LostFollower `json:"last_lost,omitempty"` // the newest link with a follower that has ended; nil before the first
+	LastLost *LostFollower `json:"last_lost,omitempty"` // the last link to a follower that has ended; nil before the first
 }
 
 // Counters count what has happened since the node was made.
 type Counters struct {
 	PartialSyncs int64 `json:"partial_syncs"` // granted to followers
 	FullSyncs    int64 `json:"full_syncs"`    // begun for followers
-	LinksLost    int64 `json:"links_lost"`    // with followers that have ended, for whatever reason
-	LinksLeft    int64 `json:"links_left"`    // of those, the ones whose follower has said that it goes, see LostFollower.Left
-	Handshakes   int64 `json:"handshakes"`    // with those who dialled this node that failed
+	LinksLost    int64 `json:"links_lost"`    // to followers, that have ended for whatever reason
+	LinksLeft    int64 `json:"links_left"`    // of those, the ones whose follower said that it was leaving, see LostFollower.Left
+	Handshakes   int64 `json:"handshakes"`    // that failed, with those who dialled this node
 	Unproved     int64 `json:"unproved"`      // of those, the ones that failed with ErrAuth
-	Unheard      int64 `json:"unheard"`       // connections closed because too many others were in their handshake
+	Unheard      int64 `json:"unheard"`       // connections closed because too many were in their handshake
 
-	Unconfirmed int64 `json:"unconfirmed"` // followers that went on from where they stood by their lineage alone, as the running hash up to there was not known at both ends
+	Unconfirmed int64 `json:"unconfirmed"` // followers that went on from where they stood by their lineage alone, as the two ends did not both know the running hash up to there
 
 	Repairs       int64 `json:"repairs"`        // tails that were left for the upstream's log without a full copy, here or by followers
 	RepairedKeys  int64 `json:"repaired_keys"`  // that they concerned
 	RepairedBytes int64 `json:"repaired_bytes"` // of entries that came instead
 
-	// LostTails counts how often this node gave up log that its upstream did not have, for a
-	// full copy or a repair, and LostBytes how much: all that it had ever had, if the two shared no
-	// history. Every node that had it counts it. So what a group has lost by one failover is the
-	// most that one of its nodes counts for it, and not the sum.
+	// LostTails counts how often this node gave up log that its upstream did not have, for a full
+	// copy or a repair, and LostBytes how much: all that it had ever had, if the two shared no
+	// history. Every node that had it counts it, so what a group has lost in one failover is the
+	// most that one of its nodes counts, not the sum.
 	LostTails int64 `json:"lost_tails"`
 	LostBytes int64 `json:"lost_bytes"`
 
@@ -133,7 +133,7 @@ type FollowerStatus struct {
 	WrittenPlain int64           `json:"written_plain"` // what Written would be without it
 }
 
-// A LinkState says how a replica stands to its upstream.
+// A LinkState says where a replica stands with its upstream.
 type LinkState uint8
 
 const (
@@ -162,20 +162,20 @@ func (s *LinkState) UnmarshalText(text []byte) error { return unword(linkStates[
 type UpstreamStatus struct {
 	Addr        string        `json:"addr"`
 	Peer        Peer          `json:"peer"` // of the present link, or the last one
-	Path        []NodeID      `json:"path"` // the upstream, whom that follows, and so on; null while the link is down
+	Path        []NodeID      `json:"path"` // the upstream, the node that it follows, and so on; null while the link is down
 	State       LinkState     `json:"state"`
 	Synced      bool          `json:"synced"`                 // it streams and has caught up since the link came up
-	Behind      int64         `json:"behind"`                 // bytes of log that the upstream has said to have more
+	Behind      int64         `json:"behind"`                 // bytes of log that the upstream has said it has beyond this node's
 	LastIO      time.Duration `json:"last_io_ns"`             // since the last frame, -1 for none yet
-	Down        time.Duration `json:"down_ns"`                // since the replica ceased to stream; 0 while it does, -1 if it never has
+	Down        time.Duration `json:"down_ns"`                // since the replica stopped streaming; 0 while it streams, -1 if it never has
 	Linked      bool          `json:"linked"`                 // it streams, and so do all nodes between it and the master
 	Age         time.Duration `json:"age_ns"`                 // since the data were known to be all that the master had, -1 for never
 	Stale       bool          `json:"stale"`                  // reads are refused, as the options want it
 	LastError   string        `json:"last_error"`             // why the last link or attempt ended; empty before that
 	LastErrorAt time.Time     `json:"last_error_at,omitzero"` // when that was, by this node's clock; zero before that
 	NextTry     time.Duration `json:"next_try_ns"`            // until the upstream is dialled again; 0 while the link is up or being tried
-	Outages     int64         `json:"outages"`                // times that it has ceased to stream
-	OutageTime  time.Duration `json:"outage_time_ns"`         // in which it did not stream, after it first had
+	Outages     int64         `json:"outages"`                // times that it stopped streaming
+	OutageTime  time.Duration `json:"outage_time_ns"`         // total time without streaming, after it first had
 	LastOutage  *Outage       `json:"last_outage,omitempty"`  // nil before the first
 	Partials    int64         `json:"partial_syncs"`
 	Fulls       int64         `json:"full_syncs"`             // begun, resumed ones included
@@ -184,7 +184,7 @@ type UpstreamStatus struct {
 	LastFull    *SyncStatus   `json:"last_full,omitempty"`
 	Progress    Progress      `json:"progress"`      // of the full copy under way, or the last one
 	Read        int64         `json:"read"`          // bytes received on the present link, or the last one
-	ClockSkew   time.Duration `json:"clock_skew_ns"` // the writer's clock less ours, less what its last word took to come; to a millisecond
+	ClockSkew   time.Duration `json:"clock_skew_ns"` // the writer's clock minus ours, minus what its last message took to come; to a millisecond
 
 	Secret int  `json:"secret"` // as of a FollowerStatus, on that link
 	Sealed bool `json:"sealed"`
@@ -193,7 +193,7 @@ type UpstreamStatus struct {
 	ReadPlain   int64           `json:"read_plain"`  // what Read would be without it
 }
 
-// Status returns the node's state now. It may be called at any time, also after
+// Status returns the node's state now. It may be called at any time, even after
 // Close.
 func (n *Node) Status() Status {
 	t := n.tenure()

@@ -3,20 +3,20 @@ package repl
 // Supervision says whether others may tell the node what to be. See package sentinel, and
 // "Leases" in PROTOCOL.md.
 type Supervision struct {
-	// Supervised lets whoever opens a control link (see [DialControl]) give the node orders: to be
-	// promoted, to follow another, to hand over. And it lets them lease out the right to write: once
-	// a majority of them has granted it, the node takes writes only while it holds the lease, and refuses
-	// others with a [*LeaseError]; see [Node.Disarm] for the way back. A node that was watched and
-	// is promoted waits for the first lease, whoever has promoted it; so does one that a master with a lease
-	// hands over to. Such a master does not hand over to a node that is not Supervised.
+	// Supervised lets whoever opens a control link (see [DialControl]) give the node orders: to be promoted,
+	// to follow another, to hand over. It also lets them lease out the right to write: once a majority of
+	// them has granted it, the node takes writes only while it holds the lease, and refuses others with a
+	// [*LeaseError]; see [Node.Disarm] for the way back. A node that was watched waits for its first lease
+	// when it is promoted, by whomever; so does one that a master with a lease hands over to. Such a master
+	// does not hand over to a node that is not Supervised.
 	//
-	// Without it, the default, the node answers questions of how it is, and does nothing else.
-	// The program of one that is supervised runs [Node.Run] and not [Replica.Run], which ends with the role.
+	// Without it, the default, the node answers polls, and does nothing else. The program of a supervised
+	// node calls [Node.Run], not [Replica.Run], which ends with the role.
 	Supervised bool
 
-	// Fenced makes a node that is a master from its start refuse writes until it is granted
-	// a lease, so that one which was replaced while it was down takes none when it
-	// comes back. It needs Supervised.
+	// Fenced makes a node that starts as a master refuse writes until it is granted a
+	// lease, so that one that was replaced while it was down takes none when it comes back.
+	// It needs Supervised.
 	Fenced bool
 }
 
@@ -39,5 +39,5 @@ type SupervisionStatus struct {
 	Supervised bool        `json:"supervised"` // of the options
 	Fenced     bool        `json:"fenced"`     // of the options
 	Lease      LeaseReport `json:"lease"`
-	Askers     []Peer      `json:"askers"` // who have a control link to the node, by name
+	Askers     []Peer      `json:"askers"` // those with a control link to the node, by name
 }

@@ -15,7 +15,7 @@ const (
 	SyncRunning SyncState = iota
 	// SyncComplete means that it has.
 	SyncComplete
-	// SyncBroken means that the link ended before.
+	// SyncBroken means that the link ended before it had.
 	SyncBroken
 )
 
@@ -30,8 +30,8 @@ func (s SyncState) MarshalText() ([]byte, error) { return []byte(s.String()), ni
 // UnmarshalText reads what MarshalText wrote, or returns [backlog.ErrText].
 func (s *SyncState) UnmarshalText(text []byte) error { return unword(syncStates[:], s, text) }
 
-// A SyncStatus is the account of one sync, be it a partial resync or a full copy:
-// why it was needed, how far it is, and what it has cost.
+// A SyncStatus is the account of one sync, a partial resync or a full copy: why
+// it was needed, how far it has come, and what it has cost.
 type SyncStatus struct {
 	Peer   Peer            `json:"peer"` // the other end
 	State  SyncState       `json:"state"`
@@ -42,15 +42,16 @@ type SyncStatus struct {
 	// tail to leave.
 	NotRepaired string `json:"not_repaired,omitempty"`
 
-	// RepairedKeys is how many keys a tail concerned that a partial resync has begun with
-	// leaving, and RepairedBytes what their entries have, which came instead.
+	// RepairedKeys is how many keys were concerned by a tail that was left at the
+	// beginning of a partial resync, and RepairedBytes the size of the entries that came
+	// instead.
 	RepairedKeys  int64 `json:"repaired_keys,omitempty"`
 	RepairedBytes int64 `json:"repaired_bytes,omitempty"`
 
 	Resumed  bool             `json:"resumed"` // it went on with an earlier, broken copy
 	From     backlog.Position `json:"from"`    // where the log of this sync began
 	Began    time.Time        `json:"began"`   // by this node's clock
-	Took     time.Duration    `json:"took_ns"` // until the follower had caught up, or the link broke, pauses of a resumed one included; so far, if running
+	Took     time.Duration    `json:"took_ns"` // until the follower had caught up, or the link broke, including the pauses of a resumed one; so far, if running
 	Keys     int64            `json:"keys"`
 	Bytes    int64            `json:"bytes"`     // of entries
 	LogBytes int64            `json:"log_bytes"` // of log beside them, or of a partial resync

@@ -239,8 +239,8 @@ func (n *Node) tell(c RoleChange) {
 
 // Run follows the upstream whenever the node is a replica, through all changes of
 // role, until ctx ends or Close is called; it returns ctx.Err or [ErrClosed]. A
-// program whose node changes its role runs this in place of [Replica.Run]; while
-// either runs, another returns [ErrRunning].
+// program whose node changes its role calls this in place of [Replica.Run]; while
+// either runs, another call returns [ErrRunning].
 func (n *Node) Run(ctx context.Context) error {
 	for {
 		t := n.tenure()

@@ -14,7 +14,7 @@ import (
 // TLS is the [Transport] that encrypts another one. Nodes both dial and listen,
 // so one Config serves both roles: Certificates, RootCAs to verify whom they
 // dial, and ClientCAs with ClientAuth set to [tls.RequireAndVerifyClientCert]
-// to admit only those who belong to the group:
+// to admit only members of the group:
 //
 //	transport := repl.TLS{Config: &tls.Config{
 //		Certificates: []tls.Certificate{certificate}, // for both ends of a link
@@ -30,12 +30,12 @@ type TLS struct {
 	// Over carries the encrypted bytes; nil means TCP{}.
 	Over Transport
 
-	// Config must not be nil nor be changed afterwards. With ClientCAs and a ClientAuth that
-	// compares no certificate with them, nor a function of the program that may, it is refused:
-	// whoever dials would be let in, and somebody meant otherwise.
-	// Where MinVersion is 0 it is TLS 1.3: both ends are this library. Where
-	// ServerName is empty it is the host of the address that is dialed; an address
-	// without one, such as a socket's path, is taken whole, so over Unix it should be set.
+	// Config must not be nil nor be changed afterwards. It is refused if it has ClientCAs but
+	// neither a ClientAuth that checks certificates against them nor a function of the program
+	// that may: whoever dials would be let in, and somebody meant otherwise. A MinVersion of 0
+	// means TLS 1.3: both ends are this library. An empty ServerName means the host of the
+	// address that is dialed; an address without a host, such as a socket's path, is taken
+	// whole, so set ServerName over Unix.
 	Config *tls.Config
 }
 
@@ -68,9 +68,9 @@ func (t TLS) Dial(ctx context.Context, addr string) (net.Conn, error) {
 }
 
 // Listen takes addr. Accept does not wait for a handshake: the first Read or
-// Write performs it, under the deadline of the one who calls it, so that a
-// silent peer holds up nobody else. Errors are those of Over, and one for a Config
-// without a certificate.
+// Write performs it, under its caller's deadline, so that a silent peer holds up
+// nobody else. Errors are those of Over, and one for a Config without a
+// certificate.
 func (t TLS) Listen(addr string) (net.Listener, error) {
 	config, err := t.config()
 	if err != nil {

@@ -9,13 +9,13 @@ import (
 
 // A Transport connects nodes. Supplied are [TCP], [Unix], [TLS] over either, and
 // [Memory] within a process; package repltest has one with faults, and a check
-// for those that a program brings itself.
+// for a program's own.
 //
 // Methods may be called concurrently. Addresses are the transport's own; the
 // library stores and compares them but never looks inside.
 type Transport interface {
-	// Dial connects to addr. It blocks until the connection stands, fails, or
-	// ctx ends; ctx has no say over the connection afterwards.
+	// Dial connects to addr. It blocks until the connection is up or has
+	// failed, or ctx ends; afterwards ctx does not affect the connection.
 	Dial(ctx context.Context, addr string) (net.Conn, error)
 
 	// Listen takes addr until the listener is closed. It does not block.
@@ -29,7 +29,7 @@ type TCP struct {
 	// KeepAlive is how long a connection is silent before the kernel probes
 	// the peer, and the time between probes. 0 means 15 seconds; negative turns
 	// probes off. The library's heartbeats find a dead peer sooner; probes are
-	// for connections that are past or before them.
+	// for connections before the first heartbeat or after the last.
 	KeepAlive time.Duration
 
 	// BufferBytes is the kernel's buffer for each connection and direction. 0
@@ -58,8 +58,8 @@ func (t TCP) Dial(ctx context.Context, addr string) (net.Conn, error) {
 }
 
 // Listen takes addr; port 0 is one that the kernel chooses. Errors are those of
-// [net.Listen]. An empty addr, which that would take for any port of every
-// interface, is refused: it is an address that somebody forgot to set.
+// [net.Listen]. An empty addr, which net.Listen would take for any port of
+// every interface, is refused: somebody forgot to set it.
 func (t TCP) Listen(addr string) (net.Listener, error) {
 	if err := t.fault(); err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 
 // A ReadOnlyError is what a write on a replica gets.
 type ReadOnlyError struct {
-	Master string // address that the replica follows, where in a chain there is another replica
+	Master string // address that the replica follows, which in a chain is another replica's
 }
 
 func (e *ReadOnlyError) Error() string {
@@ -20,11 +20,11 @@ func (e *ReadOnlyError) Error() string {
 func (e *ReadOnlyError) Unwrap() error { return ErrReadOnly }
 
 // A FencedError is what a write gets on a node that was the master until it heard of a
-// higher epoch, and that follows nobody yet. Unless somebody has told it the contrary,
-// another node takes the writes. It is an [ErrReadOnly], too.
+// higher epoch, and that follows nobody yet. As far as it knows, another node takes
+// the writes. It is an [ErrReadOnly], too.
 type FencedError struct {
-	Epoch backlog.Epoch // that it has heard of
-	By    string        // name of the node that has told it
+	Epoch backlog.Epoch // that the node has heard of
+	By    string        // name of the node that told it
 }
 
 func (e *FencedError) Error() string {
@@ -37,8 +37,8 @@ func (e *FencedError) Unwrap() []error { return []error{ErrFenced, ErrReadOnly} 
 // A LeaseError is what a write gets on a master that does not hold its lease. See
 // [Supervision].
 type LeaseError struct {
-	Granted int  // of how many sentinels grants are in force, when they were looked at last
-	Need    int  // how many it takes; 0 if none has ever said so
+	Granted int  // number of grants in force when they were last looked at
+	Need    int  // how many it takes; 0 if no grant has ever said so
 	RunOut  bool // the lease was held, in this tenure, and has run out
 }
 
@@ -61,15 +61,15 @@ func (e *LeaseError) Undecided() bool { return !e.RunOut }
 // Unwrap returns ErrNoLease.
 func (e *LeaseError) Unwrap() error { return ErrNoLease }
 
-// A NotAckedError is what a write gets when fewer than Options.Ack replicas
-// came within Options.MaxUnacked bytes of it in Options.AckTimeout, or before the node
-// stopped being the master. The write stands and goes on being replicated; or, in the
-// second case, what becomes of it is for the next master to say.
+// A NotAckedError is what a write gets when fewer than Options.Ack replicas came
+// within Options.MaxUnacked bytes of it in Options.AckTimeout, or before the node
+// stopped being the master. The write stands and goes on being replicated; in the
+// second case the next master decides what becomes of it.
 type NotAckedError struct {
 	Position backlog.Position // after the write
 	Acked    int              // how many came as near; 0 if Over is set
 	Need     int              // Options.Ack
-	Over     error            // why the node waits for no more: [ErrRoleChanged], a [*FencedError] or [ErrClosed]; or nil
+	Over     error            // why the node has stopped waiting: [ErrRoleChanged], a [*FencedError] or [ErrClosed]; or nil
 }
 
 func (e *NotAckedError) Error() string {
