@@ -26,10 +26,10 @@ import (
 //	ember_synced                 up to where the store is on disk; none while that is not known
 //	ember_unsynced_bytes         of log that are not on disk
 //	ember_disk_error             why the journal cannot be written; empty while it can
-//	ember_save_error             of the last attempt; empty if it was well
+//	ember_save_error             of the last attempt; empty if it succeeded
 //	ember_archive_offset         the oldest from which a follower can go on
 //	ember_archive_readers        followers that are being given what only the files have
-//	ember_archive_error          why a part of those was given up last, or a follower not served
+//	ember_archive_error          why a part of those was last given up, or a follower not served
 func (d DiskStatus) Info() string {
 	var b strings.Builder
 	line := func(name string, value any) { fmt.Fprintf(&b, "%s:%s\r\n", name, oneLine(fmt.Sprint(value))) }

@@ -15,7 +15,7 @@ type node struct {
 	store  *kv.Store
 	member *repl.Node
 	link   *freezable // to its upstream
-	unmade chan error // why it has ceased to be a master without being told to
+	unmade chan error // why it is no longer a master, though nobody told it to stop
 }
 
 // start makes a node that serves on a port of its own, and follows upstream if there is

@@ -12,14 +12,15 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-// Errors of clients. There is ErrNoMaster, too.
+// Errors of clients. ErrNoMaster is one, too.
 var (
 	// ErrNoSentinel is returned, as a [*NoSentinelError], when none of the sentinels has
-	// answered. Try again; when it does not pass, the error says why each failed.
+	// answered. Try again; the error says why each failed.
 	ErrNoSentinel = errors.New("sentinel: no sentinel answers")
 
 	// ErrNotMaster is returned by [Transport.Dial] when the node that the sentinels name
-	// answers, and is no master: it was just replaced, or is about to be one. Try again.
+	// answers and is not the master: it was just replaced, or is about to become it. Try
+	// again.
 	ErrNotMaster = errors.New("sentinel: the node is not the master")
 )
 

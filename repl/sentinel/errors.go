@@ -2,16 +2,16 @@ package sentinel
 
 import "errors"
 
-// How a failover ends that has promoted nobody. [Sentinel.Failover] and [Sentinel.Handover] return
-// these, and events carry them.
+// Errors of a failover that has promoted nobody. [Sentinel.Failover] and [Sentinel.Handover]
+// return these, and events carry them.
 var (
 	// ErrInProgress is returned while another failover, or a handover, is under way. Redis says
 	// INPROG.
 	ErrInProgress = errors.New("sentinel: INPROG: a failover is under way")
 
 	// ErrNoMaster is returned before the sentinel has found a master, and by [Resolve] when
-	// no sentinel that answers has. Give it time, or an address in Options.Monitor at which
-	// a node answers.
+	// no sentinel that answers has. Wait, or add an address to Options.Monitor at which a
+	// node answers.
 	ErrNoMaster = errors.New("sentinel: no master is known")
 
 	// ErrNoGoodSlave means that there is no node that may be promoted. The text says why each
@@ -28,9 +28,9 @@ var (
 	// ErrSuperseded means that somebody else has promoted a node meanwhile.
 	ErrSuperseded = errors.New("sentinel: another master was promoted")
 
-	// ErrNotElected means that too few sentinels gave their vote in time, or that others stood at
-	// the same moment. Nothing has happened. Try again, when enough of them can be reached: see
-	// [Sentinel.CheckQuorum].
+	// ErrNotElected means that too few sentinels gave their vote in time, or that other
+	// candidates stood at the same moment. Nothing has happened. Try again when enough sentinels
+	// can be reached: see [Sentinel.CheckQuorum].
 	ErrNotElected = errors.New("sentinel: not elected")
 
 	// ErrAborted means that the group was reset, or the sentinel closed, meanwhile.

@@ -12,13 +12,13 @@ import (
 )
 
 // An Event is something that a sentinel has seen or done. Options.OnEvent is called with
-// each, one after the other, in the order in which they have happened. It marshals to JSON.
+// each, one after the other, in the order in which they happened. It marshals to JSON.
 type Event struct {
 	Kind  EventKind `json:"kind"`
 	Time  time.Time `json:"time"`
 	Group string    `json:"group"`
 
-	// About is whom it concerns: a node, another sentinel, or the group's master.
+	// About is the one concerned: a node, another sentinel, or the group's master.
 	About Instance `json:"about"`
 
 	// Master is the master of the group when it happened; in an EventSwitchMaster the new one.
@@ -26,11 +26,11 @@ type Event struct {
 	Master Instance `json:"master"`
 
 	Epoch uint64 `json:"epoch,omitempty"` // of a vote, an election, a failover or a new master; 0 where there is none
-	Text  string `json:"text,omitempty"`  // what Redis says behind the names, such as "#quorum 2/2", or a reason
+	Text  string `json:"text,omitempty"`  // what Redis says after the names, such as "#quorum 2/2", or a reason
 	Err   error  `json:"-"`               // why something failed, where that is known; Text says it too
 
 	// Missed is how many events were left out just before this one, because
-	// Options.OnEvent had not returned for so long that [MaxEvents] others waited.
+	// Options.OnEvent took so long to return that [MaxEvents] others waited.
 	Missed int `json:"missed,omitempty"`
 }
 
@@ -50,7 +50,7 @@ const (
 	NoInstance InstanceType = iota
 	// InstanceMaster is the node that takes the writes.
 	InstanceMaster
-	// InstanceSlave is any other node; Redis' word, as it stands in messages.
+	// InstanceSlave is any other node; Redis' word, as it is in messages.
 	InstanceSlave
 	// InstanceSentinel is another sentinel.
 	InstanceSentinel
@@ -79,16 +79,15 @@ func (t *InstanceType) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Message returns the text that Redis Sentinel publishes with such an event, and that a
-// notification script is given: mostly
+// Message returns the text that Redis Sentinel publishes with such an event, and gives
+// to a notification script: mostly
 //
 //	<type> <name> <host> <port> @ <group> <master's host> <master's port> <text>
 //
-// without what is from the @ on when it is about the master, whose name is the group's. Of an EventSwitchMaster
-// it is "<group> <old host> <old port> <new host> <new port>"; of what concerns no
-// instance the text alone. An address that is not a host and a port stands for the host, with port 0. A group
-// without a name is "-", and one that has not said its name the first digits of its id, so that a script can count
-// words.
+// without the part from the @ on when it is about the master, whose name is the group's. For an EventSwitchMaster
+// it is "<group> <old host> <old port> <new host> <new port>"; for an event that concerns no instance it is only
+// the text. An address that is not a host and a port stands for the host, with port 0. A group without a name is
+// "-", and one that has not said its name the first digits of its id, so that a script can count words.
 func (e Event) Message() string {
 	if e.Kind == EventSwitchMaster {
 		return strings.Join([]string{called(e.Group), place(e.About.Addr), place(e.Master.Addr)}, " ")

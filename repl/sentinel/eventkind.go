@@ -41,7 +41,7 @@ const (
 	EventSDown    EventKind = iota + 32 // subjectively: this sentinel does not hear About
 	EventSDownEnd                       // it does again
 	EventODown                          // objectively: as many as the quorum do not hear the master
-	EventODownEnd                       // no longer so many
+	EventODownEnd                       // no longer that many
 )
 
 // About a failover.
@@ -62,8 +62,8 @@ const (
 	EventSlaveReconfInProgress                           // About follows the new master, and is not up to date yet
 	EventSlaveReconfDone                                 // it is
 	EventFailoverEnd                                     // all that can be heard follow the new master
-	EventFailoverEndTimeout                              // FailoverTimeout was over before
-	EventAbortNotElected                                 // no majority in time; all of this kind are tried again by themselves
+	EventFailoverEndTimeout                              // FailoverTimeout was over first
+	EventAbortNotElected                                 // no majority in time; aborted failovers are tried again by themselves
 	EventAbortNoGoodSlave                                // none that may be promoted; Text says why each may not
 	EventAbortSlaveTimeout                               // the chosen one has refused, is gone, or was too slow
 	EventAbortMasterBack                                 // the master can be heard again, and is to go on in this epoch
@@ -122,8 +122,8 @@ func (k *EventKind) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%w: %.40q is no event", backlog.ErrText, text)
 }
 
-// Warning reports whether Redis logs such an event as a warning, which are those for
-// which a notification script is run.
+// Warning reports whether Redis logs such an event as a warning; for those the
+// notification script is run.
 func (k EventKind) Warning() bool {
 	switch k {
 	case EventMonitor, EventUnmonitor, EventResetMaster, EventNewEpoch, EventConfigUpdate, EventSwitchMaster, EventSentinelInvalidAddr,

@@ -5,7 +5,7 @@ import (
 )
 
 // MaxEvents is how many events wait for Options.OnEvent at most. Further ones are left out,
-// see Event.Missed: a program that does not return must not stop a failover.
+// see Event.Missed: a function that does not return must not stop a failover.
 const MaxEvents = 1024
 
 // A herald tells events to the program, in order, on a goroutine of its own.

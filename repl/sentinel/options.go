@@ -26,12 +26,12 @@ const (
 	MaxMonitor   = 64 // addresses in Options.Monitor
 )
 
-// Options configure a sentinel. The zero value of each field means the default, but for
-// Monitor, which must name an address. They are checked by [New], which returns a
-// [*repl.OptionError] or a [*ScriptError] for the first that is invalid, and copied.
+// Options configure a sentinel. The zero value of each field means the default, except
+// Monitor, which must name an address. [New] copies and checks them, and returns a
+// [*repl.OptionError] or a [*ScriptError] for the first that is invalid.
 type Options struct {
-	// ID names the sentinel among its peers. The default is the one that Store holds, or a
-	// random one, which is kept there.
+	// ID names the sentinel among its peers. The default is the one in Store, or a random
+	// one, which is kept there.
 	ID repl.NodeID
 
 	// Name is shown to peers and in status, at most [repl.MaxNameBytes] of UTF-8. The
@@ -41,52 +41,53 @@ type Options struct {
 	// Group is the Options.Group of the nodes that are watched.
 	Group string
 
-	// Monitor are addresses of nodes of the group, at least one, of which one has to be
-	// reachable at the start. All others are found by way of them: the master, the replicas,
+	// Monitor lists addresses of nodes of the group, at least one; one of them has to be
+	// reachable at the start. Everybody else is found from there: the master, the replicas,
 	// replicas of replicas, and the other sentinels.
 	Monitor []string
 
-	// Quorum is how many sentinels must find the master down, this one included, before
-	// they look for another. To promote one takes a majority of all sentinels, too. A master
-	// needs the larger of the two for its lease, so with more than a majority it stops when a few sentinels
-	// are gone. The default is 2, which is right for three; all should have the same.
+	// Quorum is how many sentinels must find the master down, this one included, before they look for
+	// another. Promoting one takes a majority of all sentinels, too. A master needs the larger of the two
+	// for its lease, so with a quorum above a majority it stops when a few sentinels are gone. The default
+	// is 2, which is right for three; all should have the same.
 	Quorum int
 
-	// DownAfter is for how long a node must not answer until this sentinel takes it for down,
-	// and so about how long the group is without a master when one falls. It must be
-	// more than the longest round trip and pause. Nodes hold a lease for four fifths of
-	// it. The default is 1 s; all sentinels of a group must have the same.
+	// DownAfter is how long a node has to be silent until this sentinel takes it for down,
+	// and so about how long the group is without a master when one fails. It must be more
+	// than the longest round trip and pause. Nodes hold a lease for four fifths of it. The
+	// default is 1 s; all sentinels of a group must have the same.
 	DownAfter time.Duration
 
-	// FailoverTimeout bounds what a failover waits for: the promotion, after which another
-	// replica is tried, and then the others' change to the new master. The default is 1 min.
+	// FailoverTimeout bounds the waits of a failover: for the promotion, after which another
+	// replica is tried, and then for the others to follow the new master. The default is 1
+	// min.
 	FailoverTimeout time.Duration
 
 	// ParallelSyncs is how many replicas are told at a time to follow a new master. One that
-	// needs a full copy serves what it has until that is complete, and those that wait
+	// needs a full copy serves its old data until that is complete, and those that wait
 	// together share one. The default is 4.
 	ParallelSyncs int
 
-	// MinHeard is how many replicas must have been heard before one is promoted. A write that
-	// n of R replicas have, see [repl.Master.Wait], survives a failover for certain if that is at least
-	// R-n+1, but not one on demand that cannot make the old master step down. The default is 1; with more, a group that cannot hear so many stays without
-	// a master.
+	// MinHeard is how many replicas must have been heard before one is promoted. If it is at least R-n+1, a write
+	// that n of R replicas have, see [repl.Master.Wait], is certain to survive a failover, except one on demand that
+	// cannot make the old master step down. The default is 1; with more, a group in which fewer can be heard stays
+	// without a master.
 	MinHeard int
 
-	// ForgetAfter is when a node is forgotten that cannot be reached, and a sentinel that
-	// never could be and of which nobody tells any more. The default is 24 h.
+	// ForgetAfter is when a node that cannot be reached is forgotten, and a sentinel that
+	// never could be and that nobody tells of any more. The default is 24 h.
 	ForgetAfter time.Duration
 
 	// Announce is the address at which peers and clients may reach the listener of this
-	// sentinel. The default is that of the first listener; an unspecified host, as in
-	// "0.0.0.0:9000", is replaced by the one that nodes see.
+	// sentinel. The default is that of the first listener; nodes replace an unspecified
+	// host, as in "0.0.0.0:9000", by the one that they see.
 	Announce string
 
 	// Transport dials nodes and peers. The default is TCP.
 	Transport repl.Transport
 
 	// Store keeps what must outlast the sentinel. The default is a new [MemoryStore], which is
-	// for tests: see there, and [OpenFileStore].
+	// for tests; otherwise see [OpenFileStore].
 	Store Store
 
 	// OnEvent, if it is not nil, is called with each event, one after the other, on a goroutine of its
@@ -94,7 +95,7 @@ type Options struct {
 	OnEvent func(Event)
 
 	// Logger receives the sentinel's messages, one line an event, and warnings, such as that
-	// nobody answers at an address of Monitor, and why, or that a node is not Supervised. The
+	// a node is not Supervised, or that nobody answers at an address of Monitor, and why. The
 	// default is silence.
 	Logger *slog.Logger
 

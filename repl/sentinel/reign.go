@@ -10,7 +10,7 @@ import (
 // A Reign is a master's time: who it is, since which epoch, and where it can be reached.
 // The zero Reign is none.
 type Reign struct {
-	Epoch   backlog.Epoch   `json:"epoch"`   // in which it began to write
+	Epoch   backlog.Epoch   `json:"epoch"`   // in which the master began to write
 	History backlog.History `json:"history"` // of its log, when it was last heard
 	ID      repl.NodeID     `json:"id"`      // of the node
 	Name    string          `json:"name"`    // at most [repl.MaxNameBytes]

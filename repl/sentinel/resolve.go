@@ -12,14 +12,13 @@ import (
 // outvoted, and short for somebody who waits while one of the sentinels is gone.
 const resolveGrace = 200 * time.Millisecond
 
-// Resolve asks the sentinels at these addresses who the master of the group is, all at once,
-// and returns the one of the highest epoch among the answers. It waits for the answers of
-// more than half of them, and a fifth of a second for the others once there is one.
+// Resolve asks the sentinels at these addresses, all at once, who the master of the group
+// is, and returns the one of the highest epoch among the answers. It waits for the answers
+// of more than half of them, and for the others a fifth of a second once there is one.
 //
-// Just after a failover, and on the wrong side of a broken network, even that may be a master
-// that was: whoever dials it should make sure of its role, as [Transport] does. Errors are
-// a [*NoSentinelError], [ErrNoMaster], or an [*repl.OptionError] for what is wrong with the arguments.
-// It may be called concurrently.
+// Just after a failover, or on the wrong side of a broken network, even that may be a former master:
+// whoever dials it should make sure of its role, as [Transport] does. Errors are a [*NoSentinelError],
+// [ErrNoMaster], or an [*repl.OptionError] for invalid arguments. It may be called concurrently.
 func Resolve(ctx context.Context, sentinels []string, group string, opts *ClientOptions) (Reign, error) {
 	a, err := newAsker(sentinels, group, opts)
 	if err != nil {

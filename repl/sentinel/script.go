@@ -11,13 +11,13 @@ import (
 )
 
 // ErrScript is returned by [New], as a [*ScriptError], for a script that is not there or cannot be
-// executed. Found out when a master is down, it would be too late.
+// executed: to find that out when a master is down would be too late.
 var ErrScript = errors.New("sentinel: script cannot be run")
 
 // A ScriptError says which script cannot be run, and why.
 type ScriptError struct {
 	Field string // of Scripts
-	Err   error  // fs.ErrNotExist, fs.ErrPermission, or another reason, and the path
+	Err   error  // fs.ErrNotExist, fs.ErrPermission, or another reason, with the path
 }
 
 func (e *ScriptError) Error() string { return fmt.Sprintf("%v: %s: %v", ErrScript, e.Field, e.Err) }
@@ -26,18 +26,18 @@ func (e *ScriptError) Error() string { return fmt.Sprintf("%v: %s: %v", ErrScrip
 func (e *ScriptError) Unwrap() []error { return []error{ErrScript, e.Err} }
 
 // Scripts are programs that a sentinel runs when something happens, each in a process of its
-// own, with the environment and the folder of this one. A program that is written in Go has
-// Options.OnEvent, which needs no processes.
+// own, with the environment and the folder of this one. A program in Go has Options.OnEvent,
+// which needs no processes.
 //
-// What they exit with is understood as in Redis. 0: it is done. 1, or an end by a signal:
-// try again, at most 10 times in all, after ScriptRetry, and then after twice the time as
-// before. 2 and more: it has failed for good. One that runs for longer than ScriptTimeout is
-// killed, with what it has started, which counts as a signal. At most 16 run at once and 256
-// wait or run; of one more than that the oldest that is not running is given up. So scripts
-// may run at the same time, out of order, and again: they must be prepared for that.
+// Exit codes are understood as in Redis. 0: it is done. 1, or an end by a signal: try again,
+// at most 10 times in all, after ScriptRetry, and then after twice the previous pause. 2 and
+// more: it has failed for good. One that runs for longer than ScriptTimeout is killed, with
+// what it has started, which counts as a signal. At most 16 run at once and 256 wait or run;
+// if there is one more, the oldest that is not running is given up. So scripts may run at
+// the same time, out of order, and again: they must be prepared for that.
 //
-// One that has failed for good is told by the event -script-error, and in the log with the
-// end of what it has printed. [Sentinel.Close] kills those that run and forgets the others.
+// The event -script-error reports one that has failed for good, and the log the end of what
+// it has printed. [Sentinel.Close] kills those that run and forgets the others.
 type Scripts struct {
 	// NotificationScript is run for each event of the level warning that is about an
 	// instance, with two arguments: the event's name, such as +sdown, and its description.
@@ -45,9 +45,9 @@ type Scripts struct {
 
 	// ReconfigScript is run when another node has become master, so that clients can be
 	// told, with seven arguments: the group; the role of this sentinel, "leader" if it
-	// has done it and otherwise "observer"; the state, "start"; host and port of the old
-	// master; host and port of the new one. Where an address is not a host and a port, as
-	// that of a Unix socket, the host is all of it and the port is 0.
+	// led the failover and otherwise "observer"; the state, "start"; host and port of the
+	// old master; host and port of the new one. For an address that is not a host and a
+	// port, such as a Unix socket's, the host is all of it and the port is 0.
 	ReconfigScript string
 
 	// ScriptRetry is the pause before a script is tried for the second time. The default

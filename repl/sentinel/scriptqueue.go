@@ -35,7 +35,7 @@ type scriptJob struct {
 	args    []string
 	runs    int       // that have begun
 	running bool      //
-	at      time.Time // when the run has begun, or the next one is due
+	at      time.Time // when the run began, or when the next one is due
 }
 
 // A ScriptStatus is a script that runs or waits to be run.
@@ -44,7 +44,7 @@ type ScriptStatus struct {
 	Args    []string  `json:"args"`
 	Runs    int       `json:"runs"` // that have begun
 	Running bool      `json:"running"`
-	At      time.Time `json:"at"` // when the run has begun, or the next one is due
+	At      time.Time `json:"at"` // when the run began, or when the next one is due
 }
 
 // newScriptQueue returns a queue for scripts, whose options are normalized. It calls event,

@@ -13,7 +13,7 @@ import (
 )
 
 // A Sentinel watches a group, together with others. Make one with [New]. Its methods may be
-// called concurrently, also by Options.OnEvent, but for Close, which waits for that.
+// called concurrently, and by Options.OnEvent, except Close, which waits for that.
 type Sentinel struct {
 	opts    *Options
 	desk    *desk
@@ -32,7 +32,7 @@ type Sentinel struct {
 	}
 }
 
-// New makes a sentinel and lets it begin to watch. It finds the master and everybody else by
+// New makes a sentinel, which begins to watch. It finds the master and everybody else by
 // itself; peers find it when [Sentinel.Serve] is called. For DownAfter from its start, or for
 // that of its last life if it was longer, it grants no lease and gives no vote, except to a
 // sentinel that was told to fail over, as it cannot know what it has promised before.
@@ -74,8 +74,8 @@ func New(opts *Options) (*Sentinel, error) {
 }
 
 // Serve answers other sentinels and clients on ln until Close is called or ln is closed, and
-// returns [ErrClosed] or ln's error. It closes ln. From its first call on
-// peers are told of ln's address, unless Options.Announce says another.
+// returns [ErrClosed] or ln's error. It closes ln. After its first call peers are told ln's
+// address, unless Options.Announce says another.
 func (s *Sentinel) Serve(ln net.Listener) error {
 	addr := s.opts.Announce
 	if addr == "" && ln.Addr() != nil {
@@ -91,9 +91,9 @@ func (s *Sentinel) Serve(ln net.Listener) error {
 	return err
 }
 
-// SetSecrets replaces Options.Secrets, for links that are made from now on. Links that stand stay.
-// See [repl.Node.SetSecrets] for how a group gets new ones without losing a link. Errors
-// are a [*repl.OptionError] and ErrClosed.
+// SetSecrets replaces Options.Secrets, for links that are made from now on. Links that are up stay
+// up. See [repl.Node.SetSecrets] for how a group gets new ones without losing a link. Errors are a
+// [*repl.OptionError] and ErrClosed.
 func (s *Sentinel) SetSecrets(secrets []repl.Secret) error {
 	secrets = slices.Clone(secrets)
 	if err := s.server.SetSecrets(secrets); err != nil {
@@ -113,7 +113,7 @@ func (s *Sentinel) SetSecrets(secrets []repl.Secret) error {
 func (s *Sentinel) ID() repl.NodeID { return s.opts.ID }
 
 // Master returns the newest master that the sentinel knows of, whether or not it can be reached. It is
-// the zero Reign before the first was found. From the promotion of another on it is that.
+// the zero Reign before the first was found. Once another is promoted, it is that.
 func (s *Sentinel) Master() Reign {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,17 +124,17 @@ func (s *Sentinel) Master() Reign {
 // there: from Options.Monitor, the master and its followers, and from what sentinels post
 // there, which takes some round trips. What it has voted, and promised to the master, stays;
 // a failover or an election of its own that is under way is given up, with [ErrAborted]; and
-// for DownAfter it stands for no other, as it does not know how many a majority is, and a
-// Failover that is called waits for as long.
+// for DownAfter it stands in no other, as it does not know how many a majority is, and a
+// call of Failover waits that long.
 //
 // It is for when sentinels or nodes were removed for good. A sentinel that has answered
 // once, and does not any more, counts for the majority: here until Reset, or until a new one
-// is found at its address; and in an election as long as the candidate, or one who votes for
-// it, counts it. So close it, wait for a minute, for which nodes go on showing what it has
-// posted, and reset the others, one after the other, each when the one before has found the
-// rest again, as [Sentinel.Status] says. One that was told of, but has never answered, is
-// forgotten when nobody has told of it for Options.ForgetAfter, and with the next start. It
-// returns [ErrClosed].
+// is found at its address; and in an election as long as the candidate, or a sentinel that
+// votes for it, counts it. So close it, wait a minute, during which nodes still show what it
+// has posted, and reset the others, one after the other, each when the one before has found
+// the rest again, as [Sentinel.Status] says. One that was told of, but has never answered,
+// is forgotten when nobody has told of it for Options.ForgetAfter, and with the next start.
+// Reset returns [ErrClosed].
 func (s *Sentinel) Reset() error {
 	if !s.desk.ask(s.desk.reset) {
 		return ErrClosed
@@ -143,8 +143,8 @@ func (s *Sentinel) Reset() error {
 }
 
 // CheckQuorum returns how many sentinels can be reached, this one included. The error is
-// [ErrNoQuorum] if those are fewer than Options.Quorum or not a majority: then no failover is
-// possible now. Like Redis' SENTINEL CKQUORUM.
+// [ErrNoQuorum] if there are fewer than Options.Quorum or than a majority: then no failover
+// is possible now. Like Redis' SENTINEL CKQUORUM.
 func (s *Sentinel) CheckQuorum() (usable int, err error) {
 	if !s.desk.ask(func(time.Time) {
 		v := s.desk.view
@@ -166,12 +166,12 @@ func (s *Sentinel) CheckQuorum() (usable int, err error) {
 	return usable, err
 }
 
-// Failover has another node made the master, although the present one may be there. No other
-// sentinel has to find that down, but a majority has to vote for it, as the epoch must be nobody else's; that
-// two never write at once is seen to by the leases. The old master is told to step
-// down first, if it can be reached, so that mostly nothing is lost. If it cannot be, it may go on writing under a
-// lease of other sentinels; the failover waits for DownAfter, until that has run out, and Options.MinHeard says how
-// much of what it wrote is kept. [Sentinel.Handover] loses nothing for certain.
+// Failover makes another node the master, although the present one may be there. No other sentinel has to find that
+// down, but a majority has to vote for the failover, as the epoch must be nobody else's; leases see to it that two
+// never write at once. The old master is told to step down first, if it can be reached, so that mostly nothing is
+// lost. If it cannot be, it may go on writing under a lease of other sentinels; the failover waits for DownAfter,
+// until that has run out, and Options.MinHeard says how much of what it wrote is kept. [Sentinel.Handover] is
+// certain to lose nothing.
 //
 // It blocks until the new master is there, or until it is clear that there will be none, or
 // ctx ends, after which the failover goes on. Errors are ctx's, [ErrInProgress], [ErrNoMaster], [ErrClosed],
@@ -238,9 +238,10 @@ func (s *Sentinel) published() (Reign, <-chan struct{}) {
 	return s.mu.reign, s.mu.changed
 }
 
-// Close ends the watch. It waits for what runs, scripts included, which it kills, and for
-// Options.OnEvent. What was promised to the master runs out; others see that this sentinel is
-// down. Options.Store stays open. Close may be called more than once, and returns nil.
+// Close ends the watch. It kills scripts, and waits for them, for Options.OnEvent and for
+// everything else that runs. What was promised to the master runs out; others see that this
+// sentinel is down. Options.Store stays open. Close may be called more than once, and returns
+// nil.
 func (s *Sentinel) Close() error {
 	s.closing.Do(func() {
 		s.desk.cancel()

@@ -24,30 +24,30 @@ type Status struct {
 	VotedIn  uint64      `json:"voted_in"` // the newest epoch in which it has voted; 0 for none
 	VotedFor repl.NodeID `json:"voted_for"`
 
-	Master   Reign  `json:"master"`            // the zero one before the first was found
+	Master   Reign  `json:"master"`            // zero before the first was found
 	Missing  string `json:"missing,omitempty"` // why no master was found yet; empty when one is known
 	ODown    bool   `json:"odown"`             // it is objectively down
 	Failover string `json:"failover"`          // the phase of the one that this sentinel leads: none, select-slave, step-down, catch-up, promote or reconf-slaves
 
-	Granted   repl.NodeID   `json:"granted"`       // whom it has granted a lease last, and that
-	GrantEnds time.Duration `json:"grant_ends_ns"` // until when that binds; 0 if it does not
+	Granted   repl.NodeID   `json:"granted"`       // the node that it last granted a lease, and that
+	GrantEnds time.Duration `json:"grant_ends_ns"` // how long that still binds; 0 if it does not
 
-	Nodes     []NodeStatus   `json:"nodes"`     // by id, the master too
+	Nodes     []NodeStatus   `json:"nodes"`     // by id, including the master
 	Sentinels []PeerStatus   `json:"sentinels"` // the others, by id
 	Scripts   []ScriptStatus `json:"scripts"`
 }
 
-// A NodeStatus is what a sentinel knows of a node. What a node has said of itself is as old as
-// Heard says.
+// A NodeStatus is what a sentinel knows of a node. What the node has said of itself is as old
+// as Heard says.
 type NodeStatus struct {
 	ID     repl.NodeID   `json:"id"`
 	Name   string        `json:"name"`
-	Addr   string        `json:"addr"` // empty while another node is found where it was
+	Addr   string        `json:"addr"` // empty while another node is found at its last address
 	Linked bool          `json:"linked"`
 	SDown  bool          `json:"sdown"`     // it is subjectively down
 	Wrong  bool          `json:"wrong"`     // it has another role or upstream than it should
-	Silent time.Duration `json:"silent_ns"` // for how long it owes an answer; 0 when it owes none
-	Heard  time.Duration `json:"heard_ns"`  // since its newest report, -1 for none; with none all that follows is zero
+	Silent time.Duration `json:"silent_ns"` // how long it has owed an answer; 0 when it owes none
+	Heard  time.Duration `json:"heard_ns"`  // since its newest report; -1 for none, and then all that follows is zero
 
 	Role      repl.Role        `json:"role"`
 	Priority  int              `json:"priority"`
@@ -61,14 +61,14 @@ type NodeStatus struct {
 	Supervised bool `json:"supervised"` // it takes orders: one that does not is never promoted
 }
 
-// A PeerStatus is what a sentinel knows of another.
+// A PeerStatus is what a sentinel knows of another one.
 type PeerStatus struct {
 	ID     repl.NodeID   `json:"id"`
 	Name   string        `json:"name"`
 	Addr   string        `json:"addr"`
 	Linked bool          `json:"linked"`
 	SDown  bool          `json:"sdown"`
-	Heard  time.Duration `json:"heard_ns"` // since it has told its state, -1 for never
+	Heard  time.Duration `json:"heard_ns"` // since it last told its state, -1 for never
 
 	Epoch  uint64 `json:"epoch"`  // what it has said: the highest counter that it has heard of,
 	Master Reign  `json:"master"` // whom it takes for the master,
@@ -76,7 +76,7 @@ type PeerStatus struct {
 	Knows  int    `json:"knows"`  // how many sentinels it knows, itself included
 }
 
-// Status returns what the sentinel knows now, or, after Close, what it knew in the end.
+// Status returns what the sentinel knows now, or, after Close, what it last knew.
 func (s *Sentinel) Status() Status {
 	var now Status
 	if s.desk.ask(func(t time.Time) { now = s.desk.status(t) }) {

@@ -15,12 +15,12 @@ import (
 // A Store keeps what a sentinel must not forget: its id, its vote, and what it knows of the
 // group. One store is for one sentinel at a time. Its methods are called by one goroutine.
 type Store interface {
-	// Load returns what was saved last, or nil if nothing was. The caller owns it.
+	// Load returns what was last saved, or nil if nothing was. The caller owns it.
 	Load() ([]byte, error)
 
 	// Save returns nil when state is kept, whatever happens to the process and the
-	// machine; state is the caller's afterwards. After an error the sentinel gives no
-	// vote, and goes on; it tries again. Before the first success it grants no lease,
+	// machine; afterwards state is the caller's. After an error the sentinel gives no
+	// vote, goes on, and tries again. Before the first success it grants no lease,
 	// either. Save should take milliseconds: the sentinel waits for it.
 	Save(state []byte) error
 }
@@ -32,7 +32,7 @@ var ErrState = errors.New("sentinel: unusable state")
 // A StateError says why a state cannot be used. A sentinel does not start without its
 // vote: remove the state only if it has not been running for as long as an election lasts.
 type StateError struct {
-	File   string // where it is, if the Store has a method Path, as a [FileStore]; or empty
+	File   string // where it is, if the Store has a method Path, as a [FileStore] has; or empty
 	Reason string
 }
 
@@ -49,9 +49,9 @@ func (e *StateError) Unwrap() error { return ErrState }
 // maxSavedBytes bounds a saved state: all nodes and peers with the longest addresses.
 const maxSavedBytes = 1 << 20
 
-// A MemoryStore is a Store that lasts as long as the program. A sentinel that is started
-// again without what it saved may vote twice in an epoch, and so let two masters be promoted
-// in one: a MemoryStore is for tests, and for programs that keep it beyond the sentinel. The
+// A MemoryStore is a Store that lasts as long as the program. A sentinel that is restarted
+// without what it saved may vote twice in an epoch, and so let two masters be promoted in
+// one: a MemoryStore is for tests, and for programs that keep it beyond the sentinel. The
 // zero MemoryStore is ready for use.
 type MemoryStore struct {
 	mu struct {
@@ -75,16 +75,16 @@ func (m *MemoryStore) Save(state []byte) error {
 	return nil
 }
 
-// A FileStore is a Store in a file, which is replaced whole, with all that it takes to last
-// through a power failure.
+// A FileStore is a Store in a file, which is replaced whole, and so that it survives a
+// power failure.
 type FileStore struct {
 	fs     disk.FS
 	path   string
 	unlock func() error // the first call does it, and all return what came of that
 }
 
-// OpenFileStore returns the store in the file at path, which need not exist, nor its
-// folder. A lock, path.lock, keeps others out, until Close or the end of the
+// OpenFileStore returns the store in the file at path; neither that nor its folder
+// need exist. A lock, path.lock, keeps others out, until Close or the end of the
 // process: it returns an error if another sentinel has it.
 func OpenFileStore(path string) (*FileStore, error) { return openFileStore(disk.System{}, path) }
 

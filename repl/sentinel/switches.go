@@ -9,10 +9,9 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-// Switches yields the master of the group, and then each that takes its place, as soon as
-// one of the sentinels at these addresses tells it; the same one again when its address has
-// changed. Epochs never fall; of several switches in quick succession it may yield the last alone. Links that break are made again, for as long
-// as it takes.
+// Switches yields the master of the group, and then each that takes its place, as soon as one of the sentinels at
+// these addresses tells of it; the same one again when its address has changed. Epochs never fall; of several
+// switches in quick succession it may yield only the last. Links that break are made again, for as long as it takes.
 //
 //	for reign, err := range sentinel.Switches(ctx, sentinels, "cache", nil) {
 //		if err != nil {
@@ -22,10 +21,10 @@ import (
 //		connect(reign.Addr)
 //	}
 //
-// It ends when ctx does, with ctx's error, or when the body of the loop leaves it, or at once with an
-// [*repl.OptionError] for what is wrong with the arguments. Between, a [*NoSentinelError] says
-// that there is no news because none of the sentinels answers any more: once, and then again
-// after one has. Links last, and have a goroutine each, while the loop does.
+// It ends when ctx does, with ctx's error, or when the loop's body leaves it, or at once with an
+// [*repl.OptionError] for invalid arguments. In between, a [*NoSentinelError] says that there is no
+// news because none of the sentinels answers any more: once, and then again after one has. While the
+// loop lasts, so do the links, with a goroutine each.
 func Switches(ctx context.Context, sentinels []string, group string, opts *ClientOptions) iter.Seq2[Reign, error] {
 	return func(yield func(Reign, error) bool) {
 		a, err := newAsker(sentinels, group, opts)

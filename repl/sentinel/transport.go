@@ -9,16 +9,16 @@ import (
 )
 
 // A Transport is a [repl.Transport] that dials the present master of a group, whoever it is and
-// whatever address it is given. A replica that has it follows a switch by itself, and needs to be
-// known to no sentinel nor to take orders of any:
+// whatever address it is given. A replica that has it follows a switch by itself; no sentinel
+// needs to know it or give it orders:
 //
 //	transport, err := sentinel.NewTransport(sentinels, "cache", nil)
 //	replica, err := repl.NewReplica(store, "master", &repl.Options{Group: "cache", Transport: transport})
 //	go replica.Run(ctx)
 //
 // It makes sure that the one that answers says that it is the master, and is the node that the sentinels
-// mean: an old one may be back at its address before it is told that it is none any more. It is not for
-// a replica of a replica, which would become the master's.
+// mean: an old master may be back at its address before it is told that it no longer is one. It is not
+// for a replica of a replica, which would become the master's.
 type Transport struct {
 	asker *asker
 }
@@ -33,10 +33,10 @@ func NewTransport(sentinels []string, group string, opts *ClientOptions) (*Trans
 	return &Transport{asker: a}, nil
 }
 
-// Dial connects to the master. It blocks until the connection stands, nobody can be found that
-// is the master, or ctx ends; while it tries one that does not answer it listens for a switch.
-// The address is not looked at. Errors are a [*NoSentinelError], [ErrNotMaster], why dialing the
-// master failed, or ctx.Err.
+// Dial connects to the master. It blocks until the connection is up, no master can be found, or
+// ctx ends; while it tries one that does not answer it listens for a switch. It ignores the
+// address. Errors are a [*NoSentinelError], [ErrNotMaster], why dialing the master failed, or
+// ctx.Err.
 func (t *Transport) Dial(ctx context.Context, _ string) (net.Conn, error) {
 	s := t.asker.subscribe(ctx)
 	defer s.close()

@@ -7,7 +7,7 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-// Bounds of a view. What is beyond them is not taken in.
+// Bounds of a view. Nodes and peers beyond them are ignored.
 const (
 	MaxNodes = 1024
 	MaxPeers = 63
