@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// An Archive has records that a log has given up: the files of its journal, as a rule. Its
+// An Archive has records that a log has dropped: usually the files of its journal. Its
 // methods may be called concurrently.
 type Archive interface {
 	// First returns the offset of the oldest record there is, and false when there is
@@ -13,28 +13,28 @@ type Archive interface {
 	First() (offset int64, ok bool)
 
 	// Open returns the records from offset on. It may read a disk. It returns [ErrTrimmed]
-	// for an offset that is not there any more, [ErrBoundary], or what the disk returned.
+	// for an offset that is no longer there, [ErrBoundary], or what the disk returned.
 	Open(offset int64) (Past, error)
 }
 
-// A Past hands out records of an [Archive], in their order. It is for one goroutine.
+// A Past hands out records of an [Archive], in order. It is for one goroutine.
 type Past interface {
 	// Sum returns the running hash of the log up to where the Past began.
 	Sum() Sum
 
 	// Next returns the records that follow, one or more whole ones. They are the caller's.
 	// It returns [ErrAhead] when what follows is not in the archive yet, and any other
-	// error when it cannot be had from there.
+	// error when the archive cannot give it.
 	Next() ([]byte, error)
 
-	// Close lets go of what the Past has open. It is called once, after the last Next.
+	// Close releases what the Past has open. It is called once, after the last Next.
 	Close() error
 }
 
-// SetArchive tells the log where the records are that it does not hold any more. From now
-// on [Log.Continue] goes by it, and a reader that is bound and is outrun goes on from there.
-// Contents that are adopted have none, until it is called for them. It does nothing for a
-// reader that is Outdated.
+// SetArchive tells the log where the records that it no longer holds are. From now on
+// [Log.Continue] uses the archive, and a bound reader that is outrun goes on from there.
+// Adopted contents have no archive until SetArchive is called for them. It does nothing for
+// a reader that is Outdated.
 func (r *Reader) SetArchive(a Archive) {
 	l := r.log
 	l.mu.Lock()
@@ -125,8 +125,8 @@ func (r *Reader) nextPast(limit int64) ([]byte, error) {
 	return b, nil
 }
 
-// Back moves the reader back by n bytes of what the last call of Next has returned, to
-// between two records: the next call returns them again.
+// Back moves the reader back by n bytes of what the last call of Next returned, to a
+// place between two records: the next call returns them again.
 func (r *Reader) Back(n int) {
 	r.at -= int64(n)
 	if r.older != nil {
@@ -135,7 +135,7 @@ func (r *Reader) Back(n int) {
 }
 
 // Confirm is [Log.Confirm] for a reader that has read nothing yet, and for the offset at which
-// it begins, which the log itself may not hold any more.
+// it begins, which the log itself may no longer hold.
 func (r *Reader) Confirm(theirs Sum) Confirmation {
 	if r.older == nil {
 		return r.log.Confirm(r.at, theirs)

@@ -1,8 +1,8 @@
 package backlog
 
 // Branch returns a new log that holds what l holds up to offset, in the lineage that l
-// had there, and shares that memory. What is appended to it, l does not see: so a node
-// builds another continuation beside the one that it has, and then adopts it. The options
+// had there, and shares that memory. l does not see what is appended to it: so a node can
+// build another continuation beside the one that it has, and then adopt it. The options
 // are those with which l was made; the branch has no gate and no settler.
 //
 // It returns [ErrAhead], [ErrTrimmed] or [ErrBoundary] for an offset at which no reader

@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// MaxCounter is the largest counter of an [Epoch] that is taken from outside.
+// MaxCounter is the largest counter that an [Epoch] from outside may have.
 const MaxCounter = 1 << 62
 
-// An Epoch numbers a node's time as the one that writes: each promotion begins one
-// above all that the node has heard of. Two nodes that are promoted at the same
-// moment take the same counter, and differ by the node, so epochs are never the same
-// and always ordered. The zero Epoch is none, and below every other.
+// An Epoch numbers a node's time as the writer: each promotion begins one above all
+// that the node has heard of. Two nodes that are promoted at the same moment take
+// the same counter, but differ in Node, so epochs are never equal and always
+// ordered. The zero Epoch is none, and below every other.
 type Epoch struct {
 	Counter uint64   // 1 to MaxCounter; 0 in the zero Epoch only
 	Node    [16]byte // id of the node that began it, not zero
@@ -89,7 +89,7 @@ func (e *Epoch) UnmarshalText(text []byte) error {
 const EpochBytes = 24
 
 // AppendBinary appends the binary form of e to dst: the counter as 8 bytes, little
-// endian, and the node's 16. It never fails.
+// endian, and the node's 16 bytes. It never fails.
 func (e Epoch) AppendBinary(dst []byte) ([]byte, error) {
 	return append(binary.LittleEndian.AppendUint64(dst, e.Counter), e.Node[:]...), nil
 }

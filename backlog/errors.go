@@ -15,7 +15,7 @@ var (
 	ErrBoundary = errors.New("backlog: offset is inside a record")
 
 	// ErrReset is returned to readers of a log whose contents were replaced, by
-	// [Log.Adopt] or [Log.Restart]: what they read before is not continued here.
+	// [Log.Adopt] or [Log.Restart]: what they have read is not continued here.
 	ErrReset = errors.New("backlog: log was replaced")
 )
 
@@ -25,10 +25,10 @@ var (
 	// the log's end: a gap, a repetition or another history.
 	ErrPosition = errors.New("backlog: records do not continue the log")
 
-	// ErrRecord is returned when bytes are no well-framed record.
+	// ErrRecord is returned for bytes that are not a well-framed record.
 	ErrRecord = errors.New("backlog: malformed record")
 
-	// ErrOccupied is returned by [Log.Occupy] while another occupies the log.
+	// ErrOccupied is returned by [Log.Occupy] while somebody else occupies the log.
 	ErrOccupied = errors.New("backlog: log is occupied by another")
 
 	// ErrText is returned when a text or a binary form does not decode to a

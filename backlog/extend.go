@@ -6,9 +6,9 @@ import (
 )
 
 // At returns the lineage that a log has when it ends at offset end on its way
-// along l: without the histories that begin beyond it, and without an epoch if the
-// current one does, for those of earlier histories are not remembered. It shares
-// memory with l.
+// along l: without the histories that begin beyond end, and without an epoch if
+// the current history does, as those of earlier histories are not remembered. It
+// shares memory with l.
 func (l Lineage) At(end int64) Lineage {
 	for len(l.Earlier) > 0 && l.Earlier[0].End > end {
 		l = Lineage{Current: l.Earlier[0].History, Earlier: l.Earlier[1:]}
@@ -27,11 +27,11 @@ func (l Lineage) NextFork(end int64) (int64, bool) {
 	return 0, false
 }
 
-// Extend takes over the lineage of a log that this one follows. The log must
-// end where both agree: it returns [ErrPosition], and changes nothing, unless
-// its end is on theirs. Records stay and readers go on; those that wait are woken:
-// their followers should hear of a new history. The epoch becomes the higher one of the
-// two: it never falls on the way.
+// Extend takes over the lineage of a log that this one follows. The log must end where
+// both agree: Extend returns [ErrPosition], and changes nothing, unless its end is on
+// theirs. Records stay and readers go on; those that wait are woken: their followers
+// should hear of a new history. The epoch becomes the higher of the two: it never
+// falls.
 func (l *Log) Extend(theirs Lineage) error {
 	if err := l.extend(theirs); err != nil {
 		return err

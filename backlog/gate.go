@@ -2,8 +2,8 @@ package backlog
 
 // A Gate decides whether a write may enter the log. [Log.Append] and [Log.Restart] call it
 // under the log's lock, once for each call, so that nothing comes between the
-// decision and the append. It must not block, nor call the log: atomics and
-// monotonic time only. What it returns is what the writer gets.
+// decision and the append. It must neither block nor call the log: atomics and monotonic
+// time only. The writer gets its error.
 type Gate func() error
 
 // A PausedError is what a [Gate] returns while it holds writes up for a moment. A store
@@ -15,23 +15,24 @@ type PausedError struct {
 
 func (*PausedError) Error() string { return "backlog: writes are held up" }
 
-// A Settler is called by the writer after its write stands and after it has
-// let go of every lock, with the offset after its records. It may block; that
-// is how a write waits for acknowledgements. What it returns is what the
-// writer gets, though the write stands.
+// A writer calls its Settler when its write stands and it has released every
+// lock, with the offset after its records. It may block; that is how a write
+// waits for acknowledgements. The writer gets what it returns, though the write
+// stands.
 type Settler func(end int64) error
 
 // SetGate installs the gate that every later [Log.Append] and [Log.Restart] has to pass;
-// nil opens the log to all. When SetGate returns, nothing that an earlier gate
-// let in is still under way. It is for whoever decides which node writes.
+// nil lets all in. When SetGate returns, nothing that an earlier gate let in is still
+// under way. It is for whoever decides which node writes.
 func (l *Log) SetGate(g Gate) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.gate = g
 }
 
-// SetStoreGate is SetGate for the store that the log belongs to, which may have a say
-// too: its disk takes no more, for example. It is asked after the other one.
+// SetStoreGate is SetGate for the store that the log belongs to, which may refuse
+// writes, too: when its disk takes no more, for example. It is asked after the other
+// gate.
 func (l *Log) SetStoreGate(g Gate) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

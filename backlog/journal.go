@@ -8,10 +8,9 @@ const (
 )
 
 // Hold keeps what the log holds from offset on, however large that is, until the next
-// call moves the offset on, or Release. It is how a journal that a disk holds up does not
-// lose its place: whoever calls it bounds what is appended meanwhile. Only what lies below
-// the offset is given up, when the window is passed. It does nothing for a reader that is
-// Outdated.
+// call moves the offset on, or Release. It lets a journal that a disk holds up keep its
+// place: the caller bounds what is appended meanwhile. Only what lies below the offset is
+// dropped, when the window is exceeded. It does nothing for a reader that is Outdated.
 func (r *Reader) Hold(offset int64) {
 	l := r.log
 	l.mu.Lock()
@@ -30,9 +29,9 @@ func (l *Log) Release() {
 
 // Share bounds the readers of the log that are bound ([Reader.Bind]) by offset, which must
 // lie between two records, until the next call moves it on. A journal calls it, so that
-// nobody is given records that no node would know any more if this one were killed now. A
-// log of which it was never called shares all, and every log shares what was appended by
-// [Log.AppendAt]: somebody has that. It does nothing for a reader that is Outdated.
+// nobody is given records that no node would still know if this one were killed now. A log
+// for which it was never called shares all, and every log shares what was appended by
+// [Log.AppendAt]: another node has that. It does nothing for a reader that is Outdated.
 func (r *Reader) Share(offset int64) {
 	l := r.log
 	l.mu.Lock()
@@ -52,9 +51,9 @@ func (l *Log) Shared() int64 {
 // sharedOf returns up to where bound readers of h may go, and perhaps beyond its end.
 func (l *Log) sharedOf(h *contents) int64 { return max(l.shared.Load(), h.received.Load()) }
 
-// Origin returns the log's lineage, and whether its current history was begun by this log,
-// with [NewLog], [Log.Fork] or [Log.Claim], and not taken over from another node. Only who has
-// begun a history may have appended what nobody else knows.
+// Origin returns the log's lineage, and whether this log began its current history, with
+// [NewLog], [Log.Fork] or [Log.Claim], rather than taking it over from another node. Only a
+// log that began its history may have records that nobody else knows.
 func (l *Log) Origin() (lineage Lineage, own bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,15 +61,15 @@ func (l *Log) Origin() (lineage Lineage, own bool) {
 	return *h.lineage.Load(), h.own
 }
 
-// Claim says that the current history was begun here, of a log that was made by [NewLogAt].
+// Claim says that the current history of a log that [NewLogAt] made was begun here.
 func (l *Log) Claim() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.held.Load().own = true
 }
 
-// ForkFirst lets the next [Log.Append] begin a new history. It is for a log that continues
-// one which another node may be writing: as long as this one only follows, nothing changes.
+// ForkFirst makes the next [Log.Append] begin a new history. It is for a log that continues
+// one that another node may be writing: as long as this one only follows, nothing changes.
 func (l *Log) ForkFirst() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

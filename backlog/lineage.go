@@ -15,11 +15,11 @@ type Fork struct {
 	End     int64   `json:"end"` // offset of the first byte that belongs to the next history
 }
 
-// A Lineage says how a log came to be: the history it is in, and those before
-// it. The first byte of the current history is at Earlier[0].End, or at 0.
+// A Lineage says how a log came to be: its history, and those before it. The
+// first byte of the current history is at Earlier[0].End, or at 0.
 type Lineage struct {
 	Current History `json:"current"`
-	Epoch   Epoch   `json:"epoch"`             // in which Current began, as far as is known; see [Lineage.At]
+	Epoch   Epoch   `json:"epoch"`             // in which Current began, if known; see [Lineage.At]
 	Earlier []Fork  `json:"earlier,omitempty"` // newest first, at most MaxForks, ends never rising
 }
 
@@ -90,9 +90,9 @@ func (l Lineage) Validate(end int64) error {
 }
 
 // AppendBinary appends the binary form of l to dst: the current history, the epoch, one
-// byte with the number of earlier ones, and for each its 16 bytes and its end
-// as 8 bytes, little endian. It never fails; of more than [MaxForks] it writes
-// the newest.
+// byte with the number of earlier histories, and for each its 16 bytes and its end as 8
+// bytes, little endian. It never fails; if there are more than [MaxForks] it writes the
+// newest.
 func (l Lineage) AppendBinary(dst []byte) ([]byte, error) {
 	earlier := l.Earlier[:min(len(l.Earlier), MaxForks)]
 	dst = append(dst, l.Current[:]...)

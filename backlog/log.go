@@ -11,7 +11,7 @@ import (
 	"github.com/emberkv/ember/internal/spin"
 )
 
-// DefaultMaxBytes is the window of a log whose Options do not say otherwise.
+// DefaultMaxBytes is the window of a log unless its Options say otherwise.
 const DefaultMaxBytes = 64 << 20
 
 // Options configure a [Log]. The zero value, and a nil pointer, are the
@@ -19,8 +19,8 @@ const DefaultMaxBytes = 64 << 20
 type Options struct {
 	// MaxBytes bounds the records that the log holds, in bytes. 0 means
 	// DefaultMaxBytes. Negative means that nothing is held: offsets advance,
-	// but nobody can follow. The newest chunk is always held, so a window
-	// smaller than a record is as large as that record.
+	// but nobody can follow. Otherwise the newest chunk is always held, so a
+	// window smaller than a record is as large as that record.
 	MaxBytes int64
 
 	// MaxAge drops records older than this, in steps of a sixteenth of it and
@@ -65,9 +65,9 @@ func NewLog(opts *Options) *Log {
 	return l
 }
 
-// NewLogAt returns an empty log that continues lineage at offset end, as a
-// node does that holds the state of that point but not the way there. What
-// comes from outside must have passed [Lineage.Validate].
+// NewLogAt returns an empty log that continues lineage at offset end, for a
+// node that holds the state at that point but not the way there. A lineage from
+// outside must have passed [Lineage.Validate].
 func NewLogAt(lineage Lineage, end int64, opts *Options) *Log {
 	if opts == nil {
 		opts = &Options{}
@@ -85,8 +85,8 @@ func NewLogAt(lineage Lineage, end int64, opts *Options) *Log {
 	return l
 }
 
-// Append adds records, one or more whole framed ones, behind the log's end if
-// the gate lets them, and returns the offset after them. It copies records and
+// Append adds records, one or more whole framed ones, at the log's end if the
+// gate lets them in, and returns the offset after them. It copies records and
 // keeps no reference. The error is the gate's.
 //
 // Append does not read the framing: a caller that passes anything but whole
@@ -159,10 +159,10 @@ func (l *Log) Lineage() Lineage { return *l.held.Load().lineage.Load() }
 type Window struct {
 	First int64         `json:"first"`  // offset of the oldest record held
 	End   int64         `json:"end"`    // offset after the newest record
-	Max   int64         `json:"max"`    // bytes that it may hold, negative for none
+	Max   int64         `json:"max"`    // bytes that it may hold; negative: none
 	Age   time.Duration `json:"age_ns"` // at least how far back it reaches; 0 when it holds nothing
 
-	Archived int64 `json:"archived"` // offset of the oldest record that a follower can be given: First, or one before that of the log's Archive
+	Archived int64 `json:"archived"` // offset of the oldest record that a follower can be given: First, or an earlier one in the log's Archive
 }
 
 // Window returns what the log holds now.
@@ -177,8 +177,8 @@ func (l *Log) Window() Window {
 	return w
 }
 
-// HeldBytes returns the memory of the records that the log holds, with what is not yet
-// filled of it, and the next chunk's if that is made.
+// HeldBytes returns the memory of the records that the log holds, including what is
+// not filled yet, and the next chunk if that is made.
 func (l *Log) HeldBytes() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -190,10 +190,10 @@ func (l *Log) HeldBytes() int64 {
 	return n + l.ahead.Held()
 }
 
-// Close gives up the next chunk's memory, and waits until no goroutine makes it any more, which takes
-// milliseconds at most. It is for the owner of a log that is not needed any more, and may be called
-// again. The records stay, and the log can be used, also to adopt another, but from then on
-// makes all memory when it is needed.
+// Close drops the next chunk's memory, and waits until no goroutine makes it any more, which takes
+// milliseconds at most. It is for the owner of a log that is no longer needed, and may be called
+// again. The records stay, and the log can still be used, even to adopt another, but from then on
+// makes memory only when it is needed.
 func (l *Log) Close() { l.ahead.Close() }
 
 // Fork ends the current history at the log's end and begins next, which must
@@ -202,13 +202,13 @@ func (l *Log) Close() { l.ahead.Close() }
 // Readers that wait are woken: their followers should hear of it.
 func (l *Log) Fork(next History) Position { return l.begin(next, nil) }
 
-// Begin is [Log.Fork] with an epoch of its own for next, as a node does that takes the
-// writing over. It panics unless epoch is above that of the current history.
+// Begin is [Log.Fork] with an epoch of its own for next, for a node that takes over
+// the writing. It panics unless epoch is above that of the current history.
 func (l *Log) Begin(next History, epoch Epoch) Position { return l.begin(next, &epoch) }
 
 // Raise says that the current history goes on in epoch, if that is above its own: for a
-// log that had none when it began.
-// Readers that wait are woken: a journal has to keep it.
+// log that began without one. Readers that wait are woken: a journal has to keep the
+// epoch.
 func (l *Log) Raise(epoch Epoch) {
 	if l.raise(epoch) {
 		l.wakeAll()
@@ -256,11 +256,10 @@ func (l *Log) forkLocked(next History, epoch *Epoch) (end int64) {
 	return end
 }
 
-// Adopt replaces the contents, offsets and lineage of l by those of other, as a
-// node does when a full copy is complete. Readers of either get [ErrReset]; l
-// keeps its window, its gates and its settler. The log other is left empty where
-// it ended, and is closed. A log with a [Reader.Hold] holds from the new end on, and one with a [Reader.Share]
-// shares nothing, until the next calls.
+// Adopt replaces the contents, offsets and lineage of l by those of other, as a node does when a full copy is
+// complete. Readers of either get [ErrReset]; l keeps its window, its gates and its settler. The other log is
+// left empty at its end, and is closed. Until the next calls of these, a log with a [Reader.Hold] holds from
+// the new end on, and one with a [Reader.Share] shares nothing.
 func (l *Log) Adopt(other *Log) {
 	taken := other.release()
 	other.Close()
@@ -270,10 +269,10 @@ func (l *Log) Adopt(other *Log) {
 	l.wakeAll()
 }
 
-// Restart begins a new history without any records, one byte behind the end, for a store
-// whose contents are replaced by others. That byte is left out so that no follower that
-// stood at the end is told to go on from there. It returns the gates' error, and has done
-// nothing then: nothing comes between their decision and the new history. Readers get
+// Restart begins a new history without any records, one byte after the end, for a store
+// whose contents are replaced. That byte is left out so that no follower that stood at
+// the end is told to go on from there. If it returns the gates' error it has done
+// nothing: nothing comes between their decision and the new history. Readers get
 // [ErrReset], as from [Log.Adopt].
 func (l *Log) Restart() error {
 	next := NewHistory()

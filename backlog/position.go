@@ -10,7 +10,7 @@ import (
 
 // A History names one sequence of records. It is random: two nodes that begin
 // a history on their own never choose the same. The zero History is none.
-// It plays the part of Redis' replication id.
+// It is like Redis' replication id.
 type History [16]byte
 
 // NewHistory returns a fresh random History.
@@ -39,13 +39,13 @@ func ParseHistory(s string) (History, error) {
 	return h, nil
 }
 
-// MaxOffset is the largest offset that is taken from outside. A log that begins
-// there can still grow, for longer than anybody will wait, without overflow.
+// MaxOffset is the largest offset accepted from outside. A log that begins
+// there can still grow without overflow, for longer than anybody will wait.
 const MaxOffset = 1 << 62
 
 // A Position is a point in a history: the number of bytes of records before
 // it. The zero Position is none. Positions of the same history are ordered by
-// their offsets; of others only a [Lineage] can tell.
+// their offsets; for others only a [Lineage] can tell.
 type Position struct {
 	History History
 	Offset  int64 // bytes, 0 to MaxOffset

@@ -7,10 +7,10 @@ import (
 
 // A Reader reads a log from an offset on, at its own pace. It takes no lock,
 // except to go to sleep and while it is woken. A Reader is for one goroutine,
-// but for Outdated.
-// Close it when it has waited, or is bound, and is not needed any more.
+// except for Outdated. Close it when it is no longer needed, if it has waited
+// or is bound.
 //
-// A reader that falls behind keeps at most the one chunk alive that it is in.
+// A reader that falls behind keeps alive at most the chunk that it is in.
 type Reader struct {
 	log  *Log
 	held *contents // the log's when the reader began
@@ -30,9 +30,8 @@ type Reader struct {
 	waits  int64         // the offset that it waits at; likewise
 }
 
-// NewReader returns a reader whose first record is the one at offset. It
-// returns [ErrTrimmed], [ErrAhead] or [ErrBoundary] for an offset at which no
-// reader can begin.
+// NewReader returns a reader whose first record is the one at offset, or
+// [ErrTrimmed], [ErrAhead] or [ErrBoundary] if no reader can begin there.
 func (l *Log) NewReader(offset int64) (*Reader, error) {
 	return l.readerOf(l.held.Load(), offset)
 }
@@ -57,8 +56,8 @@ func (l *Log) EndReader() *Reader {
 	return &Reader{log: l, held: h, at: h.end.Load(), lineage: h.lineage.Load(), ready: make(chan struct{}, 1)}
 }
 
-// Bind makes the reader go no further than the log shares (see [Reader.Share]), as is due
-// for one whose records leave the process. It must be called before Ready.
+// Bind makes the reader go no further than the log shares (see [Reader.Share]), as a
+// reader whose records leave the process must. It must be called before Ready.
 func (r *Reader) Bind() { r.bound = true }
 
 // end returns up to where the reader may go.
@@ -70,19 +69,19 @@ func (r *Reader) end() int64 {
 	return end
 }
 
-// Offset returns where the next record that Next returns begins.
+// Offset returns where the next record to be returned by Next begins.
 func (r *Reader) Offset() int64 { return r.at }
 
-// Next returns records from the reader's offset on and moves behind them. It
-// returns as many as lie together in memory and end at or before limit, which
-// must be an offset between two records; nil means that there are none now. It
-// never blocks, but to read the log's [Archive] if the reader is bound, or comes from
-// [Log.Continue], and was outrun.
+// Next returns records from the reader's offset on and moves past them. It returns as
+// many as lie together in memory and end at or before limit, which must be an offset
+// between two records; nil means that there are none now. It never blocks, except to
+// read the log's [Archive] if the reader is bound, or comes from [Log.Continue], and
+// was outrun.
 //
 // The slice shares memory with the log and must not be modified; it stays
 // valid for as long as it is held. Next returns [ErrTrimmed] when the reader
-// was outrun and [ErrReset] when the log was replaced; the reader is of no use
-// then.
+// was outrun and [ErrReset] when the log was replaced; then the reader is of no
+// more use.
 func (r *Reader) Next(limit int64) ([]byte, error) {
 	r.lineage = r.held.lineage.Load()
 	b, err := r.next(limit)
@@ -134,10 +133,10 @@ func (r *Reader) next(limit int64) (b []byte, err error) {
 func (r *Reader) Outdated() bool { return r.log.held.Load() != r.held }
 
 // Ready returns a channel that delivers one value when the log holds something
-// behind the reader's offset, was replaced, or has got another lineage since the
+// after the reader's offset, was replaced, or has got another lineage since the
 // last Next; at once if it already has. Call it again before each wait. A caller
-// that has selected something else in the meantime may find a value that is out of
-// date: Next then returns nil, as it does when there was only a fork.
+// that has meanwhile selected something else may find a stale value: Next then
+// returns nil, as it does when there was only a fork.
 func (r *Reader) Ready() <-chan struct{} {
 	l := r.log
 	l.sleep.mu.Lock()
@@ -162,8 +161,8 @@ func (r *Reader) Ready() <-chan struct{} {
 	return r.ready
 }
 
-// Wait blocks until the log holds something behind the reader's offset, or was
-// replaced, or ctx ends; then it returns ctx.Err.
+// Wait blocks until the log holds something after the reader's offset or was
+// replaced, or until ctx ends; then it returns ctx.Err.
 func (r *Reader) Wait(ctx context.Context) error {
 	for r.end() <= r.at && !r.Outdated() {
 		select {
@@ -175,7 +174,7 @@ func (r *Reader) Wait(ctx context.Context) error {
 	return nil
 }
 
-// Close takes the reader off the log's list of those to be woken, and lets go of its
+// Close takes the reader off the log's list of those to be woken, and releases its
 // [Archive]. It may be called twice.
 func (r *Reader) Close() {
 	r.closePast()

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// MaxRecordBytes is the largest payload of a record. It leaves room for the
+// MaxRecordBytes is the largest payload of a record. It has room for the
 // largest key and value of package kv with their header.
 const MaxRecordBytes = 1<<28 + 1<<17
 
@@ -14,7 +14,7 @@ const MaxFrameOverhead = 5
 
 // AppendRecord appends payload, framed by its length, to dst and returns the
 // extended slice. It panics when the payload is longer than [MaxRecordBytes]:
-// such a record would end every reader's way through the log.
+// no reader could get past such a record.
 func AppendRecord(dst, payload []byte) []byte {
 	if len(payload) > MaxRecordBytes {
 		panic(fmt.Sprintf("backlog: record of %d bytes, limit %d", len(payload), MaxRecordBytes))

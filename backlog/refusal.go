@@ -14,20 +14,20 @@ const (
 	// Accepted means that the follower's end is in the log.
 	Accepted Refusal = iota
 	// Empty means that the follower has nothing yet: it is at offset 0 of a
-	// history that is its own.
+	// history of its own.
 	Empty
 	// OtherHistory means that no history is known to both.
 	OtherHistory
-	// AheadOfFork means that the follower has records that this log has not:
-	// it went on in a history that was left here at an earlier offset.
+	// AheadOfFork means that the follower has records that this log does not
+	// have: it went on in a history that was left here at an earlier offset.
 	AheadOfFork
 	// Trimmed means that the log no longer holds the follower's end.
 	Trimmed
 	// InsideRecord means that the follower's end is not between two records.
 	InsideRecord
-	// OtherBytes means that the follower's end is in the log, but what it has before is
-	// not what this log has: their [Sum] differs. Continue, which knows no sums, never
-	// says so.
+	// OtherBytes means that the follower's end is in the log, but what precedes it is
+	// not what this log has: their [Sum] differs. Continue, which knows no
+	// sums, never says so.
 	OtherBytes
 )
 
@@ -50,7 +50,7 @@ func (r Refusal) String() string {
 }
 
 // MarshalText returns what String returns, so that counters by refusal read as
-// words in a status page.
+// words on a status page.
 func (r Refusal) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // UnmarshalText reads what [Refusal.MarshalText] wrote. It returns [ErrText] for
@@ -76,10 +76,10 @@ func (r *Refusal) UnmarshalText(text []byte) error {
 // go on with the records of this log from there. If so it returns a reader at
 // that offset and Accepted, else no reader and the reason.
 //
-// The rule: a follower continues if and only if its end is at or below the
-// last offset up to which both lineages agree, and the log still holds it.
-// Redis applies it to two histories, this to all that are remembered. Where the log has an
-// [Archive] that is as good as its window; Continue reads a disk then, and the reader must be closed.
+// The rule: a follower continues if and only if its end is at or below the last offset up to which
+// both lineages agree, and the log still holds it. Redis applies this to two histories, Continue to
+// all that are remembered. An [Archive] is as good as the log's window; then Continue reads a disk,
+// and the reader must be closed.
 func (l *Log) Continue(f Lineage, end int64) (*Reader, Refusal) {
 	// One set of contents for the question and the reader: if another is
 	// adopted in between, the reader says so.

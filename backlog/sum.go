@@ -11,14 +11,15 @@ import (
 )
 
 // A Sum is a running hash of a log: of its bytes from the offset From up to the one
-// for which the Sum was asked. Two logs whose Sums from the same offset to the same
-// other one differ do not hold the same records there, whatever their lineages say:
-// a node has gone on in a history after a crash that took a part of it, or two have
-// written in the same one. A Sum from an offset to itself says nothing.
+// for which the Sum was asked. Two logs whose Sums over the same bytes differ do
+// not hold the same records there, whatever their lineages say: a node has gone on
+// in a history after a crash that took a part of it, or two nodes have written in
+// the same one. A Sum from an offset to itself says nothing.
 //
 // Value is two checksums, CRC-32C in the upper half and CRC-32 (IEEE) in the lower, so
 // that it does not depend on the pieces in which the bytes came, and processors have
-// instructions for it. It is against accidents; whoever can choose the bytes can forge it.
+// instructions for it. It guards against accidents; whoever can choose the bytes can forge
+// it.
 type Sum struct {
 	From  int64  `json:"from"`
 	Value uint64 `json:"value"`
@@ -29,7 +30,7 @@ const SumBytes = 16
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Add returns the sum of what s is of and b behind it.
+// Add returns the sum of the bytes that s is of, followed by b.
 func (s Sum) Add(b []byte) Sum {
 	upper := crc32.Update(uint32(s.Value>>32), castagnoli, b)
 	lower := crc32.Update(uint32(s.Value), crc32.IEEETable, b)
@@ -58,7 +59,7 @@ func CutSum(b []byte, end int64) (s Sum, rest []byte, err error) {
 	return s, b[SumBytes:], nil
 }
 
-// A Confirmation is what a log can say of another's [Sum].
+// A Confirmation is what a log can say about another's [Sum].
 type Confirmation uint8
 
 const (
@@ -168,17 +169,16 @@ func (h *contents) sum(offset int64) (Sum, error) {
 }
 
 // Sum returns the running hash of the log up to offset, which need not be between two
-// records. It takes as long as to read what was not summed yet: of a log that is followed,
-// or follows, a quarter of a MiB at most, else perhaps a window. It holds up no writer.
+// records. It takes as long as reading what was not summed yet: at most a quarter of a MiB
+// of a log that is followed, or follows, else perhaps a window. It holds up no writer.
 //
-// It returns [ErrAhead], and [ErrTrimmed] for an offset that is not held any more or whose
-// sum is not known, as it may be that of one below a position that was given to SetSum.
+// It returns [ErrAhead], and [ErrTrimmed] for an offset that is no longer held or whose
+// sum is not known, for example because it is below a position that was given to SetSum.
 func (l *Log) Sum(offset int64) (Sum, error) { return l.held.Load().sum(offset) }
 
-// SetSum tells the log the sum up to offset, as one that was given its state by another,
-// or from a disk, has to be told: a log that begins at an offset knows nothing of what
-// was before. It returns [ErrAhead], [ErrTrimmed], or [ErrText] for a sum that cannot be
-// one up to there.
+// SetSum tells the log the sum up to offset. A log that got its state from another node,
+// or from a disk, begins at an offset and knows nothing of what was before. It returns
+// [ErrAhead], [ErrTrimmed], or [ErrText] for a sum that cannot be one up to there.
 func (l *Log) SetSum(offset int64, s Sum) error {
 	if s.From < 0 || s.From > offset {
 		return fmt.Errorf("%w: sum from %d to %d", ErrText, s.From, offset)
@@ -194,7 +194,7 @@ func (l *Log) SetSum(offset int64, s Sum) error {
 }
 
 // Confirm compares the sum of another log up to offset with this one's. It knows the
-// answer if both sums begin at the same offset, before this one.
+// answer if both sums begin at the same offset, before the given one.
 func (l *Log) Confirm(offset int64, theirs Sum) Confirmation {
 	ours, err := l.Sum(offset)
 	if err != nil {
