@@ -11,13 +11,13 @@ import (
 
 const (
 	// DefaultBlockBytes is the size that writers aim at: they end a block when
-	// its Data reach it. Large enough that a block's fixed costs vanish, small
-	// enough to stay in a core's cache between its writing and its sending, and
-	// to let a heartbeat pass soon.
+	// its Data reach it. It is large enough that a block's fixed costs vanish,
+	// small enough that a block stays in a core's cache until it is sent, and
+	// that a heartbeat soon gets past.
 	DefaultBlockBytes = 128 << 10
 
-	// MaxBlockBytes bounds the body of a block, as [AppendBlock] writes it: one
-	// largest entry, and room. An entry is never divided.
+	// MaxBlockBytes bounds the body of a block, as [AppendBlock] writes it: the
+	// largest entry, and some room. An entry is never divided.
 	MaxBlockBytes = 1<<28 + 1<<18
 )
 
@@ -32,7 +32,7 @@ var _ [MaxBlockBytes - (blockFieldBytes + backlog.MaxFrameOverhead + backlog.Max
 // is one block without entries, First and Last.
 type Block struct {
 	Shard int
-	First bool   // the shard begins here; At and Keys count, and are not encoded otherwise
+	First bool   // the shard begins here; only then At and Keys count and are encoded
 	Last  bool   // the shard is complete after this block
 	At    int64  // offset in the log up to which the shard's contents stand
 	Keys  int    // entries in the whole shard
@@ -55,7 +55,7 @@ const (
 // AppendBlock appends the body of a block to dst and returns the extended
 // slice. The body is 24 bytes of fields followed by b.Data; so a caller that
 // would rather send the Data than copy them appends a block without Data, and
-// sends both, one behind the other.
+// sends one after the other.
 func AppendBlock(dst []byte, b *Block) []byte {
 	var flags byte
 	if b.First {
@@ -138,11 +138,11 @@ func (b *Block) validate() error {
 }
 
 // Entries returns an iterator over the entries of b. Keys and values share
-// memory with b.Data. Bytes that are no entry, or another number of entries than
-// b.Count, end it with [ErrEntry] or [ErrFormat]; the error is the last pair,
-// and its Entry is empty. What was yielded before is then of no use.
+// memory with b.Data. Bytes that are no entry, or a number of entries other than
+// b.Count, end it with [ErrEntry] or [ErrFormat]; the error comes in the last
+// pair, whose Entry is empty. What was yielded before is then of no use.
 //
-// A taker that also wants the encoded bytes of each entry calls [CutEntry]
+// A caller that also wants the encoded bytes of each entry uses [CutEntry]
 // instead.
 func (b *Block) Entries() iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {

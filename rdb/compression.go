@@ -9,11 +9,12 @@ import (
 
 // A Compression says how blocks are compressed: in a snapshot, by
 // [NewCompressedWriter], or on a link, by the options of package repl. Both ends of
-// a link agree on one; of a snapshot, a [Reader] reads all.
+// a link agree on one; a [Reader] reads snapshots with any.
 //
 // Measured on one core with entries of 16 bytes of key and some 100 of JSON: S2
-// packs 700 MB/s to a third and unpacks 2,200; Zstd packs 195 MB/s to a sixth and
-// unpacks 590. What does not become smaller is left as it is.
+// packs 700 MB/s to a third of their size and unpacks 2,200; Zstd packs 195 MB/s
+// to a sixth and unpacks 590. Data that do not become smaller are left as they
+// are.
 type Compression int8
 
 const (
@@ -27,7 +28,7 @@ const (
 	Zstd
 )
 
-// Off is None, and on a link more than that: a node with None compresses when its
+// Off is like None, but on a link stricter: a node with None compresses when its
 // peer asks for it, one with Off does not.
 const Off Compression = -1
 
@@ -41,7 +42,7 @@ func (c Compression) String() string {
 	return compressions[c+1]
 }
 
-// MarshalText returns what String returns, and an error for a value that is not
+// MarshalText returns what String returns, or an error for a value that is not
 // one of the constants.
 func (c Compression) MarshalText() ([]byte, error) {
 	if !c.known() {

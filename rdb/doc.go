@@ -1,8 +1,8 @@
-// Package rdb holds the encoded form of a data set: of one entry, of a run of
-// entries, and of a whole state as a stream of bytes that is the same in a file
-// and on a connection. It knows entries and shards, but no store.
+// Package rdb holds the encoded form of a data set: of an entry, of a run of
+// entries, and of a whole state, as a stream of bytes that is the same in a
+// file and on a connection. It knows entries and shards, but no store.
 //
-// This is how a program that has no store reads what kv.Snapshot has written:
+// This is how a program without a store reads what kv.Snapshot has written:
 //
 //	r, err := rdb.NewReader(file)
 //	for err == nil {
@@ -20,7 +20,7 @@
 // An [Entry] is encoded once in its life. [PutEntry] writes it as a record, and
 // those bytes are what the log carries, what the store keeps in memory and what
 // a snapshot consists of; [CutEntry] and [ParseEntry] read them. [EntrySum] is an
-// entry's share in the digest of a state.
+// entry's share of the digest of a state.
 //
 // # Snapshots
 //
@@ -34,29 +34,28 @@
 //	+----------+--------+-------+-------+-- --+-------+--------+
 //	             each: type, length, CRC32C, body
 //
-// [NewCompressedWriter] writes one whose blocks are compressed; a Reader reads
-// both.
+// [NewCompressedWriter] writes compressed blocks; a Reader reads both kinds.
 //
 // Shards may come in any order and interleaved, so that several cores can encode
 // at once; the blocks of one shard come in order. FORMAT.md specifies every byte.
 //
 // A link that interleaves a snapshot with the log frames the parts in its own way
-// and uses only their bodies: [AppendHeader], [AppendBlock], [AppendFooter] and
-// the functions that parse them. [BlockWriter] and [Loader] are how a machine gives
-// and takes a state over such a link.
+// and uses only their bodies: [AppendHeader], [AppendBlock], [AppendFooter] and the
+// functions that parse them. Over such a link a machine gives a state to a
+// [BlockWriter], and takes one in with a [Loader].
 //
 // # What a reader may rely on
 //
 // [Reader.Next] returns io.EOF for a snapshot that is whole, bit for bit, and an
 // error for everything else: a flipped bit, a missing end, a part that is lost,
-// repeated or out of place, a number that does not add up. No value of a
-// checksum means that there is none. Nothing that comes from outside panics, and
-// no length makes a reader allocate more than 256 KiB before the bytes are there.
-// Compressed bytes may stand for a thousand times as many: what a block unpacks to
-// is bounded by [MaxBlockBytes], and known before it is unpacked.
+// repeated or out of place, a number that does not add up. No value of a checksum
+// means that there is none. No input from outside causes a panic, and no length
+// makes a reader allocate more than 256 KiB before the bytes are there. Compressed
+// bytes may stand for a thousand times as many: the size of an unpacked block is
+// bounded by [MaxBlockBytes], and known before it is unpacked.
 //
-// Checksums find accidents. They do not find an adversary, who can compute them:
-// read snapshots only from whom you trust with the data.
+// Checksums find accidents. They do not stop an adversary, who can compute them:
+// read snapshots only from those you trust with the data.
 //
 // # Files
 //
@@ -65,17 +64,17 @@
 //
 // # Journals
 //
-// A journal is the log in files. A [Segment] is one of them, a run of frames. Each
-// [Frame] says up to where the journal was synced when it was written, which is how a
-// reader tells what a crash has left unfinished from what was damaged. [SegmentReader]
-// reads one; FORMAT.md says what a folder of them means, and how a store is recovered from it.
+// A journal is the log in files. A [Segment] is one of them, a run of frames. Each [Frame]
+// says up to where the journal was synced when it was written, which is how a reader tells
+// what a crash has left unfinished from what was damaged. [SegmentReader] reads a segment;
+// FORMAT.md says what a folder of them means, and how a store is recovered from it.
 //
 // # What it costs
 //
 // By "go test -bench . ./rdb" on two cores of an EPYC, a virtual machine, 2026-11-22, one run:
-// an entry of 116 bytes is encoded in 23 ns. A [Writer] takes 4.5 GB/s of blocks, and its share is
-// their checksums and a copy; a [Reader] gives 1.2 GB/s, in memory of their own. Compression is
-// what costs: S2 writes and reads 0.5 GB/s of entries, Zstandard writes 0.15 and reads 0.28.
+// encoding an entry of 116 bytes takes 23 ns. A [Writer] takes 4.5 GB/s of blocks, for their
+// checksums and a copy; a [Reader] gives 1.2 GB/s, each block in memory of its own. Compression
+// costs more: S2 writes and reads 0.5 GB/s of entries, Zstandard writes 0.15 and reads 0.28.
 //
 // # Concurrency
 //
@@ -87,7 +86,6 @@
 // header.go and footer.go (the bodies); part.go (their frame in a stream);
 // compression.go and packed.go (compressed blocks); order.go (what may follow
 // what); writer.go; source.go and reader.go (back again); file.go; frame.go, segment.go and
-// stop.go (journals). machine.go holds
-// the two ends of a full sync, repair.go what takes the place of one; errors.go says
-// what can be wrong with bytes.
+// stop.go (journals). machine.go holds the two ends of a full sync, repair.go what can
+// replace one; errors.go says what can be wrong with bytes.
 package rdb

@@ -42,8 +42,8 @@ func uvarintLen(n int) int { return (bits.Len64(uint64(n)|1) + 6) / 7 }
 
 // PutEntry encodes an entry as one framed record into dst, which must have at
 // least [EntrySize] bytes, and returns how many it wrote. The key and the value
-// must keep the limits below, and the deadline must not be negative: the record
-// of an entry that breaks them is written, but read by nobody.
+// must keep the limits below, and the deadline must not be negative: a record
+// that breaks these rules is written, but nobody reads it.
 func PutEntry(dst []byte, key string, value []byte, deadline int64) int {
 	n := binary.PutUvarint(dst, uint64(payloadSize(len(key), len(value), deadline)))
 	if deadline == 0 {
@@ -73,10 +73,10 @@ func ParseEntry(payload []byte) (Entry, error) {
 	return e, nil
 }
 
-// CutEntry decodes the entry whose record stands at the front of b, and returns
-// it with the record's size: b[:size] is the entry as it is encoded in the log and
-// in memory, b[size:] what follows it. Key and Value share memory with b. It
-// returns [ErrEntry] when b does not begin with a whole record of an entry.
+// CutEntry decodes the entry whose record is at the front of b, and returns it
+// with the record's size: b[:size] is the entry as it is encoded in the log and in
+// memory, b[size:] what follows it. Key and Value share memory with b. It returns
+// [ErrEntry] when b does not begin with a whole record of an entry.
 func CutEntry(b []byte) (e Entry, size int, err error) {
 	if size, err = e.cut(b); err != nil {
 		return Entry{}, 0, err
@@ -94,7 +94,7 @@ func (e *Entry) cut(b []byte) (size int, err error) {
 }
 
 // Parse is [ParseEntry] into e, which is of no use after an error. An Entry is seven words, and
-// to return one costs half as much as to decode it; so loops decode into one place.
+// returning one costs half as much as decoding it; so loops decode into one place.
 func (e *Entry) Parse(payload []byte) error {
 	if len(payload) < 2 || payload[0] != KindPut && payload[0] != KindPutDeadline {
 		return fmt.Errorf("%w: no entry in %d bytes", ErrEntry, len(payload))
@@ -140,8 +140,8 @@ var _ [backlog.MaxRecordBytes - (MaxKeyBytes + MaxValueBytes + 12)]struct{}
 const digestSeed = 0x656d626572646231
 
 // EntrySum returns an entry's contribution to a digest. A digest is the sum of
-// these over all entries, modulo 2^64, so the order does not matter and one
-// entry is exchanged for another by a subtraction and an addition.
+// these over all entries, modulo 2^64, so the order does not matter, and a
+// subtraction and an addition exchange one entry for another.
 func EntrySum(key string, value []byte, deadline int64) uint64 {
 	return hash.Bytes(hash.String(digestSeed^uint64(deadline), key), value)
 }

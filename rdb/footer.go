@@ -14,8 +14,8 @@ const FooterBytes = positionBytes + 16
 //
 // In a file or a stream of this package Position is the header's and the sums
 // are those of the entries before it, and [Reader] checks them. In a full sync
-// the log has gone on since the header, and the receiver checks the state that
-// it has at Position when the log up to there is applied.
+// the log has gone on since the header, and the receiver checks its state when
+// it has applied the log up to Position.
 type Footer struct {
 	Position backlog.Position
 	Keys     int64  // entries

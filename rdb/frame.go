@@ -12,13 +12,13 @@ import (
 type FrameKind byte
 
 const (
-	// FrameHeader begins a segment. No other frame of it is one.
+	// FrameHeader begins a segment, and occurs nowhere else in it.
 	FrameHeader FrameKind = 1
 	// FrameRecords holds whole records of the log, the first at the frame's offset.
 	FrameRecords FrameKind = 2
 	// FrameLineage holds how the log came to be, from the frame's offset on; see [ParseOrigin].
 	FrameLineage FrameKind = 3
-	// FrameMark holds nothing: it is there for its Synced.
+	// FrameMark is empty: it is there for its Synced.
 	FrameMark FrameKind = 4
 )
 
@@ -33,21 +33,21 @@ const frameBytes = 4 + 1 + 4 + 8 + 8
 // A Frame is a piece of a journal.
 type Frame struct {
 	Kind   FrameKind
-	Offset int64 // in the log, of the body's first byte, or of what it says
+	Offset int64 // in the log: of the body's first byte, or of what it says
 	Synced int64 // up to which offset the journal was known to be synced, at most Offset
 	Body   []byte
 }
 
 // A Segment names one file of a journal. The name is part of every checksum in it, and so is
-// the place in the file: a frame of another segment, or at another place, which a file
-// system may leave behind, or a record may hold as its value, is none.
+// the place in the file: a frame of another segment, or from another place, which a file
+// system may leave behind, or a record may hold as its value, does not count.
 type Segment struct {
-	Generation uint64 // raised when the journal's log is replaced by another
-	Sequence   uint64 // raised with every file
+	Generation uint64 // increases when the journal's log is replaced by another
+	Sequence   uint64 // increases with every file
 }
 
 // AppendFrame appends f, for the place at in the file, to dst and returns the extended
-// slice. Longer bodies than [MaxFrameBytes] panic.
+// slice. It panics if the body is longer than [MaxFrameBytes].
 func (s Segment) AppendFrame(dst []byte, at int64, f Frame) []byte {
 	if len(f.Body) > MaxFrameBytes {
 		panic(fmt.Sprintf("rdb: frame of %d bytes, limit %d", len(f.Body), MaxFrameBytes))
@@ -94,10 +94,10 @@ func parseFrame(b []byte) (f Frame, length int, err error) {
 }
 
 // HighestMark returns the highest Synced of the frames of s that b, which begins at the
-// place at in the file, still holds, wherever they begin; -1 if there are none. It is how a
-// reader that has come to bytes which are no frame finds out whether they ever were. The
-// first frame in b has an offset from low to high, and the others at most so many bytes
-// more as they stand behind it.
+// place at in the file, still holds, wherever they begin; -1 if there are none. A reader
+// that has come to bytes that are no frame uses it to find out whether they ever were. The
+// first frame in b has an offset from low to high, and each further one an offset higher by
+// at most its distance in bytes.
 func (s Segment) HighestMark(b []byte, at, low, high int64) int64 {
 	highest := int64(-1)
 	for i := 0; i+frameBytes <= len(b); i++ {

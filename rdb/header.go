@@ -16,7 +16,7 @@ const RecordVersion = 1
 const MaxShards = 1024
 
 // MaxHeaderBytes bounds the body of a header, as [AppendHeader] writes it. The
-// longest one in use, with a lineage of [backlog.MaxForks] forks, has 865 bytes.
+// longest in use, with a lineage of [backlog.MaxForks] forks, has 865 bytes.
 const MaxHeaderBytes = 1 << 10
 
 // headerFieldBytes is the part of a header's body before the lineage.
@@ -25,13 +25,13 @@ const headerFieldBytes = 56
 // A Header begins a snapshot: what it stands for, and the shape of the table
 // that it was taken from.
 type Header struct {
-	Position      backlog.Position // a file: the state's point; a full sync: where the log begins that goes with it
+	Position      backlog.Position // a file: the point of the state; a full sync: where the log that goes with it begins
 	Lineage       backlog.Lineage  // of the log at Position, so Lineage.Current is Position.History
 	Seed          uint64           // of the table's hash
 	Shards        int              // a power of two, at most MaxShards
 	RecordVersion int              // 1 to RecordVersion
-	Keys          int64            // about how many will come, for progress
-	Bytes         int64            // about how many bytes of entries will come
+	Keys          int64            // about how many entries will come, for progress
+	Bytes         int64            // about how many bytes of them
 }
 
 // Validate returns [ErrFormat] for a header that no snapshot can have, and
@@ -59,7 +59,7 @@ func (h Header) Validate() error {
 }
 
 // AppendHeader appends the body of a header to dst and returns the extended
-// slice. The header must be valid; [ParseHeader] refuses what is not.
+// slice. The header must be valid; [ParseHeader] refuses any other.
 func AppendHeader(dst []byte, h Header) []byte {
 	dst = appendPosition(dst, h.Position)
 	dst = binary.LittleEndian.AppendUint64(dst, h.Seed)

@@ -9,13 +9,13 @@ type BlockWriter interface {
 	// Begin is called once, first.
 	Begin(Header) error
 
-	// Next returns the shard that is to be dumped next, to be captured after the
-	// call; it may be one that was dumped before. False means that no more are
-	// wanted. Next may wait.
+	// Next returns the shard to dump next, which is to be captured after the
+	// call; it may have been dumped before. False means that no more are wanted.
+	// Next may wait.
 	Next() (shard int, ok bool)
 
-	// WriteBlock takes a block of a shard that Next returned. The block's Data
-	// are the writer's only until WriteBlock returns.
+	// WriteBlock takes a block of a shard that Next returned. The BlockWriter
+	// may use the block's Data only until WriteBlock returns.
 	WriteBlock(*Block) error
 
 	// End is called once, when Next has returned false and every block has been
@@ -24,43 +24,43 @@ type BlockWriter interface {
 	End(Footer) error
 }
 
-// A Loader takes a state in the making, beside the one that is in use. Its
-// methods are called by one goroutine.
+// A Loader builds a state beside the one in use. Its methods are called by one
+// goroutine.
 type Loader interface {
 	// Block takes the next block of its shard. The block's Data are the
 	// loader's for good.
 	Block(*Block) error
 
 	// Records takes whole records of the log that begin at offset at. A record
-	// that touches a shard of which nothing has come, or which was captured
-	// after it, is without effect there: the blocks hold its effect.
+	// has no effect on a shard of which nothing has come, or that was captured
+	// after it: the blocks hold its effect.
 	Records(at int64, records []byte) error
 
 	// Interrupted says that the connection has broken: shards that are not
-	// complete are forgotten. It returns from where the load may go on: the
-	// log's position and the shards that are done.
+	// complete are forgotten. It returns where the load may go on: the log's
+	// position and the shards that are done.
 	Interrupted() (backlog.Position, ShardSet)
 
 	// Commit verifies that all shards are complete and that the state at
-	// f.Position is what f says, and then exchanges it for the state in use,
+	// f.Position is what f says, and then puts it in place of the state in use,
 	// at once.
 	Commit(f Footer) error
 
-	// Abort drops what was loaded. The state in use stays. It may be called
-	// after Commit, without effect.
+	// Abort drops what was loaded. The state in use stays. After Commit it has
+	// no effect.
 	Abort()
 }
 
-// A Doubter is a Loader of a machine whose log turned out to hold other bytes than the
-// log that it is given, though both have the same history: nobody knows where the two
-// have parted.
+// A Doubter is a Loader that can be told that its machine's log holds other bytes than
+// the log that it is given, though both have the same history: nobody knows where the
+// two have parted.
 type Doubter interface {
-	// Doubt says so, before Commit.
+	// Doubt says that the logs differ. It is called before Commit.
 	Doubt()
 }
 
 // A ShardSet is a set of shard numbers, each from 0 to [MaxShards]-1. The zero
-// ShardSet is empty. A number out of that range panics.
+// ShardSet is empty. Methods panic for a number out of that range.
 type ShardSet [MaxShards / 64]uint64
 
 // Has reports whether shard i is in the set.

@@ -9,9 +9,9 @@ import (
 
 const (
 	// PackedChunkBytes is the size of the chunks into which the data of a block
-	// are cut to be compressed, each by itself. A usual block is one chunk. A
-	// large one is packed, and above all unpacked, in steps of this size: its
-	// reader takes memory as it gets on, and not because a length says so.
+	// are cut, each compressed by itself. A usual block is one chunk. A large
+	// one is packed, and above all unpacked, in steps of this size: its reader
+	// takes memory as it progresses, not because a length says so.
 	PackedChunkBytes = 256 << 10
 
 	// Before each chunk stand its length and the length of its packed form; if the

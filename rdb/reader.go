@@ -20,13 +20,13 @@ const giveWayBytes = 256 << 10
 // the next.
 const keptPackedBytes = trustBytes
 
-// A Reader reads a snapshot and verifies it. It believes nothing that the stream
-// says: it allocates at most 256 KiB on the word of a length, and then as
-// bytes arrive. It is for one goroutine, has none of its own, and needs no Close.
+// A Reader reads a snapshot and verifies it. It trusts nothing that the stream
+// says: because of a length it allocates at most 256 KiB, and then as bytes
+// arrive. It is for one goroutine, has none of its own, and needs no Close.
 //
-// Verification is serial. Measured, reading, checksum and sum cost 56 to 73 ns an
-// entry of 116 bytes, and its insertion into a table some 600; workers behind
-// the Reader would wait for those that insert, unless these had eight cores.
+// Verification is serial. As measured, reading, checksum and sum cost 56 to 73 ns
+// an entry of 116 bytes, and its insertion into a table some 600; workers in the
+// Reader would wait for those that insert, unless these had eight cores.
 type Reader struct {
 	src    source
 	header Header
@@ -44,8 +44,8 @@ type Reader struct {
 }
 
 // NewReader reads the header of a snapshot from r, and returns a Reader for the
-// rest. It reads ahead: r is to be used by nobody else until the end, and must
-// end with the snapshot. It blocks as r does. All of its errors are a [*ReadError].
+// rest. It reads ahead: nobody else may use r until the end, and r must end with
+// the snapshot. It blocks as r does. Every error is a [*ReadError].
 func NewReader(r io.Reader) (*Reader, error) {
 	sr := &Reader{src: source{buf: bufio.NewReaderSize(r, readBufferBytes)}}
 	if err := sr.readHeader(); err != nil {
@@ -58,7 +58,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 // Header returns the snapshot's header.
 func (r *Reader) Header() Header { return r.header }
 
-// Footer returns the snapshot's footer once Next has returned io.EOF, and an
+// Footer returns the snapshot's footer after Next has returned io.EOF, and an
 // empty one before.
 func (r *Reader) Footer() Footer { return r.footer }
 
@@ -68,21 +68,21 @@ func (r *Reader) Footer() Footer { return r.footer }
 //
 // It returns io.EOF when the snapshot has ended and is whole: every shard is
 // complete, the source has ended, and the numbers of blocks and entries and the
-// sum over all entries, computed here, are those of the footer. Until then, nothing
-// that it returned should be taken for good: collect it apart from the state in
-// use. Every other error is a [*ReadError] and stays: [ErrFormat], [ErrVersion] or
+// sum over all entries, computed here, are those of the footer. Until then nothing
+// that it has returned is certain: collect it apart from the state in use. Every
+// other error is a [*ReadError] and stays: [ErrFormat], [ErrVersion] or
 // [ErrChecksum] for a snapshot that is not whole, else what the source returned.
 func (r *Reader) Next() (*Block, error) { return r.nextBlock(true) }
 
-// NextUnread is Next for a caller that reads the entries anyway, on several cores perhaps,
-// and verifies itself what Next would have: that they are well formed and as many as Count
-// says, as [Block.Sum] does, and at the end that their sum is that of the Footer.
-// The checksum and the fields of the block are verified.
+// NextUnread is Next for a caller that reads the entries anyway, perhaps on several cores,
+// and itself verifies what Next would: that they are well formed and as many as Count
+// says, as [Block.Sum] does, and at the end that their sum is the Footer's. NextUnread
+// verifies the checksum and the fields of the block.
 func (r *Reader) NextUnread() (*Block, error) { return r.nextBlock(false) }
 
-// Reuse gives r memory for the data of a block to come, where that has enough of it: those
-// of an earlier block, as a rule, which nobody needs any more. Fresh memory for each costs
-// more than to read what comes into it.
+// Reuse gives r memory for the data of a later block that fits in it: usually the data of
+// an earlier block that nobody needs any more. Fresh memory for each costs more than
+// reading into it.
 func (r *Reader) Reuse(data []byte) { r.spare = data }
 
 func (r *Reader) nextBlock(read bool) (*Block, error) {

@@ -27,7 +27,7 @@ type SegmentHeader struct {
 	Base          int64 // the offset of the first record
 	Synced        int64 // see Frame
 	Origin        Origin
-	Sum           backlog.Sum // of the log up to Base; one from Base says that it is not known
+	Sum           backlog.Sum // of the log up to Base; a Sum from Base means that it is not known
 	RecordVersion int         // newest version of the records
 }
 
@@ -47,7 +47,7 @@ func AppendOrigin(dst []byte, o Origin) []byte {
 }
 
 // ParseOrigin decodes the body of a lineage frame at offset at. It returns [ErrFormat], or
-// [ErrVersion] for reserved bits.
+// [ErrVersion] if reserved bits are set.
 func ParseOrigin(b []byte, at int64) (Origin, error) {
 	if len(b) < originFields {
 		return Origin{}, fmt.Errorf("%w: lineage in %d bytes", ErrFormat, len(b))
@@ -66,7 +66,7 @@ func ParseOrigin(b []byte, at int64) (Origin, error) {
 }
 
 // AppendHeader appends the beginning of the segment's file to dst and returns the extended
-// slice. The header must be valid: a reader refuses what is not.
+// slice. The header must be valid: a reader refuses any other.
 func (s Segment) AppendHeader(dst []byte, h SegmentHeader) []byte {
 	start := len(dst)
 	dst = binary.LittleEndian.AppendUint32(append(dst, segmentMagic...), segmentVersion)
@@ -108,7 +108,7 @@ type SegmentReader struct {
 }
 
 // NewSegmentReader reads the header of s from r, and returns a SegmentReader for the rest.
-// It reads ahead. All of its errors are a [*ReadError].
+// It reads ahead. Every error is a [*ReadError].
 func NewSegmentReader(r io.Reader, s Segment) (*SegmentReader, error) {
 	sr := &SegmentReader{segment: s, src: source{buf: bufio.NewReaderSize(r, segmentBufferBytes)}}
 	prologue := make([]byte, len(segmentMagic)+4)
@@ -149,17 +149,17 @@ func (r *SegmentReader) Header() SegmentHeader { return r.header }
 // End returns the offset after the last record that was read.
 func (r *SegmentReader) End() int64 { return r.end }
 
-// At returns the place in the file of the frame that is next.
+// At returns the place in the file of the next frame.
 func (r *SegmentReader) At() int64 { return r.src.at }
 
-// Reuse gives r memory for the body of a frame to come, where that has enough of it: that of
-// an earlier one, as a rule, which nobody needs any more.
+// Reuse gives r memory for the body of a later frame that fits in it: usually that of an
+// earlier one that nobody needs any more.
 func (r *SegmentReader) Reuse(body []byte) { r.spare = body }
 
-// Next returns the next frame. Its body is the caller's. At the end of the file, behind a
-// whole frame, it returns io.EOF; and else [ErrFormat] or [ErrChecksum] for what is no
-// frame, or does not follow on the one before, or the source's error, with the place in the
-// file where the frame should be. After an error the reader is of no use.
+// Next returns the next frame. Its body is the caller's. At the end of the file, after a
+// whole frame, it returns io.EOF; otherwise [ErrFormat] or [ErrChecksum] for bytes that are
+// no frame, or one that does not follow from the one before, or the source's error, with
+// the place in the file where the frame should be. After an error the reader is of no use.
 func (r *SegmentReader) Next() (Frame, error) {
 	at := r.src.at
 	f, err := r.next()

@@ -14,7 +14,7 @@ const (
 	stopBytes   = len(stopMagic) + 4 + 8 + positionBytes + 4
 )
 
-// A Stop is the marker of a clean stop: all that the log had was on disk.
+// A Stop marks a clean stop: all that the log had was on disk.
 type Stop struct {
 	Generation uint64
 	Position   backlog.Position

@@ -19,7 +19,7 @@ const writeBufferBytes = 16 << 10
 // written in the order in which the calls come.
 //
 // The first error stays: every later call returns it, and the snapshot cannot
-// be completed. A Writer has no goroutine, and one that is given up needs no
+// be completed. A Writer has no goroutine, and one that is abandoned needs no
 // Close.
 type Writer struct {
 	compression Compression
@@ -39,7 +39,7 @@ type Writer struct {
 // returns [ErrFormat] or [ErrVersion] for a header that is not valid, and the
 // errors of w.
 //
-// A Writer passes large data to w as they are and gathers small ones, so w needs
+// A Writer passes large data to w as they are and gathers small data, so w needs
 // no buffer. It writes to w from one goroutine at a time and never closes it.
 func NewWriter(w io.Writer, h Header) (*Writer, error) { return NewCompressedWriter(w, h, None) }
 
@@ -72,8 +72,8 @@ func NewCompressedWriter(w io.Writer, h Header, c Compression) (*Writer, error) 
 // WriteBlock writes b, and keeps no reference to it. It blocks as long as the
 // sink does. It returns [ErrFormat] for a block that does not fit: a shard out of
 // range, not First when its shard has not begun, more entries than Keys, At other
-// than the header's offset. The entries themselves are not read: a wrong Count
-// shows when the snapshot is.
+// than the header's offset. It does not read the entries: a wrong Count shows
+// when the snapshot is read.
 //
 // The block is compressed, and its checksum computed, before the lock is taken, so
 // callers on several cores wait for each other only while the sink writes.
@@ -118,11 +118,11 @@ func (w *Writer) encode(b *Block, enc *pack.Encoder) (part, data []byte) {
 	return appendPart(make([]byte, 0, partFrameBytes+blockFieldBytes), partBlock, fields[:], data), data
 }
 
-// Close writes the footer and hands everything that was gathered to the sink,
-// which it does not close. Nothing can be written afterwards. It returns
-// [ErrFormat], and writes no footer, when a shard is not complete or f disagrees
-// with the header's position or the number of entries; f.Sum is the caller's
-// word, which only a reader checks.
+// Close writes the footer and all that was gathered to the sink, which it does
+// not close. Nothing can be written afterwards. It returns [ErrFormat], and
+// writes no footer, when a shard is not complete or f disagrees with the
+// header's position or the number of entries; it takes f.Sum on trust; only a
+// reader checks it.
 func (w *Writer) Close(f Footer) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
