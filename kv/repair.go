@@ -18,7 +18,7 @@ import (
 // All of it shows at once, to reads, transactions and snapshots. Readers of the log that stood in
 // what is left behind get [backlog.ErrReset], and watchers that have seen some of it an
 // [EventReset]. [Store.Wait] returns [ErrLost] for positions in it. Before, it is handed to
-// Options.OnLostTail. Repair shares memory with r, and never holds up reads; it holds up copies
+// [Options].OnLostTail. Repair shares memory with r, and never holds up reads; it holds up copies
 // and snapshots for about a microsecond a key.
 //
 // It returns [ErrRepair] when r does not fit the store, which may have been changed since

@@ -21,9 +21,9 @@ import (
 // them, end with io.EOF, keep their deadlines, and can be used and closed by
 // several goroutines; listeners that own their address until they are closed.
 //
-// The server listens on addr, which may be one that stands for any free address;
-// the client dials what the listener says its address is. They are usually the
-// same. It runs subtests, so it cannot be called inside a testing/synctest
+// The server listens on addr, which may stand for any free address; the client
+// dials the listener's address. Server and client are usually the same
+// transport. It runs subtests, so it cannot be called inside a testing/synctest
 // bubble, and takes well under a second of real time.
 func CheckTransport(t *testing.T, server, client repl.Transport, addr string) {
 	t.Helper()

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// A Conn is a connection as the network sees it: the handle to break this one
-// and no other, from [Link.Conns]. The nodes hold its two ends.
+// A Conn is a connection as the network sees it: a handle, from [Link.Conns],
+// to break only this one. The nodes hold its two ends.
 type Conn struct {
 	network   *Network
 	out, back *stream   // from the host that dialed; to it
@@ -49,7 +49,7 @@ func (c *Conn) HalfOpen() {
 }
 
 // Stall holds what is under way and what is sent on this connection until
-// [Conn.Resume], while the host may make others: so the bytes of an old
+// [Conn.Resume], while the host may make others: so that bytes of an old
 // connection arrive after those of a new one.
 func (c *Conn) Stall() { c.setStalled(true) }
 

@@ -1,8 +1,8 @@
 // Package repltest is a network that breaks on command, and whole groups of nodes on
 // it, for tests of package repl and of programs that use it.
 //
-// [New] makes a [Group] from a [Topology], in a testing/synctest bubble, so that hours of
-// it take seconds. Its machines are the program's, and its nodes the real ones:
+// [New] makes a [Group] from a [Topology], in a testing/synctest bubble, so that hours
+// take seconds. Its machines are the program's, and its nodes the real ones:
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		g := repltest.New(t, repltest.Topology[*kv.Store]{
@@ -18,10 +18,10 @@
 //		g.WaitEqual()
 //	})
 //
-// What fails says how each member stands, and at the end with which seed.
+// A failure says where each member stands and, at the end, the seed.
 //
-// A [Network] does without a group, and without a bubble. It connects hosts within the
-// process. Each node of a test gets its own view of it, which is a repl.Transport:
+// A [Network] needs no group, and no bubble. It connects hosts within the process.
+// Each node of a test gets its own view of it, which is a repl.Transport:
 //
 //	net := repltest.NewNetwork(seed)
 //	defer net.Close()
@@ -50,31 +50,29 @@
 //	connections cannot be made     Refuse, Hang
 //	a link that is merely bad      SetDelay, SetBandwidth, SetWindow, SetChop
 //
-// The difference between the second and the third is the one between a firewall
-// that has forgotten a connection and a cable that is plugged in again.
+// The second and the third differ as a firewall that has forgotten a connection
+// differs from a cable that is plugged in again.
 //
 // A process that is stopped, for the length of a garbage collection or by SIGSTOP, is
 // [Host.Stall] to its peers. Its own goroutines and timers go on: no bubble can hold
-// them. What can be held is a machine, by a lock or a channel of the test's in its Apply,
-// Dump or Load, if the wait is for a channel or a timer and not for a mutex, which a
-// bubble does not see through.
+// them. A test can hold a machine by making its Apply, Dump or Load wait, for a channel
+// or a timer, not for a mutex, which a bubble does not see through.
 //
 // # What a connection is
 //
 // Both directions are queues of bytes that are due at some instant, bounded by a
-// window: a writer blocks when what was written and not yet read fills it, and
-// so it does when the bytes vanish, as a real one does that is never
-// acknowledged. An end that closes is heard of as fast as the link is: the peer
-// reads what was sent before, then io.EOF, and its writes fail with
-// syscall.EPIPE. Reset connections return syscall.ECONNRESET at once, and what
-// was not read is gone. Deadlines, half-closing (CloseWrite) and concurrent
-// calls work as they do with TCP; [CheckTransport] makes sure, and can be used
-// on any other transport.
+// window: a writer blocks when what was written and not yet read fills it, even
+// when the bytes vanish, like a real writer that is never acknowledged. News of
+// a closed end travels as fast as the link: the peer reads what was sent before,
+// then io.EOF, and its writes fail with syscall.EPIPE. Reset connections return
+// syscall.ECONNRESET at once, and what was not read is gone. Deadlines,
+// half-closing (CloseWrite) and concurrent calls work as they do with TCP;
+// [CheckTransport] makes sure, and can be used on any other transport.
 //
 // # Time, and runs that repeat
 //
-// Nothing in here runs on its own: there are queues, conditions and timers, and
-// no goroutine. So a network works in real time, and on the virtual time of
+// Nothing here runs on its own: there are queues, conditions and timers, and no
+// goroutine. So a network works in real time, and on the virtual time of
 // testing/synctest, where an hour of heartbeats takes milliseconds.
 //
 // There, a run repeats exactly from its seed if the test does its part. Every
@@ -88,8 +86,8 @@
 //
 // With the race detector let bubbles run on one processor (go test -race -cpu 1): two that run
 // timers of one bubble at once make it crash, up to Go 1.26 at least
-// (https://go.dev/issue/78156). It finds races on one, too: it goes by what is ordered, not by
-// what was at once.
+// (https://go.dev/issue/78156). It finds races on one, too: it looks at what is ordered, not
+// at what ran at once.
 //
 // The files in the order in which bytes pass through them: network.go, host.go
 // (dials), conn.go, endpoint.go (what a node holds), stream.go and mangler.go

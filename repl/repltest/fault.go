@@ -16,8 +16,8 @@ type plan struct {
 // never is no offset.
 const never = -1
 
-// Cut resets all connections of the link: both ends get syscall.ECONNRESET from
-// what they do and what they wait for, and what was under way is lost. New
+// Cut resets all connections of the link: calls at both ends, including those
+// that wait, return syscall.ECONNRESET, and what was under way is lost. New
 // connections can be made at once.
 func (l *Link) Cut() {
 	for _, c := range l.Conns() {
@@ -25,11 +25,11 @@ func (l *Link) Cut() {
 	}
 }
 
-// CutNext resets the next connection of the link when exactly after bytes have
-// been read of what was sent in a direction: the reader gets those, then
+// CutNext resets the next connection of the link when exactly after bytes of
+// what was sent in a direction have been read: the reader gets those, then
 // syscall.ECONNRESET; the sender gets that when the last of them was read. 0
-// resets it as soon as it stands. Use it with [Link.OneWay]: on both directions
-// the first to get there decides.
+// resets it as soon as it is made. Use it with [Link.OneWay]: on both
+// directions the first to get there decides.
 func (l *Link) CutNext(after int64) {
 	mustNot(after < 0, "negative offset")
 	l.each(func(d *direction) { d.next.cut = after })
@@ -54,16 +54,16 @@ func (l *Link) Flip(p float64) {
 	l.update(func(c *config) { c.flip = p })
 }
 
-// Duplicate makes what a Write sent, or each piece of it, arrive twice in a row
-// with probability p.
+// Duplicate makes each Write, or each piece of it, arrive twice in a row with
+// probability p.
 func (l *Link) Duplicate(p float64) {
 	mustBeProbability(p)
 	l.update(func(c *config) { c.duplicate = p })
 }
 
-// Swap makes what a Write sent, or each piece of it, overtake the one before it
-// with probability p, if that has not been read yet. On a link without delay
-// it may have been.
+// Swap makes each Write, or each piece of it, overtake the one before it with
+// probability p, if that has not been read yet, as on a link without delay it
+// may have been.
 func (l *Link) Swap(p float64) {
 	mustBeProbability(p)
 	l.update(func(c *config) { c.swap = p })
@@ -73,7 +73,7 @@ func (l *Link) Swap(p float64) {
 // on vanishes, and so does the news that an end was closed, as when the peer
 // lost its power or a firewall forgot them. Nobody gets an error. A writer
 // blocks when the window is full, which vanished bytes fill too. New
-// connections are not concerned.
+// connections are not affected.
 func (l *Link) HalfOpen() {
 	l.each(func(d *direction) {
 		for _, s := range d.streams {
@@ -83,14 +83,14 @@ func (l *Link) HalfOpen() {
 }
 
 // Blackhole makes all that is sent vanish, and dials hang, until [Link.Heal]. A
-// connection on which something was sent meanwhile stays silent after it, as
-// after [Link.HalfOpen]; a real one would retransmit, for which there is
-// [Link.Stall].
+// connection on which something was sent meanwhile stays silent even then, as
+// after [Link.HalfOpen]; a real one would retransmit: use [Link.Stall] for
+// that.
 func (l *Link) Blackhole() { l.update(func(c *config) { c.blackhole = true }) }
 
 // Stall holds what is under way and what is sent, dials included, until
-// [Link.Heal]. Nothing is lost: it arrives then. Writers block when the window
-// is full.
+// [Link.Heal]. Nothing is lost: it arrives afterwards. Writers block when the
+// window is full.
 func (l *Link) Stall() { l.update(func(c *config) { c.stalled = true }) }
 
 // Refuse makes dials fail with syscall.ECONNREFUSED; connections that exist go on.
@@ -102,7 +102,7 @@ func (l *Link) Hang() { l.update(func(c *config) { c.hang = true }) }
 
 // Heal ends the link's faults and forgets what was planned for its next
 // connection. What the link was Set to stays. Connections that were cut or
-// silenced stay so, and hosts and connections that were stalled on their own.
+// silenced stay so, as do hosts and connections that were stalled on their own.
 func (l *Link) Heal() {
 	l.each(func(d *direction) { d.next = plan{cut: never} })
 	l.update(func(c *config) { c.faults = faults{} })

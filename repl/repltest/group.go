@@ -11,14 +11,15 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-// A Group is nodes that follow one another over a [Network], for a test. Make one with
-// [New], inside a testing/synctest bubble. Its members' nodes and machines are the real
-// ones and may be used like any others.
+// A Group is a set of nodes that follow one another over a [Network], for a test. Make
+// one with [New], inside a testing/synctest bubble. Its members' nodes and machines are
+// the real ones and may be used like any others.
 //
-// What Group and [Member] do for the test fails it when it goes wrong. Their methods are
-// for the goroutine of the test, but Member.Node and Member.Machine may be called by any.
+// When something that Group and [Member] do for the test goes wrong, it fails the test.
+// Their methods are for the goroutine of the test, except Member.Node and Member.Machine,
+// which any may call.
 type Group[M repl.Machine] struct {
-	// Network is what the nodes talk over, to be broken. A member's host has its name.
+	// Network is what the nodes talk over, for the test to break. A member's host has its name.
 	Network *Network
 
 	t       testing.TB
@@ -109,9 +110,9 @@ func (g *Group[M]) Master() *Member[M] {
 }
 
 // HealBound returns how long a group may take until all members are at one position,
-// from when its faults have ended and nobody writes: three times the longest
-// Options.Timeout for each link on the longest way from a master down, in which what is
-// dead is found out and dialled anew, and Topology.Transfer.
+// once its faults have ended and nobody writes: three times the longest
+// Options.Timeout, in which a dead link is found out and dialled anew, for each link on
+// the longest way down from a master, and Topology.Transfer.
 func (g *Group[M]) HealBound() time.Duration {
 	steps, timeout := 1, time.Duration(0)
 	for _, m := range g.members {
@@ -142,7 +143,7 @@ func (g *Group[M]) find(name string) *Member[M] {
 	return nil
 }
 
-// WaitEqual waits until all members that run are at one position, with the same state,
+// WaitEqual waits until all running members are at one position, with the same state,
 // and fails the test if that takes longer than [Group.HealBound]. Nobody may write
 // meanwhile, and all must follow the same master, or each other.
 func (g *Group[M]) WaitEqual() {

@@ -13,8 +13,8 @@ import (
 var _ repl.Transport = (*Host)(nil)
 
 // A Host is one node's view of a [Network]: the repl.Transport to give to that
-// node. Addresses are names, usually the host's own. What a host dials decides
-// over which [Link] its connection goes.
+// node. Addresses are names, usually the host's own. The host that is dialed
+// decides over which [Link] the connection goes.
 type Host struct {
 	network *Network
 	name    string

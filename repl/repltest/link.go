@@ -3,13 +3,12 @@ package repltest
 import "slices"
 
 // A Link is a selection of directions between hosts, each of which is the way
-// that the bytes of one host take to another. Its methods change them all at
-// once, for the connections that exist and for those to come.
+// from one host to another. Its methods change them all at once, for existing
+// and future connections.
 //
-// What the methods named Set give a link stays until it is set otherwise. All
-// else is a fault: it lasts until [Link.Heal], or happens once, as Cut does. A
-// method that is given a negative number or one out of range panics: the test is
-// wrong.
+// What methods named Set give a link stays until it is set otherwise. All else
+// is a fault: it lasts until [Link.Heal], or happens once, like Cut. Methods
+// panic when given a negative number or one out of range: the test is wrong.
 type Link struct {
 	network *Network
 	dirs    []*direction
@@ -17,12 +16,12 @@ type Link struct {
 	all     bool // every direction, those made later included
 }
 
-// Link returns the link between two hosts, both directions, the one from a to b
-// first. It makes hosts of names that are not known yet.
+// Link returns the link between two hosts, in both directions, from a to b
+// first. It makes hosts for names that are not known yet.
 func (n *Network) Link(a, b string) *Link { return n.Between([]string{a}, []string{b}) }
 
 // Between returns the links between every host of one group and every host of
-// the other: a partition, when they are cut.
+// the other: to cut them makes a partition.
 func (n *Network) Between(group, other []string) *Link {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -44,8 +43,7 @@ func (l *Link) addLocked(from, to []string) {
 	}
 }
 
-// Around returns the links between a host and all other hosts that are known by
-// now.
+// Around returns the links between a host and all other hosts known so far.
 func (n *Network) Around(host string) *Link {
 	n.mu.Lock()
 	var others []string
@@ -58,7 +56,7 @@ func (n *Network) Around(host string) *Link {
 	return n.Between([]string{host}, others)
 }
 
-// All returns all links, those between hosts that are not known yet included.
+// All returns all links, including those between hosts that are not known yet.
 func (n *Network) All() *Link { return &Link{network: n, all: true} }
 
 // OneWay returns the half of l that leads from its first host, or group, to the

@@ -10,8 +10,8 @@ import (
 	"github.com/emberkv/ember/repl"
 )
 
-// A Member is a seat of a [Group]: a name, an address, and the machine and the node that
-// have it now. Crashed, it has the last ones.
+// A Member is a seat of a [Group]: a name, an address, and its present machine and node;
+// after a crash, the last ones.
 type Member[M repl.Machine] struct {
 	group    *Group[M]
 	name     string
@@ -31,7 +31,7 @@ type Member[M repl.Machine] struct {
 // Name returns the member's name, which is its address.
 func (m *Member[M]) Name() string { return m.name }
 
-// Node returns the member's node; after a crash, until it is started again, the closed one.
+// Node returns the member's node; after a crash, until a restart, the closed one.
 func (m *Member[M]) Node() *repl.Node {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -52,8 +52,8 @@ func (m *Member[M]) Running() bool {
 	return m.mu.running
 }
 
-// Upstream returns the name of the member that it follows, or was to follow when it
-// crashed; empty for a master.
+// Upstream returns the name of the member that this one follows, or was to follow
+// when it crashed; empty for a master.
 func (m *Member[M]) Upstream() string {
 	if up := m.Node().Status().Upstream; up != nil {
 		return up.Addr
@@ -75,7 +75,7 @@ func (m *Member[M]) Promote() *repl.Master {
 	return master
 }
 
-// Follow makes the member a replica of another, whatever it was.
+// Follow makes the member, whatever it was, a replica of another.
 func (m *Member[M]) Follow(upstream string, allow ...repl.Allow) *repl.Replica {
 	m.group.t.Helper()
 	r, err := m.Node().Follow(upstream, allow...)
@@ -92,7 +92,7 @@ func (m *Member[M]) Kill() {
 	m.stop()
 }
 
-// PowerOff ends the member's node as the loss of its power does: nobody hears that its
+// PowerOff ends the member's node as a power failure does: nobody hears that its
 // connections are gone. Whoever dials it is refused. The machine is left as it is.
 func (m *Member[M]) PowerOff() {
 	m.group.Network.Around(m.name).HalfOpen()
@@ -107,7 +107,7 @@ func (m *Member[M]) Restart(upstream string) {
 }
 
 // Replace is Restart with a new machine, which Topology.Machine makes: a process whose
-// memory is gone. The old one is closed before.
+// memory is gone. The old one is closed first.
 func (m *Member[M]) Replace(upstream string) {
 	m.group.t.Helper()
 	m.again(upstream, true)

@@ -11,8 +11,8 @@ import (
 )
 
 // DefaultWindowBytes is how much a direction of a connection holds between a
-// Write and the Read that takes it, unless [Link.SetWindow] says otherwise: what
-// the sender's buffer, the wire and the receiver's buffer hold together.
+// Write and the Read that takes it, unless [Link.SetWindow] says otherwise: the
+// sender's buffer, the wire and the receiver's buffer together.
 const DefaultWindowBytes = 256 << 10
 
 // A Network connects named hosts and breaks on command. Make one with
@@ -129,9 +129,9 @@ func (n *Network) HealAll() {
 func (n *Network) Stats() Stats { return n.All().Stats() }
 
 // Trace returns a number that stands for all that was sent and when it was due:
-// equal for two runs that did the same at the same instants. It does not depend
-// on the order in which goroutines ran within an instant, as long as each
-// connection's writes do not.
+// it is equal for two runs that did the same at the same instants. It does not
+// depend on the order in which goroutines ran within an instant, as long as
+// each connection's writes do not.
 func (n *Network) Trace() uint64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -9,7 +9,7 @@ type Recording struct {
 	Addr             string // that was dialed
 	Sent             []byte // by the dialer
 	Received         []byte // by the dialer; sent by the listener
-	Truncated        bool   // the limit was reached; this is the beginning
+	Truncated        bool   // the limit was reached; this is only the beginning
 }
 
 // A recorder keeps recordings within a budget. Guarded by Network.mu, as is all
@@ -31,9 +31,8 @@ type capture struct {
 	truncated bool
 }
 
-// Record begins to keep what is written on connections that are made from now
-// on, up to limit bytes in all, and drops what was recorded before. A limit of 0
-// ends it.
+// Record begins to keep what is written on connections made from now on, up to
+// limit bytes in all, and drops what was recorded before. A limit of 0 ends it.
 func (n *Network) Record(limit int) {
 	mustNot(limit < 0, "negative limit")
 	n.mu.Lock()

@@ -20,15 +20,15 @@ func (l *Link) SetDelay(d, jitter time.Duration) {
 	l.update(func(c *config) { c.delay, c.jitter = d, jitter })
 }
 
-// SetBandwidth bounds each direction to so many bytes a second, which its
-// connections share. 0 takes the bound away.
+// SetBandwidth limits each direction to that many bytes a second, which its
+// connections share. 0 removes the limit.
 func (l *Link) SetBandwidth(bytesPerSecond int64) {
 	mustNot(bytesPerSecond < 0, "negative bandwidth")
 	l.update(func(c *config) { c.bandwidth = bytesPerSecond })
 	l.each(func(d *direction) { d.free = 0 })
 }
 
-// SetWindow bounds the bytes that each direction of a connection holds, before
+// SetWindow bounds the bytes that each direction of a connection holds before
 // its writer blocks; at least 1. See [DefaultWindowBytes].
 func (l *Link) SetWindow(bytes int) {
 	mustNot(bytes < 1, "window without room")
@@ -37,7 +37,7 @@ func (l *Link) SetWindow(bytes int) {
 
 // SetChop makes what is written arrive in pieces of 1 to most bytes, of random
 // length, one for each Read; 1 is byte by byte. 0, the default, leaves it whole:
-// then a Read returns bytes of one Write at most.
+// then a Read returns bytes of at most one Write.
 func (l *Link) SetChop(most int) {
 	mustNot(most < 0, "negative piece")
 	l.update(func(c *config) { c.chop = most })

@@ -4,8 +4,8 @@ package repltest
 // direction from the host that dials.
 type Stats struct {
 	Dials  int   // to an address that was ever listened on
-	Failed int   // of these, those that returned an error
-	Open   int   // connections of which not both ends are closed, and that were not cut
+	Failed int   // those of them that returned an error
+	Open   int   // connections that were not cut and have an open end
 	Bytes  int64 // written, whether they arrived or not
 }
 

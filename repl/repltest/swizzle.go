@@ -8,9 +8,9 @@ import (
 )
 
 // Swizzle stalls a random subset of the named hosts one by one, at random
-// instants within a time of over, and then resumes them one by one in another
-// order, within over again. No names means all hosts. It blocks until the last
-// is resumed, or ctx ends; then it resumes all and returns ctx.Err.
+// instants within the time over, and then resumes them one by one in another
+// order, again within over. No names means all hosts. It blocks until the last
+// is resumed, or until ctx ends; then it resumes all and returns ctx.Err.
 //
 // FoundationDB found this, "swizzle-clogging", to uncover what cutting links at
 // random does not (https://apple.github.io/foundationdb/testing.html).

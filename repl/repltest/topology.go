@@ -11,11 +11,11 @@ import (
 // A Topology says what group [New] makes. Seats and Machine are needed; the zero value
 // of the rest is the default.
 type Topology[M repl.Machine] struct {
-	// Seats are the nodes, each after the one that it follows. [Star], [Chain] and
-	// [Tree] return some.
+	// Seats lists the nodes, each after the one that it follows. [Star], [Chain]
+	// and [Tree] return some.
 	Seats []Seat
 
-	// Machine makes what a node replicates: when the group is made, and for
+	// Machine makes what a node replicates, when the group is made and for
 	// [Member.Replace]. If it has a method Close() error, that is called at the end.
 	Machine func(name string) M
 
@@ -25,23 +25,23 @@ type Topology[M repl.Machine] struct {
 	Options func(name string) *repl.Options
 
 	// State returns what two machines at one position must have in common, such as a
-	// digest, to be compared with ==. [Group.WaitEqual] does so. The default compares
-	// positions alone.
+	// digest. [Group.WaitEqual] compares it with ==. The default compares only
+	// positions.
 	State func(M) any
 
 	// Delay and Jitter are those of every link at first; see [Link.SetDelay]. The
-	// defaults are a millisecond each; to have none, set the network's.
+	// defaults are a millisecond each; for none, set the network's.
 	Delay, Jitter time.Duration
 
-	// Transfer is how long what has to be sent may take, at most, when a group
-	// heals; see [Group.HealBound]. The default is 5 s.
+	// Transfer is how long sending may take, at most, when a group heals; see
+	// [Group.HealBound]. The default is 5 s.
 	Transfer time.Duration
 }
 
-// DefaultTransfer is what Topology.Transfer is when it is not set.
+// DefaultTransfer is Topology.Transfer when that is not set.
 const DefaultTransfer = 5 * time.Second
 
-// A Seat is a node and whom it follows when the group is made; nobody if it is to be the
+// A Seat is a node and the one that it follows when the group is made, empty for the
 // master. A node listens at its name.
 type Seat struct{ Name, Upstream string }
 
