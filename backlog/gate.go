@@ -39,7 +39,7 @@ func (l *Log) SetStoreGate(g Gate) {
 	l.mu.storeGate = g
 }
 
-// Refusing returns the error with which a write would be refused now, or nil. It may be a
+// Refusing returns the error that a write would get now, or nil. It may be a
 // [*PausedError].
 func (l *Log) Refusing() error {
 	l.mu.Lock()
@@ -69,8 +69,8 @@ func (l *Log) SetSettler(s Settler) {
 }
 
 // Settler returns the function that SetSettler has installed, or nil. It costs one atomic load. A
-// store takes it before it appends a write, and calls it afterwards: whoever decides on writes may be
-// another by then, and know nothing of this one.
+// store takes it before it appends a write, and calls it afterwards: somebody else may decide on
+// writes by then, and know nothing of this one.
 func (l *Log) Settler() Settler {
 	if s := l.settler.Load(); s != nil {
 		return *s

@@ -82,7 +82,7 @@ type arena struct {
 	dead    int64    // sum over the slabs
 	current uint32   // takes the next entries; 0 for none
 	data    []byte   // of the current slab
-	free    []uint32 // numbers below len(slabs) that are not in use, but for 0
+	free    []uint32 // numbers below len(slabs) that are not in use, except for 0
 
 	eviction eviction
 

@@ -95,7 +95,7 @@ func (n *Snapshot) expiredSince(now int64) bool {
 	return visible != n.visible
 }
 
-// checkRecord returns ErrTooLarge when one record cannot have n parts of so many bytes.
+// checkRecord returns ErrTooLarge when one record cannot have n parts of that many bytes.
 func checkRecord(n, bytes int) error {
 	if n > 1 && bytes+1 > backlog.MaxRecordBytes {
 		return fmt.Errorf("%w: transaction of %d bytes, limit %d", ErrTooLarge, bytes, backlog.MaxRecordBytes-1)

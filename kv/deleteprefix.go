@@ -16,7 +16,7 @@ import (
 //
 // With [Options.Ordered] writers wait while it finds and removes the keys, a microsecond or
 // two for each. Without, it looks at all keys beforehand; then writers wait while it looks
-// again at the shards, each one in 32, in which others have written meanwhile.
+// again at the shards, each a 32nd, in which others have written meanwhile.
 func (s *Store) DeletePrefix(prefix string) (int, error) {
 	if s.takesLocally() {
 		return 0, ErrNotLocal

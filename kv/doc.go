@@ -91,7 +91,7 @@
 //	err = users.Set(1, User{Name: "Ada"})
 //	ada, err := users.Get(1)
 //
-// [Map.In] is a map within a transaction, beside other maps and plain keys:
+// [Map.In] is a map within a transaction, along with other maps and plain keys:
 //
 //	err = s.Update(func(tx *kv.Tx) error {
 //		ada, err := users.In(tx).Get(1)

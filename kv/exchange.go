@@ -1,6 +1,6 @@
 package kv
 
-// exchange puts another table in the place of the one in use. adopt makes the log's
+// exchange puts another table in place of the one in use. adopt makes the log's
 // contents those that go with it; it is called when nothing is appended any more, and may
 // refuse.
 func (s *Store) exchange(t *table, adopt func() error) error {

@@ -28,7 +28,7 @@ func (sh *shard) makeRoomOf(hash uint64, n int) error {
 // to take all of them. It is less than a segment of the smallest size takes.
 const fewInserts = groupSlots - 1
 
-// makeRoomFor lets the shard take all keys of steps that do not exist, which are so many.
+// makeRoomFor makes room in the shard for the keys of steps that do not exist; n is their number.
 func (sh *shard) makeRoomFor(steps []step, inserts int) error {
 	if inserts == 0 {
 		return nil

@@ -67,7 +67,7 @@ func (m *Map[K, V]) mayAsk() bool {
 	return now >= until && m.pause.CompareAndSwap(until, now+int64(afterFailure))
 }
 
-// rest lets nobody be asked for a moment.
+// rest keeps everybody from being asked for a moment.
 func (m *Map[K, V]) rest() { m.pause.Store(int64(time.Since(m.began) + afterFailure)) }
 
 // paused reports whether that moment is not over.

@@ -1,19 +1,19 @@
 package kv
 
-// A MapTx is a [Map] as a transaction sees it: what the transaction writes by it, by other MapTxs
-// and by the [Tx] itself is written at once, or not at all. It ends with the transaction, and is
-// used by one goroutine, as that is.
+// A MapTx is a [Map] as a transaction sees it: what is written by it, by other MapTxs and by the
+// [Tx] itself is written at once, or not at all. Like the Tx it ends with the transaction, and is
+// for one goroutine.
 //
-// Of a map with a loader it shows and writes values, and loads nothing: where Map.Load would, Get
-// returns [ErrNotFound]. A Load that began before the transaction was committed may still return
-// what it has fetched; it does not keep that if the transaction has written the key.
+// With a loader it shows and writes values, but loads nothing: where Map.Load would, Get returns
+// [ErrNotFound]. A Load that began before the transaction was committed may still return what it
+// has fetched, but does not keep it if the transaction has written the key.
 type MapTx[K, V any] struct {
 	of *Map[K, V]
 	tx *Tx
 }
 
-// In returns the map as tx sees it, a transaction of the map's store: with that of another one,
-// every method returns an [*InvalidError].
+// In returns the map as tx sees it. If tx is not a transaction of the map's store, every method
+// returns an [*InvalidError].
 //
 //	err := store.Update(func(tx *kv.Tx) error {
 //		users, orders := users.In(tx), orders.In(tx)
@@ -21,8 +21,8 @@ type MapTx[K, V any] struct {
 //	})
 func (m *Map[K, V]) In(tx *Tx) MapTx[K, V] { return MapTx[K, V]{m, tx} }
 
-// Get returns the value of a key, as [Map.Get] does; what it returns of the store's memory must
-// not be modified. It returns [ErrNotFound], a [*CodecError], and the errors of [Tx.Get].
+// Get returns the value of a key, as [Map.Get] does; any of the store's memory in it must not
+// be modified. It returns [ErrNotFound], a [*CodecError], and the errors of [Tx.Get].
 func (t MapTx[K, V]) Get(key K) (v V, err error) {
 	k, err := t.key(key)
 	if err != nil {
@@ -36,7 +36,7 @@ func (t MapTx[K, V]) Get(key K) (v V, err error) {
 }
 
 // Set gives a key a value, with the options and errors of [Tx.Set], and a [*CodecError]. The
-// deadline is only that of the options, whatever MapOptions.TTL.
+// deadline is only that of the options: MapOptions.TTL does not apply.
 func (t MapTx[K, V]) Set(key K, v V, opts ...SetOption) error {
 	k, err := t.key(key)
 	if err != nil {

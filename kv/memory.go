@@ -100,8 +100,8 @@ func (m *memory) room() int64 { return m.max - m.max/moveShare - m.log - m.used.
 // tight reports whether writers should evict a little.
 func (m *memory) tight() bool { return m.room() < m.max/headShare }
 
-// acquire takes n bytes, if there are so many. The log may hold more than was reserved
-// for it: records larger than its window.
+// acquire takes n bytes, if there are that many. The log may hold more than was
+// reserved for it: records larger than its window.
 func (m *memory) acquire(n int64) bool {
 	limit := m.max - m.max/moveShare - max(m.log, m.store.log.HeldBytes())
 	for used := m.used.Load(); used+n <= limit; used = m.used.Load() {
@@ -170,8 +170,8 @@ func (sh *shard) chargeCleared() {
 	}
 }
 
-// chargeReplaced charges a part of the table, of so many bytes, and takes away the one in
-// the place of which it comes, which a frozen view may still need.
+// chargeReplaced charges a part of the table, of so many bytes, and takes away the one
+// that it replaces, which a frozen view may still need.
 func (sh *shard) chargeReplaced(fresh, old int64) {
 	f := &sh.mu.bytes
 	sh.charge(&f.table, fresh-old)

@@ -17,7 +17,7 @@ func always() *kv.Options {
 }
 
 // eachFsync runs test on virtual time for each policy: on an empty disk, with the options of
-// always but for the policy.
+// always except for the policy.
 func eachFsync(t *testing.T, test func(t *testing.T, fs *faultfs.FS, opts *kv.Options)) {
 	for _, policy := range []kv.Fsync{kv.FsyncAlways, kv.FsyncEverySecond, kv.FsyncNever} {
 		t.Run(policy.String(), func(t *testing.T) {

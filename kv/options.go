@@ -116,8 +116,8 @@ func TTL(d time.Duration) SetOption { return SetOption{setTTL, milliseconds(d)} 
 
 // ExpireAt gives the key a deadline at t, to the millisecond. If that has passed,
 // Set deletes the key instead, as Redis does
-// (https://redis.io/docs/latest/commands/expireat). Set refuses a t that 64 bits of
-// milliseconds do not reach with an [*InvalidError].
+// (https://redis.io/docs/latest/commands/expireat). Set refuses a t beyond 64 bits
+// of milliseconds with an [*InvalidError].
 func ExpireAt(t time.Time) SetOption {
 	ms, err := deadlineAt(t)
 	if err != nil {

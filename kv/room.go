@@ -92,7 +92,7 @@ func (t *table) roomFrom(written, k int) *shard {
 	return &t.shards[int(t.mem.next.Add(1))%len(t.shards)]
 }
 
-// freeIn frees so many bytes in a shard, if it can, and returns how many it did.
+// freeIn frees that many bytes in a shard, if it can, and returns how many it did.
 func (s *Store) freeIn(t *table, sh *shard, need int64, round int, spare *spared) (freed int64, err error) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()

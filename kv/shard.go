@@ -188,7 +188,7 @@ func (sh *shard) prepare(hash uint64, at *found, size int, big []byte) (reservat
 	return sh.reserveIn(sh.keeps(hash, at), size, big)
 }
 
-// publish shows an entry, encoded in r, to readers: in the place of the one at
+// publish shows an entry, encoded in r, to readers: in place of the one at
 // at, or as a new one. It cannot fail: the log has the entry already.
 func (sh *shard) publish(hash uint64, at *found, r reservation, deadline int64, sum uint64) {
 	sh.put(hash, at, r, deadline, sum)

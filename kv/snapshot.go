@@ -84,8 +84,8 @@ func (n *Snapshot) Digest() Digest { return n.digest }
 // Len returns the number of keys that All yields.
 func (n *Snapshot) Len() int { return int(n.visible) }
 
-// Get returns the value that a key had when the snapshot was taken, a slice of the store's memory as
-// that of [Store.Get]. It returns [ErrNotFound], and [ErrClosed] after Close.
+// Get returns the value that a key had when the snapshot was taken, a slice of the store's memory
+// like that of [Store.Get]. It returns [ErrNotFound], and [ErrClosed] after Close.
 func (n *Snapshot) Get(key string) ([]byte, error) {
 	if !n.enter() {
 		return nil, ErrClosed

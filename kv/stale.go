@@ -75,7 +75,7 @@ func (s *Store) routeLocked() {
 	s.reads.Store(s.table.Load())
 }
 
-// install puts another table in the place of the one in use. nil closes the store.
+// install puts another table in place of the one in use. nil closes the store.
 func (s *Store) install(t *table) {
 	s.routing.Lock()
 	defer s.routing.Unlock()

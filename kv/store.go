@@ -35,7 +35,7 @@ type Store struct {
 	local   *locals               // nil unless Options.WritableReplica
 
 	born       time.Time
-	staleAfter atomic.Int64 // so long after born the data are too old to be read; see SetStaleAfter
+	staleAfter atomic.Int64 // how long after born the data are too old to be read; see SetStaleAfter
 	routing    sync.Mutex   // while table, reads or the locals' view changes
 
 	maxRetries, maxTxKeys int

@@ -3,7 +3,7 @@ package kv
 import "time"
 
 // tidy removes files that nothing needs: those of other generations than the newest that
-// has a snapshot; snapshots but for the newest keepSnapshots; and of the journal what lies
+// has a snapshot; snapshots except for the newest keepSnapshots; and of the journal what lies
 // before the oldest of those, beyond KeepBytes or KeepAge.
 func (j *journal) tidy() {
 	s, err := j.folder.list()
@@ -59,8 +59,8 @@ func (j *journal) tidySegments(segments []storedFile, gen uint64, oldest storedF
 	}
 }
 
-// keeps reports whether files that no snapshot needs are kept when they have so many bytes
-// together, and such an age.
+// keeps reports whether files that no snapshot needs are kept when they have that many
+// bytes together, and such an age.
 func (j *journal) keeps(bytes int64, age time.Duration) bool {
 	o := &j.opts
 	return o.KeepBytes >= 0 && o.KeepAge >= 0 && bytes <= o.KeepBytes && age <= o.KeepAge

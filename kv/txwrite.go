@@ -243,7 +243,7 @@ func (tx *Tx) written(key string) *txWrite {
 	return nil
 }
 
-// write notes what becomes of a key, but for the fields that the caller sets, which it does
+// write notes what becomes of a key, except for the fields that the caller sets, which it does
 // in place.
 func (tx *Tx) write(key string, kind byte, record []byte) (*txWrite, error) {
 	w := tx.written(key)

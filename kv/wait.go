@@ -76,9 +76,9 @@ func (s *Store) reached(pos backlog.Position) (bool, error) {
 	return true, nil
 }
 
-// undecided reports whether the present history is one that this store has begun, and that may come to
-// nothing: it follows another by now, and has not heard yet how that one went on; or its node was
-// started as a master, and nobody has given it the right to write, as what refuses the writes says.
+// undecided reports whether the present history is one that this store has begun and that may come to
+// nothing: it now follows another, and has not heard yet how that one went on; or its node was started
+// as a master, and the error that refuses writes says that nobody has given it the right to write.
 func (s *Store) undecided() bool {
 	if _, own := s.log.Origin(); !own {
 		return false

@@ -109,8 +109,8 @@ func (s *Store) Expire(key string, d time.Duration) (bool, error) {
 }
 
 // ExpireAt is Expire for a deadline at t, to the millisecond. If that has passed it deletes the key,
-// as Redis does. It returns an [*InvalidError] for a t that 64 bits of milliseconds do not reach, and
-// the errors of Expire.
+// as Redis does. It returns an [*InvalidError] for a t beyond 64 bits of milliseconds, and the errors
+// of Expire.
 func (s *Store) ExpireAt(key string, t time.Time) (bool, error) {
 	ms, err := deadlineAt(t)
 	if err != nil {

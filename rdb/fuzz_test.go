@@ -10,7 +10,7 @@ import (
 	"github.com/emberkv/ember/rdb"
 )
 
-// Every encoding here is the only one of what it encodes, but for compressed data.
+// Every encoding here is the only one of what it encodes, except for compressed data.
 // So the property is the same for each decoder: it refuses its input, or encoding
 // the result gives the input back.
 

@@ -113,9 +113,9 @@ func (n *Node) compare(h *hello) (*backlog.Reader, backlog.Refusal) {
 	return reader, backlog.Accepted
 }
 
-// spares reports whether the follower h, whose log cannot be gone on with, must keep for now what it has
-// that this node has not. A master that was only started as one, and has no lease yet, may have an
-// old state: who may go on with what is for its sentinels to say.
+// spares reports whether the follower h, which cannot go on with this node's log, must for now keep what
+// it has beyond that. A master that was only started as one, and has no lease yet, may have an old
+// state: its sentinels decide who goes on with what.
 func (n *Node) spares(h *hello, refusal backlog.Refusal) bool {
 	switch refusal {
 	case backlog.AheadOfFork:

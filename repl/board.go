@@ -28,7 +28,7 @@ const (
 	noticeMemory = time.Minute
 )
 
-// post puts up body in the name of l's peer, in the place of what it has put up before.
+// post puts up body in the name of l's peer, in place of what it has put up before.
 func (b *board) post(l *link, body []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -70,7 +70,7 @@ func TestAskersThatLie(t *testing.T) {
 	})
 }
 
-// TestStrangeControls: what a stranger says in the place of Control, and what he is answered.
+// TestStrangeControls: what a stranger says in place of Control, and what he is answered.
 func TestStrangeControls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := repl.NewMemory()

@@ -139,7 +139,7 @@ func server(t testing.TB, net repl.Transport, addr string, o repl.ControlOptions
 	return s
 }
 
-// TestCalls: bytes go to the program at the other end, and come back, each to who has asked.
+// TestCalls: bytes go to the program at the other end, and come back, each to whoever has asked.
 func TestCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := repl.NewMemory()
@@ -257,7 +257,7 @@ func TestControlIsRefused(t *testing.T) {
 func echo(_ context.Context, _ repl.Peer, body []byte) ([]byte, error) { return body, nil }
 
 // TestControlLivesAndDies: a link on which nobody asks stays up; one whose other end is silent does
-// not, at either end; and a node takes a newer link in the place of an older one of the same id.
+// not, at either end; and a node takes a newer link in place of an older one of the same id.
 func TestControlLivesAndDies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := repltest.NewNetwork(1)

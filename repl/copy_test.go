@@ -44,7 +44,7 @@ func keepWriting(l *ledger, every time.Duration, seed uint64) (stop func()) {
 }
 
 // TestReplicasThatComeTogetherShareOnePass: three attach under write load. Each
-// shard is captured once for all of them, but for the one that was under way
+// shard is captured once for all of them, except for the one that was under way
 // when the later ones came.
 func TestReplicasThatComeTogetherShareOnePass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

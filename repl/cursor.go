@@ -118,7 +118,7 @@ func (c *cursor) lineage(end int64) backlog.Lineage {
 	return l
 }
 
-// end returns what was wrong, be it that there are bytes left.
+// end returns what was wrong, including bytes that are left.
 func (c *cursor) end(what string) error {
 	if c.err == nil && len(c.b) > 0 {
 		c.fail("too much")

@@ -83,9 +83,9 @@ func (n *Node) outbid(t *tenure) error {
 	return nil
 }
 
-// relapse begins a new history on a master one of whose followers, h, has more of the present one than
-// the node itself: it has been put back to an older state, from a backup perhaps, and what it writes
-// would stand at offsets that already mean something. It does so once in a tenure, as a follower may lie.
+// relapse begins a new history on a master whose follower h has more of the present one than the master
+// itself: that has been put back to an older state, perhaps from a backup, and what it writes would get
+// offsets that already mean something. It does so once in a tenure, as a follower may lie.
 func (n *Node) relapse(h *hello) {
 	t := n.tenure()
 	if t.role != RoleMaster {
@@ -197,7 +197,7 @@ func (u *upstream) rank(l *link, h *hello) error {
 }
 
 // ranks notes what the upstream has told last. It returns [ErrLowerEpoch] if this node
-// has heard of a higher epoch, from whomever and be it just now: what comes from such an
+// has heard of a higher epoch, from whomever and even just now: what comes from such an
 // upstream is not taken any more.
 func (n *Node) ranks(l *link) error {
 	if !l.related {

@@ -58,8 +58,7 @@ func (f *freshness) begin() {
 	f.node.setStaleAfter(f.mu.told)
 }
 
-// completeAt notes when the data were complete, as those of a master are; the zero time if that is not
-// known.
+// completeAt notes when the data were complete, like a master's; the zero time if that is not known.
 func (f *freshness) completeAt(t time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

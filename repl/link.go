@@ -153,7 +153,7 @@ func unexpected(err error) error {
 }
 
 // tellOnce returns the level at which the log is told of err: Info, or Debug if told,
-// which is what it was told last, is the same but for the address. An end that cannot be
+// which is what it was told last, is the same except for the address. An end that cannot be
 // talked to is tried, or tries, up to two hundred times a second.
 func tellOnce(told *string, err error) slog.Level {
 	text := err.Error()

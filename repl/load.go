@@ -108,7 +108,7 @@ func (u *upstream) tail(next backlog.Lineage, at int64, why backlog.Refusal) int
 	return max(end-common, 0)
 }
 
-// lost notes that a tail of so many bytes is no more.
+// lost notes that a tail of that many bytes is gone.
 func (u *upstream) lost(bytes int64) {
 	if bytes == 0 {
 		return
@@ -311,7 +311,7 @@ func parseSyncEnd(body []byte) (footer rdb.Footer, sum backlog.Sum, err error) {
 	return footer, sum, nil
 }
 
-// endCopy verifies the copy and puts it in the place of the old state.
+// endCopy verifies the copy and puts it in place of the old state.
 func (s *session) endCopy(body []byte) error {
 	footer, sum, err := parseSyncEnd(body)
 	if err != nil {

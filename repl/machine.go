@@ -11,15 +11,15 @@ import (
 // A Machine is what is replicated: a state, and the log of the changes to it.
 // *kv.Store is one. Package repl knows nothing of what the records mean.
 //
-// The machine's own writes go by Log.Append, whose gate decides whether this node may write. To each
-// belongs what [backlog.Log.Settler] returned before: it is called with what Append returned, while
-// no lock is held, and what it returns is what the writer gets; without it nobody waits for
-// Options.Ack. When Append returns a [*backlog.PausedError], the writer lets go of all locks, waits
-// for its Resume, and begins anew.
+// The machine's own writes go through Log.Append, whose gate decides whether this node may write.
+// Take [backlog.Log.Settler] before each; afterwards, while no lock is held, call it with what
+// Append returned, and give the writer what it returns: without it nobody waits for Options.Ack.
+// When Append returns a [*backlog.PausedError], the writer releases all locks, waits for its Resume,
+// and begins anew.
 //
 // A machine may also implement [Clocked], [Counted], [Dropped], [Repairer], [Dated],
 // [Layered] and [Kept]. It has one [Node] at a time: [NewMaster] and [NewReplica] return [ErrInUse]
-// for one that has another, until that is closed.
+// until the one before is closed.
 type Machine interface {
 	// Log returns the machine's log, always the same one.
 	Log() *backlog.Log

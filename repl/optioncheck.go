@@ -35,7 +35,7 @@ func (o *Options) normalize() (*Options, error) {
 	return &n, n.check()
 }
 
-// setEndDefaults fills in what every end of a link has, be it a node or not.
+// setEndDefaults fills in what every end of a link has, node or not.
 func setEndDefaults(id *NodeID, name *string, t *Transport, l **slog.Logger) {
 	if *id == (NodeID{}) {
 		*id = NewNodeID()

@@ -239,7 +239,8 @@ type Safety struct {
 // Reading says what a replica lets be read when its data may be old. It is for a machine
 // that can refuse to be read (see [Dated]); *kv.Store then returns kv.ErrStale. A master's
 // data are never old; but one that writes by a lease (Options.Supervised) answers reads when that has run out,
-// too, and another may be writing then. Made a replica, it counts their age from the lease's end.
+// too, and another may be writing then. When it becomes a replica, it counts their age from the end of the
+// lease.
 type Reading struct {
 	// WhenDown is what becomes of reads while the replica does not stream from the
 	// master: it is cut off, follows another replica that is, or takes a full copy.

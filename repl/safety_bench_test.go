@@ -134,7 +134,7 @@ const slowTurn = 5 * time.Second
 //	go test ./repl -run '^$' -bench BesideSlowReader -benchtime 6x
 //
 // p99-beside-ns is to be within 10 % of p99-alone-ns, and heap-beside-MiB, which is what lives
-// at the end of a turn, the same as heap-alone-MiB but for some frames.
+// at the end of a turn, the same as heap-alone-MiB except for some frames.
 func BenchmarkBesideSlowReader(b *testing.B) {
 	store, addr := benchStores(b, 1, nil)
 	var alone, beside latencies

@@ -6,8 +6,9 @@ import (
 )
 
 // A writer waits until Options.Ack followers have applied the log up to an offset.
-// One ack lets all go that it covers: while a round trip is under way any number of
-// writers gets in line, and the next one carries what they have written together.
+// One ack releases all that it covers: while a round trip is under way any number
+// of writers gets in line, and the next one carries what they have written
+// together.
 type writer struct {
 	offset int64
 	timer  *time.Timer
@@ -83,7 +84,7 @@ func (a *acks) leave(w *writer) bool {
 	return true
 }
 
-// wakeWritersLocked lets those go whose offset the floor has come to.
+// wakeWritersLocked releases those whose offset the floor has reached.
 func (a *acks) wakeWritersLocked(floor int64) {
 	n := 0
 	for n < len(a.mu.writers) && a.mu.writers[n].offset <= floor {

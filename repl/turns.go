@@ -5,10 +5,10 @@ import (
 	"sync"
 )
 
-// turns lets so many followers at once leave their tails as Options.MaxSyncs says, and the
-// rest wait in line, the first to come first. Each that has its turn may send a list of keys
-// of a MiB, makes the machine look up all of them at one moment, and is sent their state; after
-// a failover there may be as many of them as there are followers, all in the same second.
+// turns lets as many followers at once leave their tails as Options.MaxSyncs says, and the rest
+// wait in line, the first to come first. Each that has its turn may send a list of keys of a
+// MiB, makes the machine look up all of them at one moment, and is sent their state; after a
+// failover there may be as many of them as there are followers, all in the same second.
 type turns struct {
 	room int
 

@@ -45,7 +45,7 @@ type upstream struct {
 		downSince             time.Time
 		outages               outages
 		retryAt               time.Time // when the next try is due; zero while there is one
-		path                  []NodeID  // of the upstream and of whom it follows; nil while the link is down
+		path                  []NodeID  // the upstream and the nodes that it follows; nil while the link is down
 		lastIO                time.Time
 		last                  failure     // of the newest link or attempt
 		told                  string      // why the log's last line of this outage says that the link is down

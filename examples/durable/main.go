@@ -5,7 +5,7 @@
 //
 //	go run ./examples/durable [-fsync always|everysec|never] [-kills 6] [-dir folder]
 //
-// The program exits with 1 when something is missing, or a full copy was made but for the
+// The program exits with 1 when something is missing, or a full copy was made except for the
 // replica's first, or when the two differ in the end.
 //
 // # Reading order

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	leakcheck.Main(m)
 }
 
-// TestStory is the program as a user starts it, but for the time that a master must not
+// TestStory is the program as a user starts it, except for the time that a master must not
 // answer. It fails by itself when a write is missing.
 func TestStory(t *testing.T) {
 	var out bytes.Buffer

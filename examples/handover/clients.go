@@ -89,7 +89,7 @@ func (c *clients) lap() laps {
 	return l
 }
 
-// replace puts another node in the place of the i-th.
+// replace puts another node in place of the i-th.
 func (c *clients) replace(i int, n *node) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

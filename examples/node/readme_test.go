@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestReadme does what README.md says, but for the ports: it runs each curl command, in
+// TestReadme does what README.md says, except for the ports: it runs each curl command, in
 // order, until the answer has what stands behind the number sign. Each section begins with
 // nothing.
 func TestReadme(t *testing.T) {

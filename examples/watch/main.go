@@ -36,7 +36,7 @@ func main() {
 }
 
 // logBytes is how far the logs reach back: not far, so that it can be shown what
-// happens to who comes too late.
+// happens to whoever comes too late.
 const logBytes = 1 << 20
 
 // A show is a master, a replica, the link between them, and the watcher of the replica.

@@ -1,4 +1,4 @@
-// Package giveway lets work in the background give way to who serves.
+// Package giveway lets work in the background give way to those that serve.
 //
 // Work that goes on for long, such as the copying of a whole store, has to offer its processor
 // to others now and then, or who wants to read or write waits where there are few processors.

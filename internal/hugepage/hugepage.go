@@ -6,7 +6,7 @@
 // for memory twice; or on 60 of 2 MiB. Linux gives such pages to those who ask, unless it
 // was told to give them to all or to nobody; elsewhere Advise does nothing.
 //
-// It has no cost in memory where it is used: blocks that are filled whole, but for one that is
+// It has no cost in memory where it is used: blocks that are filled whole, except for one that is
 // made ahead. They lie in Go's
 // heap among others, whose pages become large, too: at most the heap's own size becomes
 // resident, and what the runtime has given back may become so again.

@@ -41,7 +41,7 @@ func CheckTransport(t *testing.T, server, client repl.Transport, addr string) {
 	t.Run("Concurrent", c.concurrent)
 }
 
-// checkPatience bounds what must not block: what only fails waits for so long, and a busy
+// checkPatience bounds what must not block: only a failure waits that long, and a busy
 // machine may take seconds.
 const checkPatience = time.Minute
 

@@ -90,7 +90,7 @@ func (v voter) stand(s scene) voter {
 	return v
 }
 
-// demand makes v a candidate though the master of s.reign need not be down, in the place of whatever
+// demand makes v a candidate though the master of s.reign need not be down, in place of whatever
 // else it stood for. It waits only if whom it has voted for may be about to promote, or it may not know
 // how many votes it takes.
 func (v voter) demand(a aim, s scene) voter {

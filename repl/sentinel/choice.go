@@ -77,7 +77,7 @@ func (c *contest) choose() (*node, refusals) {
 	return slices.MinFunc(fit, c.compare), out
 }
 
-// heard returns the nodes of this group that have told where they stand, but for the old master:
+// heard returns the nodes of this group that have told where they stand, except for the old master:
 // those that may not be promoted, too, as they can hand on what they have.
 func (c *contest) heard() (heard []*node) {
 	for _, n := range c.view.inOrder() {

@@ -26,7 +26,7 @@ func (s shelf) Load() ([]byte, error) {
 
 func (s shelf) Save(state []byte) error { return s.store.Set("sentinel", state) }
 
-// A sentinel that is started again, be it elsewhere, is who it was, and knows what it knew.
+// A sentinel that is restarted, even elsewhere, is the one that it was, and knows what it knew.
 func ExampleStore() {
 	dir, err := os.MkdirTemp("", "ember")
 	if err != nil {

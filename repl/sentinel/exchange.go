@@ -203,7 +203,7 @@ func (v *view) meet(id repl.NodeID, name, addr string, now time.Time) *peer {
 
 // forgetPeers forgets two kinds of sentinels, and returns when it wants to look again: those
 // who are down and at whose address a new one is, so that there are as many as before; and
-// those who have never answered and of whom nobody has told for ForgetAfter, or whoever
+// those who have never answered and whom nobody has mentioned for ForgetAfter, or whoever
 // invents ids on a board would raise the majority for ever. Others stay, as a majority is one
 // of all there are: two that forget who lives could each elect a leader.
 func (v *view) forgetPeers(now time.Time) (next time.Time) {

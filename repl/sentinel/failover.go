@@ -110,8 +110,8 @@ func (f *failover) demand(now time.Time, v *view, epoch uint64) todo {
 	return f.run(now, v)
 }
 
-// hopeless returns an [ErrNoGoodSlave] if there is nobody who could be promoted in the place of the
-// master, by what is known of them.
+// hopeless returns an [ErrNoGoodSlave] if nobody could be promoted in place of the master, by
+// what is known of them.
 func (f *failover) hopeless(now time.Time, v *view) error {
 	c := contest{now: now, epoch: backlog.MaxCounter, not: []repl.NodeID{v.reign.ID}, view: v}
 	if best, refused := c.choose(); best == nil {

@@ -7,8 +7,8 @@ import (
 )
 
 // Groups that have no name, or the same one, may come to know of each other by a slip: a node of one is
-// told to follow a node of the other. It is refused its data, but who watches finds the others by it.
-// What tells groups apart then is what their nodes have: those of one share a history.
+// told to follow a node of the other. That gives it no data, but those that watch it find the others
+// through it. Then the nodes' data tell the groups apart: those of one share a history.
 
 // isKin reports whether n has what the group has, or the beginning of it.
 func (v *view) isKin(n *node) bool {
@@ -28,12 +28,12 @@ func (v *view) isKin(n *node) bool {
 }
 
 // isStranger reports whether n has data, and was never seen to have the group's: it would not take the
-// master's, and takes writes perhaps, which are not this group's to end.
+// master's, and may take writes, which are not this group's to end.
 func (n *node) isStranger() bool { return n.report.HasData && !n.kin }
 
-// foreign reports whether r, of which a sentinel tells, is a reign of another group, as far as can be
-// known now: its master was never seen to have what this group has, and the master of this one is there and
-// knows nothing of it, or that node has data of its own. One that is not known is looked for first.
+// foreign reports whether r, of which a sentinel tells, is a reign of another group, as far as can be known
+// now: its master was never seen to have what this group has, and either this group's master is there and
+// knows nothing of it, or that node has data of its own. A node that is not known is looked for first.
 func (v *view) foreign(r Reign, now time.Time) bool {
 	if r.IsZero() || v.reign.IsZero() || r.Epoch == v.reign.Epoch {
 		return false

@@ -11,7 +11,7 @@ import (
 // A promotion is what a failover has decided on its way to a new master.
 type promotion struct {
 	chosen repl.NodeID   // who is promoted
-	source repl.NodeID   // of whom it is to get more, in phaseCatchUp
+	source repl.NodeID   // the node to get more from, in phaseCatchUp
 	not    []repl.NodeID // who are not to be chosen
 	stays  bool          // the chosen one is the old master, which is back
 	lapsed time.Time     // on demand: when the old master's lease had run out for certain, if that was waited for

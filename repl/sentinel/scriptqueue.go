@@ -10,7 +10,7 @@ import (
 
 // A scriptQueue runs scripts, some at once and the others in the order in which they were
 // added, and again those that ask for it. It has one goroutine, and one for each script that
-// runs. Its methods may be called concurrently and do not wait for scripts, but for close.
+// runs. Its methods may be called concurrently and, except close, do not wait for scripts.
 type scriptQueue struct {
 	scripts Scripts
 	log     *slog.Logger

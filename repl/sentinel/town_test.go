@@ -18,7 +18,7 @@ import (
 type town struct {
 	*repltest.Group[*kv.Store]
 	t        testing.TB
-	opts     sentinel.Options // of every sentinel, but for what newSentinel sets
+	opts     sentinel.Options // of every sentinel, except for what newSentinel sets
 	guards   []*guard         // the sentinels
 	fenced   bool             // nodes are, from their next start on
 	nameless bool             // nodes have another id with each start
