@@ -49,7 +49,7 @@ func (t MapTx[K, V]) Set(key K, v V, opts ...SetOption) error {
 		return err
 	}
 	if t.of.loading {
-		t.of.flights.voidKey(k)
+		t.void(k)
 		if _, err := t.of.read(t.tx, k); err != nil { // there may be what is no value
 			return err
 		}
@@ -67,8 +67,18 @@ func (t MapTx[K, V]) Delete(key K) (bool, error) {
 	if !t.of.loading {
 		return t.tx.Delete(k)
 	}
-	t.of.flights.voidKey(k)
+	t.void(k)
 	return t.of.deleteIn(t.tx, k)
+}
+
+// void sees to it that nothing is kept of a key that was fetched before the transaction was committed:
+// it is about to be written.
+func (t MapTx[K, V]) void(k string) {
+	void := func() { t.of.flights.voidKey(k) }
+	void()
+	if t.tx.writable && !t.tx.ended.Load() {
+		t.tx.after = append(t.tx.after, void) // those that have begun meanwhile
+	}
 }
 
 func (t MapTx[K, V]) key(key K) (string, error) {

@@ -168,3 +168,34 @@ func TestTransactionBesideALoader(t *testing.T) {
 		}
 	})
 }
+
+// TestLoadBesideATransaction: what is loaded while a transaction runs that deletes the key may be of before, and
+// is not kept.
+func TestLoadBesideATransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, nil)
+		source := "old"
+		m := newMap(t, s, "m:", &kv.MapOptions[string, string]{Load: func(context.Context, string) (string, time.Duration, error) {
+			v := source
+			time.Sleep(time.Second)
+			return v, 0, nil
+		}})
+		must(t, s.Update(func(tx *kv.Tx) error {
+			if err := tx.Set("other", nil); err != nil {
+				return err
+			}
+			if _, err := m.In(tx).Delete("k"); err != nil {
+				return err
+			}
+			go m.Load(context.Background(), "k")
+			time.Sleep(100 * time.Millisecond)
+			source = "new"
+			return nil
+		}))
+		time.Sleep(5 * time.Second)
+		if v, err := m.Get("k"); err != kv.ErrNotFound {
+			t.Errorf("the store keeps %q, %v", v, err)
+		}
+		wantLoad(t, m, "k", "new")
+	})
+}

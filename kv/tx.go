@@ -48,6 +48,8 @@ type Tx struct {
 	places    map[string]int // in writes, once those are many
 	room      []byte         // for further writes' records
 
+	after []func() // called when the transaction is over
+
 	first *txRoom // where the first writes and their records lie; nil in a View
 	shown bool    // some of what lies there was handed out
 }
@@ -210,6 +212,9 @@ func (tx *Tx) end() {
 	tx.ended.Store(true)
 	tx.closeCut()
 	tx.giveRoomBack()
+	for _, f := range tx.after {
+		f()
+	}
 }
 
 // takeRoom takes room for writes from those that the store has.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/emberkv/ember/backlog"
 )
@@ -35,13 +36,22 @@ func (s *Store) Wait(ctx context.Context, pos backlog.Position) error {
 		if ok, err := s.reached(pos); ok || err != nil {
 			return err
 		}
+		var again <-chan time.Time
+		if s.undecided() {
+			again = time.After(lookAgain)
+		}
 		select {
 		case <-changed:
+		case <-again:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
+
+// lookAgain is when a position is looked at again that may turn out to be lost: a lease, by which that is
+// decided, changes nothing in the store.
+const lookAgain = time.Second
 
 // reached reports whether pos is visible.
 func (s *Store) reached(pos backlog.Position) (bool, error) {

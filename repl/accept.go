@@ -70,7 +70,10 @@ func (n *Node) welcome(l *link, h *hello, err error) (*backlog.Reader, backlog.R
 		return nil, 0, ErrBehind
 	}
 	if refusal == backlog.AheadOfFork && h.lineage.Current == n.log.Lineage().Current {
-		n.relapse(h)
+		if err := n.relapse(h); err != nil {
+			l.refuse(err)
+			return nil, 0, err
+		}
 	}
 	own := n.hello()
 	own.versionMax = min(maxProtocol, h.versionMax)

@@ -86,24 +86,26 @@ func (n *Node) outbid(t *tenure) error {
 // relapse begins a new history on a master whose follower h has more of the present one than the master
 // itself: that has been put back to an older state, perhaps from a backup, and what it writes would get
 // offsets that already mean something. It does so once in a tenure, as a follower may lie.
-func (n *Node) relapse(h *hello) {
+// The error is [ErrBusy] while its role is just being changed.
+func (n *Node) relapse(h *hello) error {
 	t := n.tenure()
-	if t.role != RoleMaster {
-		return
+	if t.role != RoleMaster || t.relapsed.Load() {
+		return nil
 	}
 	select {
 	case n.changing <- struct{}{}:
 	default:
-		return // it will ask again
+		return ErrBusy
 	}
 	defer func() { <-n.changing }()
 	if t.valid() != nil || !t.relapsed.CompareAndSwap(false, true) {
-		return
+		return nil
 	}
 	was := n.log.Position()
 	n.beginEpoch(0)
 	n.opts.Logger.Warn("a follower has more of this history than this node, which begins a new one: an older state was put back",
 		"peer", h.name, "there", backlog.Position{History: was.History, Offset: h.end}, "here", was)
+	return nil
 }
 
 // mayBegin returns [ErrLowerEpoch] if the node has heard of an epoch with this counter, or a
@@ -131,6 +133,12 @@ func (n *Node) yield() {
 	if s := n.standing(); s.epoch.Node == n.opts.ID {
 		n.raise(standing{s.epoch, true})
 	}
+}
+
+// isEpochEmpty reports whether nothing was written in the epoch of the log.
+func (n *Node) isEpochEmpty() bool {
+	lineage := n.log.Lineage()
+	return len(lineage.Earlier) > 0 && lineage.Earlier[0].End == n.log.End()
 }
 
 // stepDown closes the gate, for ever as far as t is concerned, and sees to it that the node

@@ -27,6 +27,7 @@ type lease struct {
 		until  time.Duration    // up to when the lease is held; never if it is not
 		need   int              // as of the last grant
 		held   bool             // it was, in this tenure
+		heldTo time.Duration    // up to when it was held last, in this tenure; for held
 	}
 }
 
@@ -112,10 +113,10 @@ func (l *lease) isAwaited() bool {
 func (l *lease) ended() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.mu.held || l.mu.until == never {
+	if !l.mu.held {
 		return time.Time{}
 	}
-	return l.origin.Add(l.mu.until)
+	return l.origin.Add(l.mu.heldTo)
 }
 
 // renew records a grant of the sentinel id, which counts from at, a moment of t.
@@ -137,7 +138,7 @@ func (l *lease) renew(id NodeID, t *tenure, at time.Duration, g *Grant) {
 	l.mu.grants[id] = grant{max(at+g.Lease, l.mu.grants[id].until), g.Need}
 	l.countLocked()
 	if l.mu.until > now {
-		l.mu.held, l.mu.armed = true, true
+		l.mu.held, l.mu.armed, l.mu.heldTo = true, true, l.mu.until
 	}
 	l.showLocked()
 }

@@ -226,3 +226,56 @@ func TestStartedAsAReplica(t *testing.T) {
 		}
 	})
 }
+
+// TestMasterPutBackIsBusy with a handover when its follower comes: it puts that off, and begins anew later.
+func TestMasterPutBackIsBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBackedUp(t, repl.Supervision{})
+		late := b.store.Position()
+		b.stop()
+		b.net.Link("a", "b").Refuse()
+		b.start(b.backup)
+		c := kv.New(nil)
+		r, err := repl.NewReplica(c, "a", seeded(t, &repl.Options{Name: "c", Announce: "c", Transport: b.net.Host("c")}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		serve(t, r.Node(), b.net.Host("c"), "c")
+		t.Cleanup(func() { r.Close(); c.Close() })
+		go r.Node().Run(context.Background())
+		if err := r.WaitSynced(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.net.Link("a", "c").Stall()
+		m, err := b.node.Master()
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
+			defer cancel()
+			_, err := m.Handover(ctx, "c")
+			done <- err
+		}()
+		time.Sleep(10 * time.Millisecond)
+		b.net.Link("a", "b").Heal()
+		time.Sleep(900 * time.Millisecond)
+		if len(done) > 0 {
+			t.Fatalf("the handover is over: %v", <-done)
+		}
+		if err := <-done; err == nil {
+			t.Fatal("the handover was carried out")
+		}
+		time.Sleep(time.Minute)
+		for range 10 {
+			b.write("another")
+		}
+		time.Sleep(time.Minute)
+		for name, s := range map[string]*kv.Store{"the master": b.store, "the replica": b.replica.Store} {
+			if err := s.Wait(t.Context(), late); !errors.Is(err, kv.ErrLost) {
+				t.Errorf("%s at the position of what was lost: %v, want ErrLost", name, err)
+			}
+		}
+	})
+}

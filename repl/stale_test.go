@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -349,6 +350,7 @@ func TestDemotedMasterKnowsNoBetter(t *testing.T) {
 			{"with a lease", true, true, 0, true},
 			{"without it for a second", true, true, lease + time.Second, true},
 			{"without it for an hour", true, true, time.Hour, false},
+			{"without it for a second, and granted by too few", true, true, lease + time.Second + time.Nanosecond, true},
 		} {
 			net := repltest.NewNetwork(1)
 			host, s := net.Host("b"), kv.New(nil)
@@ -361,8 +363,10 @@ func TestDemotedMasterKnowsNoBetter(t *testing.T) {
 			}
 			serve(t, m.Node(), host, "b")
 			go m.Node().Run(context.Background())
+			var guard *repl.Control
 			if c.leased {
-				renew(t, control(t, host, "b", 1), lease, 1)
+				guard = control(t, host, "b", 1)
+				renew(t, guard, lease, 1)
 			}
 			if c.fenced == c.leased {
 				if err := s.Set("k", []byte("v")); err != nil {
@@ -370,6 +374,9 @@ func TestDemotedMasterKnowsNoBetter(t *testing.T) {
 				}
 			}
 			time.Sleep(c.idle)
+			if strings.HasSuffix(c.name, "too few") {
+				renew(t, guard, lease, 2)
+			}
 			if _, err := m.Demote("nobody"); err != nil {
 				t.Fatal(err)
 			}

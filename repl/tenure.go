@@ -53,8 +53,9 @@ func (n *Node) begin(t *tenure) {
 		}
 		n.seat.Store(t)
 		// A supervised node that is started as a replica was once set up as one, and may have been promoted
-		// since: who is the master now is for its sentinels to say.
-		if from != nil || !n.opts.Supervised {
+		// since: who is the master now is for its sentinels to say. But an epoch in which nothing was
+		// written may end: it would cost the master its role.
+		if from != nil || !n.opts.Supervised || n.isEpochEmpty() {
 			n.yield()
 		}
 		t.up.fresh.begin()

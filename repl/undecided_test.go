@@ -104,3 +104,48 @@ func TestWaitBeforeItIsDecided(t *testing.T) {
 		}
 	})
 }
+
+// TestWaitEndsWithTheDecision: the node that was started as a master gets its lease. Nothing else happens, but
+// whoever waits for what it has left behind hears of it.
+func TestWaitEndsWithTheDecision(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := repl.NewMemory()
+		a, b := kv.New(nil), kv.New(nil)
+		defer a.Close()
+		defer b.Close()
+		up := masterAt(net, "a", a, nil)
+		defer up.Close()
+		r, err := repl.NewReplica(b, "a", seeded(t, &repl.Options{Transport: net}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go r.Run(context.Background())
+		if err := r.WaitSynced(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		if err := a.Set("k", nil); err != nil {
+			t.Fatal(err)
+		}
+		m, err := repl.NewMaster(b, seeded(t, &repl.Options{Transport: net, Supervision: repl.Supervision{Supervised: true, Fenced: true}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		serve(t, m.Node(), net, "b")
+		done := make(chan error, 1)
+		go func() { done <- b.Wait(t.Context(), a.Position()) }()
+		time.Sleep(10 * time.Second)
+		if len(done) > 0 {
+			t.Fatalf("before it is decided: %v", <-done)
+		}
+		renew(t, control(t, net, "b", 1), time.Hour, 1)
+		time.Sleep(2 * time.Second)
+		if len(done) == 0 {
+			t.Fatal("it still waits")
+		}
+		if err := <-done; !errors.Is(err, kv.ErrLost) {
+			t.Errorf("%v, want ErrLost", err)
+		}
+	})
+}

@@ -66,6 +66,9 @@ func (System) List(dir string) ([]Info, error) {
 			continue
 		}
 		info, err := e.Info()
+		if errors.Is(err, os.ErrNotExist) {
+			continue // removed, or renamed, meanwhile
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -126,6 +126,7 @@ func (d *desk) fix(n *node) {
 		kind = EventConvertToSlave
 	}
 	o := &repl.Order{Kind: repl.OrderFollow, Epoch: d.view.reign.Epoch.Counter, Addr: d.view.reign.Addr}
+	n.life.displaced = false // it has been told once: if it is told otherwise, that is somebody's will
 	d.order(n.id, o, func(err error, _ time.Time) {
 		if err == nil && d.view.nodes[n.id] == n {
 			d.view.tell(kind, d.view.instance(n), "")

@@ -259,7 +259,7 @@ func (d *desk) holds(now time.Time) time.Duration {
 func (d *desk) save(now time.Time) bool {
 	m := memory{group: d.opts.Group, id: d.view.self, ballot: d.voter.ballot, hold: d.holds(now), reign: d.view.reign}
 	for _, n := range d.view.inOrder() {
-		if n.addr != "" {
+		if n.addr != "" && !n.isStranger() {
 			m.nodes = append(m.nodes, contact{n.id, n.addr})
 		}
 	}

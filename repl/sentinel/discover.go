@@ -14,7 +14,6 @@ func (v *view) heard(r *repl.Report, at string, sent, now time.Time) {
 		return
 	}
 	before := n.report
-	n.before, n.beforeAt = n.report, n.gotAt
 	n.name, n.at, n.report, n.sentAt, n.gotAt = r.Name, at, r, sent, now
 	addr := r.Announce
 	if addr == "" {
@@ -40,8 +39,7 @@ func (v *view) heard(r *repl.Report, at string, sent, now time.Time) {
 	}
 	v.hear(r.Heard.Counter)
 	v.adopt(n)
-	n.kin = n.kin || v.isKin(n)
-	v.vet(n)
+	v.recognize(n, before != nil && before.Life != r.Life)
 	v.follow(r, now)
 	for _, notice := range r.Notices {
 		v.read(notice, now)
@@ -175,9 +173,6 @@ func (v *view) recall(m *memory, now time.Time) {
 	v.hear(max(m.ballot.epoch, m.reign.Epoch.Counter))
 	for _, c := range m.nodes {
 		v.found(c.ID, "", c.Addr, now)
-		if n := v.nodes[c.ID]; n != nil {
-			n.kin = true
-		}
 	}
 	for _, c := range m.peers {
 		v.recallPeer(c, now)

@@ -99,16 +99,19 @@
 // A master that was restarted without its data, or with less of them than a replica that may
 // be promoted, counts as down as long as such a node is there, however quickly it was back. If
 // it is Fenced, nothing is lost: before its first lease it is compared with all who are there,
-// and until then it overwrites nobody who has more. A node that is a master beside the
+// and until then it overwrites nobody who has more. Nodes that are known, and not there, are waited
+// for as long as DownAfter; what only those have is given up, and reported, when they come later.
+// While sentinels disagree, as some do not reach the node that has more, nobody writes. A node that is a master beside the
 // reign's, or that follows neither it nor a replica that is there, is told whom to follow,
 // after DownAfter, or 8 s if that is less; so is one that followed the master itself until it
-// was restarted, and now follows a replica. Other chains are left alone. If all nodes have
+// was restarted, or was not there when another master took over, and now follows a replica. Other chains are left alone. If all nodes have
 // lost what the reign began with, and all are there, they begin again with what there is.
 //
 // A node whose data have nothing in common with the group's, not even the beginning, is a
 // stranger: it is told nothing. Sentinels that tell of a stranger as the master are neither
 // believed nor counted, so two groups stay two when a node of one is told by mistake to follow
-// the other. Different names (Options.Group) keep them apart from the first frame on.
+// the other. That holds for sentinels that know their master; different names (Options.Group) keep
+// groups apart from the first frame on: give them some.
 //
 // Sentinels without state that find replicas but, for five DownAfter, no master, take
 // the one that the replicas have their data from for the master: it may be gone for

@@ -68,3 +68,65 @@ func TestTwoGroupsMeet(t *testing.T) {
 		})
 	}
 }
+
+// TestGroupsThatHaveMet stay two, when the sentinels of one are started again, with what they know, and when a
+// replica of it comes back without its data.
+func TestGroupsThatHaveMet(t *testing.T) {
+	for _, after := range []string{"sentinels restart", "a replica comes back empty"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newTown(t, append(repltest.Star("a", "b", "c"), repltest.Star("x", "y", "z")...), 3, sentinel.Options{})
+			w.opts.Monitor = []string{"x"}
+			for i := range 3 {
+				w.guards = append(w.guards, &guard{name: fmt.Sprint("t", i+1), store: new(sentinel.MemoryStore)})
+				w.start(w.guards[3+i])
+			}
+			time.Sleep(10 * time.Second)
+			for name, group := range map[string]string{"a": "first", "x": "second"} {
+				if err := w.Member(name).Machine().Set("group", []byte(group)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Second)
+			w.wait("the groups meet", 10*time.Minute, func() bool { // by one slip after the other
+				w.Member("b").Follow("x")
+				time.Sleep(3*time.Second + 37*time.Millisecond)
+				w.Member("b").Follow("a")
+				time.Sleep(3 * time.Second)
+				return len(w.guards[0].Status().Nodes) == 6
+			})
+			time.Sleep(30 * time.Second)
+			if after == "sentinels restart" {
+				w.opts.Monitor = []string{"a"}
+				for _, s := range w.guards[:3] {
+					s.Close()
+					w.start(s)
+				}
+			} else {
+				for i := range 2000 { // the copy takes a while
+					if err := w.Member("a").Machine().Set(fmt.Sprint("k", i), make([]byte, 1000)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				w.Network.Link("a", "c").SetBandwidth(1 << 20)
+				w.Member("c").Kill()
+				w.Member("c").Replace("a")
+			}
+			time.Sleep(time.Minute)
+			for _, name := range []string{"a", "x"} {
+				if err := w.Member(name).Machine().Set("key", nil); err != nil {
+					t.Errorf("%s: %s: %v\n%s", after, name, err, w)
+				}
+			}
+			for _, name := range []string{"a", "b", "c"} {
+				if v, err := w.Member(name).Machine().Get("group"); string(v) != "first" {
+					t.Errorf("%s: %s has %q, %v\n%s", after, name, v, err, w)
+				}
+			}
+			for _, s := range w.guards {
+				if n := len(s.Status().Sentinels); n != 2 {
+					t.Errorf("%s: %s knows %d sentinels\n%s", after, s.name, n, w)
+				}
+			}
+		})
+	}
+}

@@ -27,9 +27,16 @@ func (v *view) isKin(n *node) bool {
 	return false
 }
 
-// isStranger reports whether n has data, and was never seen to have the group's: it would not take the
+// recognize notes whether n, which was just heard, is one of the group's. What it was before it was restarted
+// says nothing if it has no data now; but a stranger that has lost its own is still none of ours.
+func (v *view) recognize(n *node, reborn bool) {
+	n.kin = n.kin && !reborn || v.isKin(n)
+	n.stranger = !n.kin && (n.stranger || n.report.HasData)
+}
+
+// isStranger reports whether n has or had data, and was never seen to have the group's: it would not take the
 // master's, and may take writes, which are not this group's to end.
-func (n *node) isStranger() bool { return n.report.HasData && !n.kin }
+func (n *node) isStranger() bool { return n.stranger }
 
 // foreign reports whether r, of which a sentinel tells, is a reign of another group, as far as can be known
 // now: its master was never seen to have what this group has, and either this group's master is there and

@@ -18,15 +18,15 @@ func (d *desk) poll(l *line, now time.Time) {
 	if n := d.view.nodes[l.id]; n != nil {
 		n.silentSince = earlier(n.silentSince, now)
 	}
-	ctl := l.ctl
+	ctl, said := l.ctl, d.view.saidBefore(l.id)
 	d.start(func(ctx context.Context) {
 		r, err := ctl.Poll(ctx, p)
-		d.post(func(got time.Time) { d.polled(l, ctl, number, r, err, now, got) })
+		d.post(func(got time.Time) { d.polled(l, ctl, number, r, err, said, now, got) })
 	})
 }
 
-// polled takes in the answer to a poll.
-func (d *desk) polled(l *line, ctl *repl.Control, number uint64, r *repl.Report, err error, sent, now time.Time) {
+// polled takes in the answer to a poll, before which the others had said what said has.
+func (d *desk) polled(l *line, ctl *repl.Control, number uint64, r *repl.Report, err error, said sayings, sent, now time.Time) {
 	if d.lines[l.addr] != l || l.ctl != ctl {
 		return
 	}
@@ -44,6 +44,7 @@ func (d *desk) polled(l *line, ctl *repl.Control, number uint64, r *repl.Report,
 	l.heard, l.stamp = number, r.Stamp
 	d.warnOfUnsupervised(r)
 	d.view.heard(r, l.addr, sent, now)
+	d.view.vet(r.ID, said, now)
 	if r.Role != repl.RoleMaster {
 		// What it holds of a lease has ended with its time as a master.
 		d.promise = d.promise.released(r.ID)

@@ -77,7 +77,7 @@ func (v *view) presume(now time.Time) (next time.Time) {
 		}
 		first = earlier(first, n.foundAt)
 		up := c.upstream(n)
-		if r.Upstream.Addr == "" || up != nil && up.linked && up.id != r.Lineage.Epoch.Node {
+		if r.Upstream.Addr == "" || up != nil && up.linked && up.id != r.Lineage.Epoch.Node && up.report != nil && up.report.Upstream.Addr != "" {
 			continue // of another replica, which knows better where its master is
 		}
 		if r.Upstream.State == repl.LinkStreaming && n.linked && !n.down() {
@@ -131,6 +131,9 @@ func (v *view) crown(r Reign) {
 	}
 	if n := v.nodes[r.ID]; n != nil {
 		n.wrongSince = time.Time{}
+	}
+	for _, n := range v.nodes { // who is not there is not told by the failover whom to follow now
+		n.life.displaced = n.life.displaced || n.direct && (n.down() || !n.linked)
 	}
 	v.switched(old)
 }

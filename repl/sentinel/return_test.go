@@ -182,10 +182,157 @@ func TestReplicaComesBackToTheMaster(t *testing.T) {
 	})
 }
 
+// TestFarMasterRestarts: the sentinels compare it with the replicas, which answer several times while its own
+// answers are under way. It gets its lease, or another takes its place, as one that is farther than half of its
+// lease cannot hold that.
+func TestFarMasterRestarts(t *testing.T) {
+	for rtt := 100 * time.Millisecond; rtt <= 600*time.Millisecond; rtt += 20 * time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
+			w.fenced = true
+			w.settle()
+			w.Network.Between([]string{"a"}, []string{"s1", "s2", "s3"}).SetDelay(rtt/2, 0)
+			time.Sleep(10 * time.Second)
+			m := w.Member("a")
+			m.Kill()
+			m.Restart("")
+			w.wait(fmt.Sprint("a writer, ", rtt, " away"), 5*time.Second, func() bool { return w.writer() != nil })
+		})
+	}
+}
+
+// TestStrayForAMoment: a replica is started as a master by mistake, stopped, and started as what it is. It has
+// begun an epoch above the master's, and written nothing: that costs the master nothing, whether or
+// not anybody watches.
+func TestStrayForAMoment(t *testing.T) {
+	for _, guards := range []int{3, 0} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newTown(t, repltest.Star("a", "b", "c"), guards, sentinel.Options{})
+			time.Sleep(5 * time.Second)
+			w.fenced = guards > 0
+			w.Member("b").Kill()
+			w.Member("b").Restart("")
+			time.Sleep(100 * time.Millisecond)
+			w.Member("b").Kill()
+			w.Member("b").Restart("a")
+			for range 3000 {
+				time.Sleep(10 * time.Millisecond)
+				if m := w.writer(); m == nil || m.Name() != "a" {
+					t.Fatalf("with %d sentinels: a does not write\n%s", guards, w)
+				}
+			}
+			w.WaitEqual()
+		})
+	}
+}
+
+// TestReplicaGoesRound: one that cannot reach the master follows another replica, as its operator wants it. It is
+// sent to the master once by each sentinel, and not again and again.
+func TestReplicaGoesRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
+		w.settle()
+		w.Network.Link("a", "b").Refuse()
+		w.Network.Link("a", "b").Cut()
+		time.Sleep(5 * time.Second)
+		b := w.Member("b")
+		b.Kill()
+		time.Sleep(100 * time.Millisecond)
+		b.Restart("c")
+		time.Sleep(15 * time.Second)
+		b.Follow("c")
+		for range 60 {
+			time.Sleep(time.Second)
+			if up := b.Node().Status().Upstream; up.Addr != "c" || up.State != repl.LinkStreaming {
+				t.Fatalf("b follows %s, %v\n%s", up.Addr, up.State, w)
+			}
+		}
+	})
+}
+
+// TestReplicaMissesTheSwitch: it is stopped while another master takes over, and the old one lives on as a replica
+// of that, from which it goes on. It is told to follow the master, as the others were.
+func TestReplicaMissesTheSwitch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
+		w.settle()
+		w.Network.Around("c").Blackhole()
+		time.Sleep(2 * time.Second)
+		w.Member("b").Promote()
+		w.wait("b is the master", 5*time.Second, func() bool { return w.guards[0].Master().Addr == "b" })
+		w.wait("a follows it", 5*time.Second, func() bool {
+			up := w.Member("a").Node().Status().Upstream
+			return up != nil && up.State == repl.LinkStreaming
+		})
+		w.Network.HealAll()
+		upstream := func() string { return w.Member("c").Node().Status().Upstream.Peer.Name }
+		w.wait("c follows b itself", 10*time.Second, func() bool { return upstream() == "b" })
+		time.Sleep(10 * time.Second)
+		if upstream() != "b" {
+			t.Errorf("c follows %s\n%s", upstream(), w)
+		}
+	})
+}
+
+// TestSentinelsOfAGroupAsSetUp: sentinels that know nothing find a group that was started as it was set up, after
+// a failover: the first master is fenced by the others, which have more and follow it, and follows nobody.
+func TestSentinelsOfAGroupAsSetUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
+		w.settle()
+		w.Member("a").Kill()
+		w.wait("a new writer", 3*time.Second, func() bool { return w.writer() != nil })
+		next := w.writer()
+		w.agree(next.Name(), time.Second)
+		if err := next.Machine().Set("key", []byte("value")); err != nil {
+			t.Fatal(err)
+		}
+		w.WaitEqual()
+		for _, s := range w.guards {
+			s.Close()
+			s.store = new(sentinel.MemoryStore)
+		}
+		w.Member("b").Kill()
+		w.Member("c").Kill()
+		w.fenced = true
+		w.Member("a").Restart("")
+		w.Member("b").Restart("a")
+		w.Member("c").Restart("a")
+		time.Sleep(time.Second)
+		w.opts.Monitor = []string{"a", "b", "c"}
+		for _, s := range w.guards {
+			w.start(s)
+		}
+		w.wait("a master", 30*time.Second, func() bool { return w.writer() != nil })
+		w.agree(w.writer().Name(), 20*time.Second)
+		w.WaitEqual()
+		for _, m := range w.Members() {
+			if v, err := m.Machine().Get("key"); err != nil || string(v) != "value" {
+				t.Errorf("%s has %q, %v\n%s", m.Name(), v, err, w)
+			}
+		}
+	})
+}
+
 // TestMasterComesBackOlder: a backup of the master's folder is put in its place, sooner than it could be
 // missed. A replica goes on, with all that was acknowledged since.
 func TestMasterComesBackOlder(t *testing.T) {
-	for _, guardsToo := range []bool{false, true} {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		name         string
+		guards       bool          // are started again, too
+		replicas     time.Duration // when those are started again, after the master; 0 if they go on
+		rtt, varying time.Duration // between the master and the sentinels
+	}{
+		{"it alone", false, 0, 0, 0},
+		{"with the sentinels", true, 0, 0, 0},
+		{"everything at once", true, ms, 0, 0},
+		{"the replicas later", false, 400 * ms, 0, 0},
+		{"far", false, 0, 170 * ms, 0},
+		{"farther", false, 0, 250 * ms, 0},
+		{"now here, now there", false, 0, 100 * ms, 240 * ms},
+		{"now here, now farther", false, 0, 140 * ms, 240 * ms},
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			folder, backup := t.TempDir(), filepath.Join(t.TempDir(), "backup")
 			w := newTownOf(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{}, func(name string) *kv.Store {
@@ -218,27 +365,38 @@ func TestMasterComesBackOlder(t *testing.T) {
 			a.Replace("")
 			w.agree("a", 20*time.Second)
 			set("late")
+			w.Network.Between([]string{"a"}, []string{"s1", "s2", "s3"}).SetDelay(c.rtt/2, c.varying/2)
+			time.Sleep(2 * time.Second)
 			a.Kill()
 			folder = backup
-			if guardsToo {
+			if c.replicas > 0 {
+				w.Member("b").Kill()
+				w.Member("c").Kill()
+			}
+			if c.guards {
 				for _, s := range w.guards {
 					s.Close()
 				}
 			}
 			a.Replace("")
-			if guardsToo {
+			if c.guards {
 				for _, s := range w.guards {
 					w.start(s)
 				}
 			}
-			w.wait("another master", 10*time.Second, func() bool { return w.guards[0].Master().Addr != "a" })
+			if c.replicas > 0 {
+				time.Sleep(c.replicas)
+				w.Member("b").Restart("a")
+				w.Member("c").Restart("a")
+			}
+			w.wait("another master: "+c.name, 10*time.Second, func() bool { return w.guards[0].Master().Addr != "a" })
 			next := w.guards[0].Master().Addr
 			w.agree(next, 20*time.Second)
 			w.WaitEqual()
 			for _, m := range w.Members() {
 				for _, key := range []string{"early", "late"} {
 					if v, err := m.Machine().Get(key); err != nil || string(v) != "value" {
-						t.Errorf("guards too %t: %s has %s: %q, %v\n%s", guardsToo, m.Name(), key, v, err, w)
+						t.Errorf("%s: %s has %s: %q, %v\n%s", c.name, m.Name(), key, v, err, w)
 					}
 				}
 			}

@@ -13,11 +13,12 @@ import (
 type life struct {
 	began  time.Time // when it was first heard
 	leased bool      // it was seen to hold the lease
-	vetted bool      // all who are there have said since then how far they are
+	vetted bool      // as of its newest report: all who are there have said since then how far they are
 	short  bool      // as of its newest report: a replica has more, that might be the master
 
-	// displaced says that before it was started it followed the master itself, and not yet since: it was
-	// told at its start to follow one that was the master once, perhaps.
+	// displaced says that before it was started it followed the master itself, and was not told since whom to
+	// follow: at its start it was to follow one that was the master once, perhaps.
+	// Nor was one told that was not there when there came another master.
 	displaced bool
 }
 
@@ -31,37 +32,59 @@ func onTrial(r *repl.Report) bool {
 	return r.Role == repl.RoleMaster && r.Initial && r.Lease.Armed && r.Lease.Remaining == 0
 }
 
-// vet compares n with the others, if it is the master and on trial. They must have answered before n
-// was asked: what they have was the master's before.
-func (v *view) vet(n *node) {
-	l := &n.life
-	if l.leased = l.leased || n.report.Lease.Remaining > 0; l.leased || n.id != v.reign.ID || !onTrial(n.report) {
-		l.short = false
-		return
-	}
-	l.short = false
-	vetted := true
-	for _, other := range v.nodes {
-		if other == n || other.down() || !other.linked {
-			continue
-		}
-		r, at := other.saidBy(n.sentAt)
-		vetted = vetted && r != nil && !at.Before(l.began)
-		l.short = l.short || r != nil && hasMore(r, n.report)
-	}
-	l.vetted = l.vetted || vetted
+// sayings are what nodes had said when another was asked.
+type sayings map[repl.NodeID]saying
+
+type saying struct {
+	report *repl.Report
+	at     time.Time // when it came
 }
 
-// saidBy returns the newest report that had come by t, and when; nil if it is not known any more. When all
-// are asked at once, that is not the newest one.
-func (n *node) saidBy(t time.Time) (*repl.Report, time.Time) {
-	switch {
-	case n.report != nil && !n.gotAt.After(t):
-		return n.report, n.gotAt
-	case n.before != nil && !n.beforeAt.After(t):
-		return n.before, n.beforeAt
+// saidBefore returns what the others have said by now, if the node id, which is about to be asked, is the
+// master and may be on trial, as far as is known; else nil.
+func (v *view) saidBefore(id repl.NodeID) sayings {
+	n := v.nodes[id]
+	if id != v.reign.ID || n == nil || n.life.leased {
+		return nil
 	}
-	return nil, time.Time{}
+	said := make(sayings, len(v.nodes))
+	for _, other := range v.nodes {
+		if other != n && other.report != nil {
+			said[other.id] = saying{other.report, other.gotAt}
+		}
+	}
+	return said
+}
+
+// vet compares the node id with the others, if it is the master and on trial. What they had said before it was
+// asked was the master's before it was theirs: if a part of it is not there, it was lost. What they say
+// afterwards may be news, from a master to whom others have leased meanwhile.
+// One that is known and not there just now may be about to come, as when all were started at once; but the
+// group does not wait for it longer than for one that hangs.
+func (v *view) vet(id repl.NodeID, said sayings, now time.Time) {
+	n := v.nodes[id]
+	if n == nil {
+		return
+	}
+	l := &n.life
+	l.leased = l.leased || n.report.Lease.Remaining > 0
+	l.vetted, l.short = false, false
+	if l.leased || id != v.reign.ID || !onTrial(n.report) {
+		return
+	}
+	l.vetted = said != nil
+	for _, other := range v.nodes {
+		switch {
+		case other == n || other.isStranger():
+			continue
+		case other.down() || !other.linked:
+			l.vetted = l.vetted && now.Sub(l.began) >= v.opts.DownAfter
+			continue
+		}
+		s, known := said[other.id]
+		l.vetted = l.vetted && known && !s.at.Before(l.began)
+		l.short = l.short || known && hasMore(s.report, n.report)
+	}
 }
 
 // hasMore reports whether a is of a replica that may be promoted, and whose log goes on from the end of b's.

@@ -45,9 +45,6 @@ type node struct {
 	gotAt   time.Time    // when it came
 	foundAt time.Time    // when the first came
 
-	before   *repl.Report // the one before the newest; nil if there was none
-	beforeAt time.Time    // when it came
-
 	// silentSince is when the oldest question was sent that was not answered yet, or, when
 	// that is earlier, when the link was lost. Zero while there is nothing to wait for.
 	silentSince time.Time
@@ -55,6 +52,8 @@ type node struct {
 
 	life life // since it was started last
 	kin  bool // it was seen to have what the group has
+
+	stranger bool // it was seen to have something else; see recognize
 
 	direct bool // when it last streamed from anybody, that was the master
 
