@@ -27,18 +27,18 @@ func (s *Store) Wait(ctx context.Context, pos backlog.Position) error {
 	if pos.Offset < 0 {
 		return &InvalidError{Field: "Position.Offset", Value: pos.Offset, Want: "0 or more"}
 	}
-	if ok, err := s.reached(pos); ok || err != nil {
+	if ok, err := s.reached(pos); ok || err != nil && err != errUndecided {
 		return err
 	}
 	for {
 		// Watched before it is looked at, so that no change is missed.
 		changed := s.waiters.watch()
-		if ok, err := s.reached(pos); ok || err != nil {
-			return err
-		}
 		var again <-chan time.Time
-		if s.undecided() {
+		switch ok, err := s.reached(pos); {
+		case err == errUndecided:
 			again = time.After(lookAgain)
+		case ok || err != nil:
+			return err
 		}
 		select {
 		case <-changed:
@@ -48,6 +48,9 @@ func (s *Store) Wait(ctx context.Context, pos backlog.Position) error {
 		}
 	}
 }
+
+// errUndecided says that a position may turn out to be lost.
+var errUndecided = errors.New("kv: undecided")
 
 // lookAgain is when a position is looked at again that may turn out to be lost: a lease, by which that is
 // decided, changes nothing in the store.
@@ -67,7 +70,7 @@ func (s *Store) reached(pos backlog.Position) (bool, error) {
 	for _, f := range lineage.Earlier {
 		if f.History == pos.History {
 			if pos.Offset > f.End && s.undecided() {
-				return false, nil
+				return false, errUndecided
 			}
 			if pos.Offset > f.End {
 				return false, fmt.Errorf("%w: %s, which ended at %d", ErrLost, pos, f.End)
