@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,9 +175,10 @@ func TestTransactionBesideALoader(t *testing.T) {
 func TestLoadBesideATransaction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, nil)
-		source := "old"
+		var source atomic.Value
+		source.Store("old")
 		m := newMap(t, s, "m:", &kv.MapOptions[string, string]{Load: func(context.Context, string) (string, time.Duration, error) {
-			v := source
+			v := source.Load().(string)
 			time.Sleep(time.Second)
 			return v, 0, nil
 		}})
@@ -189,7 +191,7 @@ func TestLoadBesideATransaction(t *testing.T) {
 			}
 			go m.Load(context.Background(), "k")
 			time.Sleep(100 * time.Millisecond)
-			source = "new"
+			source.Store("new")
 			return nil
 		}))
 		time.Sleep(5 * time.Second)
