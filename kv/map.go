@@ -159,13 +159,11 @@ func (m *Map[K, V]) Delete(key K) (bool, error) {
 	if !m.loading {
 		return m.store.Delete(k)
 	}
-	m.flights.voidKey(k)
 	existed := false
 	err = m.store.Update(func(tx *Tx) (err error) {
-		existed, err = m.deleteIn(tx, k)
+		existed, err = m.In(tx).deleteKey(k)
 		return err
 	})
-	m.flights.voidKey(k) // one that has found the old value meanwhile, and is about to say so
 	return existed && err == nil, err
 }
 

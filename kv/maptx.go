@@ -67,8 +67,20 @@ func (t MapTx[K, V]) Delete(key K) (bool, error) {
 	if !t.of.loading {
 		return t.tx.Delete(k)
 	}
+	return t.deleteKey(k)
+}
+
+// deleteKey is Delete for a key of the store, of a map with a loader.
+func (t MapTx[K, V]) deleteKey(k string) (existed bool, err error) {
 	t.void(k)
-	return t.of.deleteIn(t.tx, k)
+	raw, err := t.tx.Get(k)
+	if err != nil {
+		return false, ignore(err, ErrNotFound)
+	}
+	h, err := parseHolding(raw)
+	existed = h.kind == holdsValue || err != nil // what is not understood goes, too
+	_, err = t.tx.Delete(k)
+	return existed && err == nil, err
 }
 
 // void sees to it that nothing is kept of a key that was fetched before the transaction was committed:
@@ -86,16 +98,4 @@ func (t MapTx[K, V]) key(key K) (string, error) {
 		return "", &InvalidError{Field: "tx", Value: "another store's", Want: "a transaction of the map's"}
 	}
 	return t.of.key(key)
-}
-
-// deleteIn removes a key of a map with a loader, and reports whether it had a value.
-func (m *Map[K, V]) deleteIn(tx *Tx, k string) (existed bool, err error) {
-	raw, err := tx.Get(k)
-	if err != nil {
-		return false, ignore(err, ErrNotFound)
-	}
-	h, err := parseHolding(raw)
-	existed = h.kind == holdsValue || err != nil // what is not understood goes, too
-	_, err = tx.Delete(k)
-	return existed && err == nil, err
 }

@@ -171,7 +171,7 @@ func TestTransactionBesideALoader(t *testing.T) {
 }
 
 // TestLoadBesideATransaction: what is loaded while a transaction runs that deletes the key may be of before, and
-// is not kept.
+// is not kept, though the load is over before those have acked for whom the transaction waits.
 func TestLoadBesideATransaction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, nil)
@@ -182,6 +182,7 @@ func TestLoadBesideATransaction(t *testing.T) {
 			time.Sleep(time.Second)
 			return v, 0, nil
 		}})
+		s.Log().SetSettler(func(int64) error { time.Sleep(10 * time.Second); return nil })
 		must(t, s.Update(func(tx *kv.Tx) error {
 			if err := tx.Set("other", nil); err != nil {
 				return err
@@ -194,7 +195,7 @@ func TestLoadBesideATransaction(t *testing.T) {
 			source.Store("new")
 			return nil
 		}))
-		time.Sleep(5 * time.Second)
+		s.Log().SetSettler(nil)
 		if v, err := m.Get("k"); err != kv.ErrNotFound {
 			t.Errorf("the store keeps %q, %v", v, err)
 		}

@@ -48,7 +48,7 @@ type Tx struct {
 	places    map[string]int // in writes, once those are many
 	room      []byte         // for further writes' records
 
-	after []func() // called when the transaction is over
+	after []func() // called when the writes show
 
 	first *txRoom // where the first writes and their records lie; nil in a View
 	shown bool    // some of what lies there was handed out
@@ -99,9 +99,12 @@ func (s *Store) Update(fn func(*Tx) error) error {
 			return fmt.Errorf("%w, %d times", ErrConflict, retries+1)
 		case err != nil:
 			return err
-		case end == localEnd:
+		}
+		tx.committed()
+		switch end {
+		case localEnd:
 			return nil
-		case end == 0:
+		case 0:
 			return s.unchanged(nil)
 		}
 		if d := tx.earliest(); d != math.MaxInt64 {
@@ -150,7 +153,7 @@ func (tx *Tx) begin() (err error) {
 	tx.table, err = tx.store.readable()
 	tx.seen.reset()
 	clear(tx.writes)
-	tx.writes, tx.places = tx.writes[:0], nil
+	tx.writes, tx.places, tx.after = tx.writes[:0], nil, nil
 	return err
 }
 
@@ -212,6 +215,10 @@ func (tx *Tx) end() {
 	tx.ended.Store(true)
 	tx.closeCut()
 	tx.giveRoomBack()
+}
+
+// committed calls what is to be called when the writes show, before anybody is waited for.
+func (tx *Tx) committed() {
 	for _, f := range tx.after {
 		f()
 	}
