@@ -12,25 +12,33 @@ import (
 	"github.com/emberkv/ember/repl/sentinel"
 )
 
+// newTowns returns two groups without names in one network: a, b and c with the sentinels s1 to s3, and x, y and z
+// with t1 to t3. What they have says which is which.
+func newTowns(t *testing.T) (w *town) {
+	t.Helper()
+	w = newTown(t, append(repltest.Star("a", "b", "c"), repltest.Star("x", "y", "z")...), 3, sentinel.Options{})
+	w.opts.Monitor = []string{"x"}
+	for i := range 3 {
+		w.guards = append(w.guards, &guard{name: fmt.Sprint("t", i+1), store: new(sentinel.MemoryStore)})
+		w.start(w.guards[3+i])
+	}
+	time.Sleep(10 * time.Second)
+	for name, group := range map[string]string{"a": "first", "x": "second"} {
+		if err := w.Member(name).Machine().Set("group", []byte(group)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(time.Second)
+	return w
+}
+
 // TestTwoGroupsMeet: a replica of one group is told by mistake to follow the master of another, and neither
 // has a name. Their sentinels hear of each other by it; each group keeps its master, its writes and its
 // sentinels, and the replica is told whom it belongs to.
 func TestTwoGroupsMeet(t *testing.T) {
 	for _, slip := range []string{"b", "a"} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newTown(t, append(repltest.Star("a", "b", "c"), repltest.Star("x", "y", "z")...), 3, sentinel.Options{})
-			w.opts.Monitor = []string{"x"}
-			for i := range 3 {
-				w.guards = append(w.guards, &guard{name: fmt.Sprint("t", i+1), store: new(sentinel.MemoryStore)})
-				w.start(w.guards[3+i])
-			}
-			time.Sleep(10 * time.Second)
-			for name, group := range map[string]string{"a": "first", "x": "second"} {
-				if err := w.Member(name).Machine().Set("group", []byte(group)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			time.Sleep(time.Second)
+			w := newTowns(t)
 			w.Member(slip).Follow("x")
 			for range 300 {
 				time.Sleep(100 * time.Millisecond)
@@ -74,19 +82,7 @@ func TestTwoGroupsMeet(t *testing.T) {
 func TestGroupsThatHaveMet(t *testing.T) {
 	for _, after := range []string{"sentinels restart", "a replica comes back empty"} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newTown(t, append(repltest.Star("a", "b", "c"), repltest.Star("x", "y", "z")...), 3, sentinel.Options{})
-			w.opts.Monitor = []string{"x"}
-			for i := range 3 {
-				w.guards = append(w.guards, &guard{name: fmt.Sprint("t", i+1), store: new(sentinel.MemoryStore)})
-				w.start(w.guards[3+i])
-			}
-			time.Sleep(10 * time.Second)
-			for name, group := range map[string]string{"a": "first", "x": "second"} {
-				if err := w.Member(name).Machine().Set("group", []byte(group)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			time.Sleep(time.Second)
+			w := newTowns(t)
 			w.wait("the groups meet", 10*time.Minute, func() bool { // by one slip after the other
 				w.Member("b").Follow("x")
 				time.Sleep(3*time.Second + 37*time.Millisecond)

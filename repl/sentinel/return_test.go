@@ -103,6 +103,23 @@ func TestEverythingRestarts(t *testing.T) {
 	})
 }
 
+// newTownFailedOver returns a town of three whose first master, a, is dead, and the master since, which has
+// written a key.
+func newTownFailedOver(t *testing.T) (w *town, master *repltest.Member[*kv.Store]) {
+	t.Helper()
+	w = newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
+	w.settle()
+	w.Member("a").Kill()
+	w.wait("a new writer", 3*time.Second, func() bool { return w.writer() != nil })
+	master = w.writer()
+	w.agree(master.Name(), time.Second)
+	if err := master.Machine().Set("key", []byte("value")); err != nil {
+		t.Fatal(err)
+	}
+	w.WaitEqual()
+	return w, master
+}
+
 // TestStartedAsSetUp: a has failed over to another, and then both are started again, each as it was at
 // first: a as the master, the other to follow it. Whoever comes first, nobody gives up what was
 // acknowledged since: a, which lacks it, has been leased nothing.
@@ -110,16 +127,7 @@ func TestStartedAsSetUp(t *testing.T) {
 	for _, masterFirst := range []bool{true, false} {
 		for _, pause := range []time.Duration{0, time.Millisecond, 30 * time.Millisecond, 300 * time.Millisecond} {
 			synctest.Test(t, func(t *testing.T) {
-				w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
-				w.settle()
-				w.Member("a").Kill()
-				w.wait("a new writer", 3*time.Second, func() bool { return w.writer() != nil })
-				next := w.writer()
-				w.agree(next.Name(), time.Second)
-				if err := next.Machine().Set("key", []byte("value")); err != nil {
-					t.Fatal(err)
-				}
-				w.WaitEqual()
+				w, next := newTownFailedOver(t)
 				next.Kill()
 				w.fenced = true
 				start := []func(){func() { w.Member("a").Restart("") }, func() { next.Restart("a") }}
@@ -278,16 +286,7 @@ func TestReplicaMissesTheSwitch(t *testing.T) {
 // a failover: the first master is fenced by the others, which have more and follow it, and follows nobody.
 func TestSentinelsOfAGroupAsSetUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{})
-		w.settle()
-		w.Member("a").Kill()
-		w.wait("a new writer", 3*time.Second, func() bool { return w.writer() != nil })
-		next := w.writer()
-		w.agree(next.Name(), time.Second)
-		if err := next.Machine().Set("key", []byte("value")); err != nil {
-			t.Fatal(err)
-		}
-		w.WaitEqual()
+		w, _ := newTownFailedOver(t)
 		for _, s := range w.guards {
 			s.Close()
 			s.store = new(sentinel.MemoryStore)
