@@ -56,6 +56,11 @@ type feed struct {
 	// retired is set when the link is over or replaced; guarded by acks.mu.
 	retired bool
 
+	// replaced takes why, once, when the follower has come back on a newer connection; then grace
+	// bounds what telling of it may take. grace is guarded by Node.mu.
+	replaced chan error
+	grace    *time.Timer
+
 	mu struct {
 		sync.Mutex
 		sentAt  time.Time // when heartbeat seq was sent
@@ -80,7 +85,7 @@ func newFeed(n *Node, l *link, reader *backlog.Reader, refusal backlog.Refusal) 
 	f := &feed{
 		n: n, link: l, refusal: refusal, began: time.Now(),
 		started: make(chan *syncStart, 1), tails: make(chan *tail, 1), caughtUp: make(chan int64, 1), over: make(chan struct{}),
-		orders: make(chan *part), answers: make(chan answer, 4),
+		replaced: make(chan error, 1), orders: make(chan *part), answers: make(chan answer, 4),
 	}
 	f.mu.asOf = never
 	f.read(reader)
@@ -175,7 +180,7 @@ func (f *feed) hearOut(err error, listening <-chan struct{}) {
 
 // sayWhy tells the follower why its link ends, if that is something it should know.
 func (f *feed) sayWhy(err error) bool {
-	for _, why := range []error{backlog.ErrTrimmed, backlog.ErrReset, ErrForked, ErrClosed} {
+	for _, why := range []error{backlog.ErrTrimmed, backlog.ErrReset, ErrForked, ErrReplaced, ErrClosed} {
 		if errors.Is(err, why) {
 			f.link.refuse(err)
 			return true
@@ -207,6 +212,8 @@ func (f *feed) send() error {
 		select {
 		case <-f.n.leaving:
 			return ErrClosed
+		case why := <-f.replaced:
+			return why
 		default:
 		}
 		if !sent {
@@ -303,6 +310,8 @@ func (f *feed) wait() error {
 		return f.tellTurn()
 	case <-f.n.leaving:
 		return ErrClosed
+	case why := <-f.replaced:
+		return why
 	case <-f.link.closed:
 		return f.link.cause
 	}

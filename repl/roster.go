@@ -1,12 +1,17 @@
 package repl
 
-import "log/slog"
+import (
+	"fmt"
+	"log/slog"
+	"time"
+)
 
 // The roster of a node are its feeds, one for each follower, at most
 // Options.MaxFollowers.
 
-// enlist makes f the feed of its follower. An older one of the same node is
-// closed: of two links only the newer one counts.
+// enlist makes f the feed of its follower. An older one of the same node counts no more, and ends: it
+// tells whoever is at its other end, which is another node with the same id if anybody is, and does
+// so in closeGrace, or not at all.
 func (n *Node) enlist(f *feed) error {
 	n.mu.Lock()
 	if n.isLeaving() {
@@ -20,13 +25,13 @@ func (n *Node) enlist(f *feed) error {
 	old := n.mu.feeds[f.link.peer.ID]
 	if old != nil {
 		n.acks.retire(old) // before the new one counts
+		why := fmt.Errorf("%w: from %s", ErrReplaced, f.link.peer.known())
+		old.replaced <- why // its only one: it is not on the roster any more
+		old.grace = time.AfterFunc(closeGrace, func() { old.link.close(why) })
 	}
 	n.mu.feeds[f.link.peer.ID] = f
 	n.mu.Unlock()
 	n.welcomed()
-	if old != nil {
-		old.link.close(ErrReplaced) // a TLS connection says goodbye: not under the lock
-	}
 	return nil
 }
 
@@ -66,6 +71,9 @@ func (n *Node) delist(f *feed, why error) slog.Level {
 	}
 	if n.mu.feeds[f.link.peer.ID] == f {
 		delete(n.mu.feeds, f.link.peer.ID)
+	}
+	if f.grace != nil {
+		f.grace.Stop()
 	}
 	return level
 }

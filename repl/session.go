@@ -96,8 +96,10 @@ func (u *upstream) session(ctx context.Context, to *target) error {
 	} else if s.phase == phaseLoading {
 		u.wasted(since)
 	}
-	if anyOf(err, ErrCycle, backlog.ErrTrimmed) {
-		u.wasted(since) // else all of a ring would come again at once, and one who is outrun for copy upon copy
+	if anyOf(err, ErrCycle, ErrReplaced, backlog.ErrTrimmed) {
+		// Else all of a ring would come again at once, and two nodes with one id in place of each
+		// other, and one who is outrun for copy upon copy.
+		u.wasted(since)
 	}
 	u.down(to, err)
 	if f := o.Events.Disconnected; f != nil {

@@ -70,6 +70,8 @@ func remedy(err error) string {
 		return "promote a node whose data are to stay; or follow with allow=foreign, and lose those here"
 	case errors.Is(err, repl.ErrCycle):
 		return "promote one of the ring, or let it follow another"
+	case errors.Is(err, repl.ErrReplaced):
+		return "another node has this one's id; if it was started from a copy of this -dir, stop it, remove its folder node, and start it again"
 	}
 	return ""
 }
