@@ -241,9 +241,9 @@ func (n *Node) report() *Report {
 func (u *upstream) report() UpstreamReport {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	r := UpstreamReport{ID: u.mu.peer.ID, Addr: u.mu.target.addr, State: u.mu.state}
+	r := UpstreamReport{ID: u.mu.link.peer.ID, Addr: u.mu.target.addr, State: u.mu.state}
 	if r.State != LinkStreaming {
-		r.Down = u.mu.outages.down(time.Now())
+		r.Down = u.mu.tries.outages.down(time.Now())
 	}
 	return r
 }

@@ -13,8 +13,8 @@ import (
 // connect dials and shakes hands.
 func (u *upstream) connect(ctx context.Context, addr string) (*link, error) {
 	u.mu.Lock()
-	u.mu.state, u.mu.retryAt = LinkConnecting, time.Time{}
-	u.mu.attempts++
+	u.mu.state = LinkConnecting
+	u.mu.tries.begin()
 	u.mu.Unlock()
 	o := u.node.opts
 	l, err := dial(ctx, o.Transport, o.HandshakeTimeout, Peer{Addr: addr, Upstream: true}, fromDialed, u.greet)
@@ -23,9 +23,7 @@ func (u *upstream) connect(ctx context.Context, addr string) (*link, error) {
 	}
 	l.settle(o, fromUpstream)
 	u.mu.Lock()
-	u.mu.peer, u.mu.lastIO, u.mu.theirEnd = l.peer, time.Now(), l.with.end
-	u.mu.secret, u.mu.sealed = l.secret, l.sealed
-	u.mu.compression, u.mu.read, u.mu.readPlain = l.compression(), l.r.read, l.r.plain
+	u.mu.link.meet(l)
 	u.mu.Unlock()
 	u.setPath([]NodeID{l.peer.ID}) // the first heartbeat brings the rest
 	return l, nil

@@ -166,7 +166,7 @@ func (n *Node) abdicate(t *tenure, why *FencedError) {
 	}
 	defer done()
 	up := newUpstream(n, "", 0)
-	up.mu.last, up.orphan = failure{why, time.Now()}, why // its data are of no known age: another one writes, since whenever
+	up.mu.tries.last, up.orphan = failure{why, time.Now()}, why // its data are of no known age: another one writes, since whenever
 	next := n.newTenure(RoleReplica, up)
 	if n.succeed(t, next) == nil {
 		n.tell(RoleChange{Role: RoleReplica, Position: n.log.Position(), Err: why})

@@ -194,8 +194,8 @@ func (s *session) beginCopy(body []byte) error {
 	s.phase, s.sync = phaseLoading, l.sync
 	s.at, s.from = from, from.Offset
 	s.up.mu.Lock()
-	s.up.mu.fulls++
-	s.up.mu.state, s.up.mu.lastFull = LinkCopying, l.sync
+	s.up.mu.syncs.fulls++
+	s.up.mu.state, s.up.mu.syncs.lastFull = LinkCopying, l.sync
 	s.up.mu.Unlock()
 	s.up.node.tellFullSync(FullSync{
 		Peer: s.link.peer, Reason: s.reason, NotRepaired: s.notRepaired, Keys: l.header.Keys, Bytes: l.header.Bytes, Resumed: resumed,
@@ -249,7 +249,7 @@ func (l *loading) account(b *rdb.Block) {
 func (s *session) report() {
 	l := s.up.load
 	s.up.mu.Lock()
-	s.up.mu.read, s.up.mu.readPlain, s.up.mu.lastIO = s.link.r.read, s.link.r.plain, time.Now()
+	s.up.mu.link.bytes(s.link.r, time.Now())
 	s.up.mu.Unlock()
 	if p := l.sync.advance(func(p *Progress) { *p = l.progress }); p != nil {
 		call(s.up.node.opts.Events.Progress, *p)

@@ -246,7 +246,7 @@ func (n *Node) path() []NodeID {
 	}
 	up.mu.Lock()
 	defer up.mu.Unlock()
-	return up.mu.path // replaced, never changed
+	return up.mu.link.path
 }
 
 // pathChanged lets the feeds tell their followers at once of the path, or whether the

@@ -32,7 +32,8 @@ func (u *upstream) retarget(addr string, allow Allow) bool {
 		return false
 	}
 	u.mu.target = newTarget(addr, allow)
-	u.mu.synced, u.mu.few, u.mu.last, u.mu.downSince = false, false, failure{}, time.Now()
+	u.mu.synced, u.mu.link.few = false, false
+	u.mu.tries.last, u.mu.tries.downSince = failure{}, time.Now()
 	u.mu.Unlock()
 	old.drop() // not under the lock: it closes a connection
 	return true

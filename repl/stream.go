@@ -32,8 +32,8 @@ func (s *session) beginPartial(status SyncStatus) {
 	s.sync.resume(lacking)
 	s.from, s.lacking = s.at.Offset, lacking > 0
 	s.up.mu.Lock()
-	s.up.mu.partials++
-	s.up.mu.lastPartial = s.sync
+	s.up.mu.syncs.partials++
+	s.up.mu.syncs.lastPartial = s.sync
 	s.up.mu.Unlock()
 	s.up.node.tellPartialSync(PartialSync{Peer: s.link.peer, From: s.at, Bytes: lacking})
 }

@@ -173,3 +173,18 @@ func (r *syncRecord) status() *SyncStatus {
 	s.LogBytes += p.LogBytes
 	return &s
 }
+
+// The syncs of a replica are counted, and the newest accounts kept. The upstream's lock guards them.
+type syncs struct {
+	partials, fulls       int64
+	lastPartial, lastFull *syncRecord // nil before the first
+	place                 int         // in the upstream's line for a repair; 0 when not in that
+}
+
+func (y *syncs) status(s *UpstreamStatus) {
+	s.Partials, s.Fulls = y.partials, y.fulls
+	s.LastPartial, s.LastFull = y.lastPartial.status(), y.lastFull.status()
+	if s.Progress = y.lastFull.shown(); y.place > 0 {
+		s.Progress.Place = y.place
+	}
+}

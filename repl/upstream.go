@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/emberkv/ember/rdb"
 )
 
 // An upstream is a replica's side of the link to the node that it follows: what
@@ -36,47 +34,22 @@ type upstream struct {
 
 	mu struct {
 		sync.Mutex
-		target                *target
-		state                 LinkState
-		peer                  Peer
-		synced                bool
-		ready                 bool          // holds data of the group: one sync was completed, or it came with a history
-		changed               chan struct{} // closed and renewed when synced becomes true
-		downSince             time.Time
-		outages               outages
-		retryAt               time.Time // when the next try is due; zero while there is one
-		path                  []NodeID  // the upstream and the nodes that it follows; nil while the link is down
-		lastIO                time.Time
-		last                  failure     // of the newest link or attempt
-		told                  string      // why the log's last line of this outage says that the link is down
-		vain                  *target     // to whom the last link that was up was, if it ended before the replica had caught up
-		lastPartial, lastFull *syncRecord // nil before the first
-		partials              int64
-		fulls                 int64
-		place                 int // in the upstream's line for a repair; 0 when not in that
-		attempts              int64
-		theirEnd              int64 // of the upstream's log, as last heard
-		few                   bool  // follow the target, as it said last
-		secret                int   // of the present link, or the last one
-		sealed                bool
-		compression           rdb.Compression
-		read, readPlain       int64
-		clockAt               time.Time // when clock was heard
-		clock                 int64     // the writer's, in Unix milliseconds
+		target  *target
+		state   LinkState
+		synced  bool          // has what the target had when the link came up
+		ready   bool          // holds data of the group: one sync was completed, or it came with a history
+		changed chan struct{} // closed and renewed when synced becomes true
+		link    linkInfo
+		tries   tries
+		syncs   syncs
 	}
-}
-
-// A failure is why a link or an attempt has ended, and when.
-type failure struct {
-	err error
-	at  time.Time
 }
 
 func newUpstream(n *Node, addr string, allow Allow) *upstream {
 	u := &upstream{node: n, turn: make(chan struct{}, 1)}
 	u.mu.target = newTarget(addr, allow)
 	u.mu.changed = make(chan struct{})
-	u.mu.downSince = time.Now()
+	u.mu.tries.downSince = time.Now()
 	u.mu.ready = n.log.End() > 0
 	u.fresh.node = n
 	return u
@@ -103,24 +76,20 @@ func (n *Node) hasData() bool {
 	return u.mu.ready
 }
 
-// clock returns the writer's clock: what was last heard, and our own monotonic
-// time since.
+// clock returns the writer's clock.
 func (u *upstream) clock() int64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.mu.clockAt.IsZero() {
-		return time.Now().UnixMilli()
-	}
-	return u.mu.clock + time.Since(u.mu.clockAt).Milliseconds()
+	return u.mu.link.now()
 }
 
 // heard notes what every frame of the log and every heartbeat says.
 func (u *upstream) heard(clock, end int64, r *frameReader) {
 	now := time.Now()
 	u.mu.Lock()
-	u.mu.lastIO, u.mu.clockAt, u.mu.clock = now, now, clock
-	u.mu.theirEnd = max(u.mu.theirEnd, end)
-	u.mu.read, u.mu.readPlain = r.read, r.plain
+	u.mu.link.tick(clock, now)
+	u.mu.link.bytes(r, now)
+	u.mu.link.theirEnd = max(u.mu.link.theirEnd, end)
 	u.mu.Unlock()
 	u.node.setClock(clock)
 }
@@ -130,7 +99,7 @@ func (u *upstream) heardCrowd(to *target, few bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.mu.target == to {
-		u.mu.few = few
+		u.mu.link.few = few
 	}
 }
 
@@ -138,7 +107,7 @@ func (u *upstream) heardCrowd(to *target, few bool) {
 func (u *upstream) hasFew() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.mu.few
+	return u.mu.link.few
 }
 
 // heardPath notes whom the upstream at the other end of l follows. It returns
@@ -157,8 +126,8 @@ func (u *upstream) heardPath(l *link, further []NodeID) error {
 
 func (u *upstream) setPath(path []NodeID) {
 	u.mu.Lock()
-	changed := !slices.Equal(path, u.mu.path)
-	u.mu.path = path
+	changed := !slices.Equal(path, u.mu.link.path)
+	u.mu.link.path = path
 	u.mu.Unlock()
 	if changed {
 		u.node.pathChanged()
@@ -180,7 +149,7 @@ func (u *upstream) outage() time.Duration { return time.Since(u.lastWorked()) }
 func (u *upstream) lastWorked() time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.mu.downSince
+	return u.mu.tries.downSince
 }
 
 // wasted notes that what the link did since was thrown away: an upstream
@@ -188,7 +157,7 @@ func (u *upstream) lastWorked() time.Time {
 func (u *upstream) wasted(since time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.mu.downSince = since
+	u.mu.tries.downSince = since
 }
 
 // working notes that the link has done its work up to now, so that an
@@ -197,20 +166,20 @@ func (u *upstream) wasted(since time.Time) {
 func (u *upstream) working() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.mu.downSince = time.Now()
+	u.mu.tries.downSince = time.Now()
 }
 
 func (u *upstream) setPlace(place int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.mu.place = place
+	u.mu.syncs.place = place
 }
 
 func (u *upstream) setState(s LinkState) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.mu.state = s; s == LinkStreaming {
-		u.mu.outages.end(time.Now())
+		u.mu.tries.outages.end(time.Now())
 	}
 }
 
@@ -221,16 +190,17 @@ func (u *upstream) down(up *target, err error) {
 	now := time.Now()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	switch {
+	switch t := &u.mu.tries; {
 	case u.mu.synced:
-		u.mu.vain = nil
+		t.vain = nil
 	case up != nil:
-		u.mu.vain = up
+		t.vain = up
 	}
 	if u.mu.state == LinkStreaming {
-		u.mu.outages.begin(now, err)
+		u.mu.tries.outages.begin(now, err)
 	}
-	u.mu.state, u.mu.synced, u.mu.last, u.mu.place = LinkDown, false, failure{err, now}, 0
+	u.mu.state, u.mu.synced, u.mu.syncs.place = LinkDown, false, 0
+	u.mu.tries.last = failure{err, now}
 }
 
 // retry tells the program that the link ended for reason err, and is tried again
@@ -238,9 +208,9 @@ func (u *upstream) down(up *target, err error) {
 func (u *upstream) retry(addr string, err error, pause time.Duration) {
 	outage := u.outage()
 	u.mu.Lock()
-	u.mu.retryAt = time.Now().Add(pause)
-	attempts := u.mu.attempts
-	level := tellOnce(&u.mu.told, err)
+	u.mu.tries.retryAt = time.Now().Add(pause)
+	attempts := u.mu.tries.attempts
+	level := tellOnce(&u.mu.tries.told, err)
 	u.mu.Unlock()
 	o := u.node.opts
 	o.Logger.Log(context.Background(), level, "link down", "upstream", addr, "err", err, "retry", pause)
@@ -252,7 +222,7 @@ func (u *upstream) retry(addr string, err error, pause time.Duration) {
 func (u *upstream) newsOfLink(to *target) slog.Level {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.mu.vain == to {
+	if u.mu.tries.vain == to {
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo
@@ -269,7 +239,7 @@ func (u *upstream) caughtUp(to *target) bool {
 		return false
 	}
 	u.mu.synced = true
-	u.mu.told = ""
+	u.mu.tries.told = ""
 	to.allow = 0
 	close(u.mu.changed)
 	u.mu.changed = make(chan struct{})
@@ -306,41 +276,18 @@ func (u *upstream) waitSynced(ctx context.Context, t *tenure) error {
 func (u *upstream) lastErr() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.mu.last.err
+	return u.mu.tries.last.err
 }
 
 func (u *upstream) status(end int64) *UpstreamStatus {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	m := &u.mu
-	s := &UpstreamStatus{
-		Addr: m.target.addr, Peer: m.peer, Path: slices.Clone(m.path), State: m.state, Synced: m.synced, LastIO: -1,
-		Partials: m.partials, Fulls: m.fulls, Attempts: m.attempts,
-		LastPartial: m.lastPartial.status(), LastFull: m.lastFull.status(),
-		Secret: m.secret, Sealed: m.sealed,
-		Progress: m.lastFull.shown(), Compression: m.compression, Read: m.read, ReadPlain: m.readPlain,
-	}
-	if m.place > 0 {
-		s.Progress.Place = m.place
-	}
-	now := time.Now()
-	s.Outages, s.OutageTime, s.LastOutage = m.outages.status(now)
-	if m.state == LinkStreaming {
-		s.Behind = max(m.theirEnd-end, 0)
-	} else {
-		s.Down = m.outages.down(now)
-	}
-	if !m.lastIO.IsZero() {
-		s.LastIO = time.Since(m.lastIO)
-	}
-	if !m.retryAt.IsZero() {
-		s.NextTry = max(time.Until(m.retryAt), 0)
-	}
-	if m.last.err != nil {
-		s.LastError, s.LastErrorAt = m.last.err.Error(), m.last.at.UTC().Round(0)
-	}
-	if !m.clockAt.IsZero() {
-		s.ClockSkew = time.Duration(m.clock-m.clockAt.UnixMilli()) * time.Millisecond
+	s := &UpstreamStatus{Addr: u.mu.target.addr, State: u.mu.state, Synced: u.mu.synced}
+	u.mu.link.status(s)
+	u.mu.tries.status(s, time.Now())
+	u.mu.syncs.status(s)
+	if s.State == LinkStreaming {
+		s.Behind = max(u.mu.link.theirEnd-end, 0)
 	}
 	return s
 }
