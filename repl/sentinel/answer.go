@@ -66,9 +66,9 @@ func (d *desk) heardState(from repl.Peer, told *state, now time.Time) []byte {
 	return d.state().append(nil)
 }
 
-// heardAsk answers a peer who asks for this sentinel's vote.
+// heardAsk answers a peer who asks for this sentinel's vote. One that is not known has to tell its state first:
+// that may show that it is another group's.
 func (d *desk) heardAsk(from repl.Peer, a ask, now time.Time) ([]byte, error) {
-	d.view.foundPeer(from.ID, from.Name, from.Listen, now)
 	if d.view.peers[from.ID] == nil {
 		return nil, errStranger
 	}

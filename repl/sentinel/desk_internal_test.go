@@ -41,3 +41,27 @@ func TestStoppedSentinel(t *testing.T) {
 		}
 	}
 }
+
+// TestVoteForAStranger: who asks for a vote before it has told its state gets none, and does not count as a sentinel:
+// it may be another group's.
+func TestVoteForAStranger(t *testing.T) {
+	now := time.Now()
+	opts, err := (&Options{Quorum: 1, Monitor: []string{"a"}, Store: new(MemoryStore)}).normalize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(&Sentinel{opts: opts}, &memory{id: repl.NodeID{99}}, now)
+	defer d.cancel()
+	from, a := repl.Peer{ID: repl.NodeID{1}, Listen: "s:1"}, ask{Epoch: 5}
+	if answer, err := d.heardAsk(from, a, now); err != errStranger || len(d.view.peers) != 0 {
+		t.Errorf("a stranger is answered %x, %v, and %d sentinels are known", answer, err, len(d.view.peers))
+	}
+	d.heardState(from, &state{Known: 1}, now)
+	answer, err := d.heardAsk(from, a, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := parseReply(answer); err != nil || r.Verdict == unanswered || len(d.view.peers) != 1 {
+		t.Errorf("one that has told its state is answered %+v, %v, and %d sentinels are known", r, err, len(d.view.peers))
+	}
+}

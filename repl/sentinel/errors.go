@@ -50,5 +50,5 @@ var (
 var (
 	errUnreachable = errors.New("sentinel: node cannot be reached")
 	errNotSaved    = errors.New("sentinel: state could not be saved")
-	errStranger    = errors.New("sentinel: no vote for who does not say where it can be reached")
+	errStranger    = errors.New("sentinel: no vote for a sentinel that is not known here")
 )
