@@ -2,6 +2,8 @@ package repl
 
 import (
 	"errors"
+	"fmt"
+	"time"
 )
 
 // An answerer is the end of a control link that answers. One goroutine, run, reads the
@@ -12,7 +14,8 @@ type answerer struct {
 	answers chan reply
 	news    func() <-chan struct{} // a channel that is closed when the other end should ask again; nil for none
 	leaving <-chan struct{}        // closed when the link is to end
-	refusal chan error             // capacity 1: from the reader, why the link is to be refused
+	refusal chan error             // capacity 1: from the reader, or replace, why the link is to be refused
+	grace   *time.Timer            // bounds what that takes after replace; whoever calls that guards it
 	over    chan struct{}          // closed when run returns
 }
 
@@ -55,12 +58,28 @@ func (a *answerer) read(handle func(request) error) error {
 		}
 		if err != nil {
 			if errors.Is(err, ErrProtocol) {
-				a.refusal <- err // the other direction is not this goroutine's
+				a.refuse(err) // the other direction is not this goroutine's
 				<-a.link.closed
 			}
 			return err
 		}
 	}
+}
+
+// refuse has the writer end the link, and say why, if it is not about to do so already.
+func (a *answerer) refuse(why error) {
+	select {
+	case a.refusal <- why:
+	default:
+	}
+}
+
+// replace ends a's link because by has come with the same id, which is told to whoever is at the
+// other end, in closeGrace, or not at all. It is called once, before grace is stopped.
+func (a *answerer) replace(by Peer) {
+	why := fmt.Errorf("%w: from %s", ErrReplaced, by.known())
+	a.refuse(why)
+	a.grace = time.AfterFunc(closeGrace, func() { a.link.close(why) })
 }
 
 // answer has r sent. It blocks while MaxRequests others wait for that, until the link ends.

@@ -71,7 +71,7 @@ func (a *asked) serve() error {
 	return err
 }
 
-// enter makes a that of its peer. An older one of the same id is closed.
+// enter makes a that of its peer. An older one of the same id is told, as in Node.enlist.
 func (n *Node) enter(a *answerer) error {
 	n.mu.Lock()
 	id := a.link.peer.ID
@@ -83,12 +83,12 @@ func (n *Node) enter(a *answerer) error {
 		}
 		return ErrBusy
 	}
+	if old != nil {
+		old.replace(a.link.peer)
+	}
 	n.mu.askers[id] = a
 	n.mu.Unlock()
 	n.welcomed()
-	if old != nil {
-		old.link.close(ErrReplaced)
-	}
 	return nil
 }
 
@@ -97,6 +97,9 @@ func (n *Node) exit(a *answerer) {
 	defer n.mu.Unlock()
 	if n.mu.askers[a.link.peer.ID] == a {
 		delete(n.mu.askers, a.link.peer.ID)
+	}
+	if a.grace != nil {
+		a.grace.Stop()
 	}
 }
 

@@ -280,6 +280,9 @@ func TestControlLivesAndDies(t *testing.T) {
 		}
 		newer := control(t, net.Host("s"), "a", 1, func(o *repl.ControlOptions) { o.Timeout = time.Second })
 		<-c.Done()
+		if err := c.Err(); !errors.Is(err, repl.ErrReplaced) {
+			t.Errorf("the older link ended with %v", err)
+		}
 		poll(t, newer, nil)
 		begun = time.Now()
 		net.Around("s").HalfOpen()

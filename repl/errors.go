@@ -154,9 +154,9 @@ var (
 	// take or send a frame.
 	ErrTimeout = errors.New("repl: peer timed out")
 
-	// ErrReplaced means that the same follower has come back on a newer connection. A follower
-	// that hears it from its upstream has not: another node has its id, as one has whose folder is
-	// a copy of this node's. The two take turns, ever more slowly, until one is given its own.
+	// ErrReplaced means that the same follower, or sentinel, has come back on a newer connection. One
+	// that hears it from the other end has not: another has its id, as when its files are a copy of
+	// this one's. The two take turns, ever more slowly, until one is given its own.
 	ErrReplaced = errors.New("repl: replaced by a newer connection")
 
 	// ErrRepointed means that the replica was given another upstream.

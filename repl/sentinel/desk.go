@@ -54,6 +54,8 @@ type desk struct {
 	kept time.Duration // for how long promises bind, as the store has it
 	owed time.Time     // up to then promises of an earlier life may bind, which bound for old
 	old  time.Duration
+
+	twinTold time.Time // when it was last told that another sentinel has the same id
 }
 
 func newDesk(s *Sentinel, m *memory, now time.Time) *desk {

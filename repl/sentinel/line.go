@@ -2,6 +2,7 @@ package sentinel
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -52,7 +53,7 @@ func (l *line) run(ctx context.Context, d *desk) {
 			l.watch(ctx, d, ctl)
 			ctl.Close()
 			err = ctl.Err()
-			if time.Since(up) > d.opts.pollEvery() { // or else it was refused, at one end
+			if time.Since(up) > d.opts.pollEvery() && !errors.Is(err, repl.ErrReplaced) { // or else it was refused, at one end
 				worked = time.Now()
 			}
 		}

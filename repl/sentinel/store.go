@@ -76,7 +76,8 @@ func (m *MemoryStore) Save(state []byte) error {
 }
 
 // A FileStore is a Store in a file, which is replaced whole, and so that it survives a
-// power failure.
+// power failure. The sentinel's id is in it, so a copy is no state for another sentinel: both would
+// vote in one epoch.
 type FileStore struct {
 	fs     disk.FS
 	path   string

@@ -2,6 +2,7 @@ package sentinel
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -59,6 +60,9 @@ func (d *desk) refuse(ctl *repl.Control) {
 	d.start(func(context.Context) { ctl.Close() })
 }
 
+// tellTwinEvery is how often it is told that another sentinel has the same id.
+const tellTwinEvery = time.Minute
+
 // lineDown notes that l is lost, or, when ctl is nil, could not be dialled.
 func (d *desk) lineDown(l *line, ctl *repl.Control, err error, now time.Time) {
 	if d.lines[l.addr] != l {
@@ -67,6 +71,10 @@ func (d *desk) lineDown(l *line, ctl *repl.Control, err error, now time.Time) {
 	told := l.failed
 	if err != nil && d.ctx.Err() == nil {
 		l.failed = err.Error()
+	}
+	if errors.Is(err, repl.ErrReplaced) && now.After(d.twinTold.Add(tellTwinEvery)) {
+		d.twinTold = now
+		d.log.Warn("another sentinel has this one's id, so that both may vote in one epoch; give it a state of its own", "id", d.view.self, "err", err)
 	}
 	if id, hint := d.hints[l.addr]; hint && id == (repl.NodeID{}) && l.failed != told {
 		// It may never do, as with a wrong secret, and there is no event for somebody unknown.
