@@ -256,7 +256,7 @@ func TestDiskInfo(t *testing.T) {
 		}
 		saved := time.Now().Unix()
 		shows("rdb_changes_since_last_save:10", "rdb_bgsave_in_progress:0", fmt.Sprint("rdb_last_save_time:", saved),
-			"aof_enabled:1", "aof_last_write_status:ok", "ember_fsync:always", "ember_synced:"+s.Position().String(),
+			"aof_enabled:1", "aof_last_write_status:ok", "ember_fsync:always", "ember_disk_synced:"+s.Position().String(),
 			"ember_disk_error:", "ember_unsynced_bytes:0")
 		time.Sleep(time.Minute)
 		fs.Fail(faultfs.Write, errors.New("no\r\nroom"))

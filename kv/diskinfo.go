@@ -23,7 +23,7 @@ import (
 //	aof_last_write_status        ok, or err while the journal cannot be written
 //	aof_current_size             bytes of the journal's files
 //	ember_fsync                  always, everysec or never
-//	ember_synced                 up to where the store is on disk; none while that is not known
+//	ember_disk_synced            up to where the store is on disk; none while that is not known
 //	ember_unsynced_bytes         of log that are not on disk
 //	ember_disk_error             why the journal cannot be written; empty while it can
 //	ember_save_error             of the last attempt; empty if it succeeded
@@ -53,9 +53,9 @@ func (d DiskStatus) Info() string {
 	line("aof_current_size", d.JournalBytes)
 	line("ember_fsync", d.Fsync)
 	if d.Synced.IsZero() {
-		line("ember_synced", "none")
+		line("ember_disk_synced", "none")
 	} else {
-		line("ember_synced", d.Synced)
+		line("ember_disk_synced", d.Synced)
 	}
 	line("ember_unsynced_bytes", d.Waiting)
 	line("ember_disk_error", d.Failing)
