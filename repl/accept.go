@@ -46,7 +46,7 @@ func (n *Node) welcome(l *link, h *hello, err error) (*backlog.Reader, backlog.R
 		err = n.agree(h)
 	}
 	if err == nil && n.follows(h.id) {
-		err = fmt.Errorf("%w: %s is upstream of %s", ErrCycle, l.peer.Name, n.opts.Name)
+		err = fmt.Errorf("%w: the node with the id of %s is upstream of %s", ErrCycle, l.peer.Name, n.opts.Name)
 	}
 	if err == nil {
 		err = canRead(h)

@@ -112,7 +112,9 @@ var (
 
 	// ErrCycle means that the node would follow itself: what it dialled is
 	// itself, or follows it, directly or through others. Point one of them
-	// elsewhere, or promote it.
+	// elsewhere, or promote it. A node whose files are a copy of another's, id and all, gets
+	// it from that one and from those that follow that; it must not be promoted, but needs an id
+	// of its own.
 	ErrCycle = errors.New("repl: node would follow itself")
 
 	// ErrNotReady means that the upstream is a replica that has no data yet.

@@ -232,7 +232,7 @@ func (n *Node) agree(h *hello) error {
 	case h.group != n.opts.Group:
 		return fmt.Errorf("%w: %q there, %q here", ErrGroup, h.group, n.opts.Group)
 	case h.id == n.opts.ID:
-		return fmt.Errorf("%w: this is %s", ErrCycle, n.opts.Name)
+		return fmt.Errorf("%w: %s has the same id", ErrCycle, n.opts.Name)
 	}
 	return nil
 }

@@ -69,9 +69,9 @@ func remedy(err error) string {
 	case errors.Is(err, repl.ErrForeign):
 		return "promote a node whose data are to stay; or follow with allow=foreign, and lose those here"
 	case errors.Is(err, repl.ErrCycle):
-		return "promote one of the ring, or let it follow another"
+		return "if this -dir is a copy of another node's, stop this node, remove the folder node from it, and start it again; else promote one of the ring, or let it follow another"
 	case errors.Is(err, repl.ErrReplaced):
-		return "another node has this one's id; if it was started from a copy of this -dir, stop it, remove its folder node, and start it again"
+		return "another node has this one's id: stop the one whose -dir is a copy, remove the folder node from that, and start it again"
 	}
 	return ""
 }

@@ -73,7 +73,7 @@ func (c *config) define() *flag.FlagSet {
 	f.StringVar(&c.name, "name", "", "name shown to the other nodes")
 	f.StringVar(&c.group, "group", "", "name of the group, the same for all that belong to it; what sentinels call its master in events and to scripts")
 	f.Int64Var(&c.backlog, "backlog", backlog.DefaultMaxBytes, "`bytes` of log kept for followers that come back")
-	f.StringVar(&c.dir, "dir", "", "`folder` that the store is kept in; without it the store is in memory only")
+	f.StringVar(&c.dir, "dir", "", "`folder` that the store, the node's id (in node) and a sentinel's state (in sentinel) are kept in; without it they are in memory only")
 	f.TextVar(&c.fsync, "fsync", kv.FsyncEverySecond, "`when` what is written to -dir is synced: always, everysec or never")
 	f.DurationVar(&c.heartbeat, "heartbeat", repl.DefaultHeartbeat, "how often an idle link is proved alive; a third of what makes it dead")
 	f.IntVar(&c.safety.Ack, "ack", 0, "`number` of replicas that must have a write before it is answered; 0 for none")

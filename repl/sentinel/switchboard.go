@@ -74,7 +74,7 @@ func (d *desk) lineDown(l *line, ctl *repl.Control, err error, now time.Time) {
 	}
 	if errors.Is(err, repl.ErrReplaced) && now.After(d.twinTold.Add(tellTwinEvery)) {
 		d.twinTold = now
-		d.log.Warn("another sentinel has this one's id, so that both may vote in one epoch; give it a state of its own", "id", d.view.self, "err", err)
+		d.log.Warn("another sentinel has this one's id, and each may give a vote in the same epoch: stop the one whose state is a copy, remove that, and start it again", "id", d.view.self, "err", err)
 	}
 	if id, hint := d.hints[l.addr]; hint && id == (repl.NodeID{}) && l.failed != told {
 		// It may never do, as with a wrong secret, and there is no event for somebody unknown.
