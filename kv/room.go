@@ -71,7 +71,7 @@ func (s *Store) makeRoom(cause error, try int, spare *spared) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: %d bytes are not to be had, Options.MaxBytes is %d", ErrFull, short.need, m.max)
+	return fmt.Errorf("%w: no room for %d bytes more, with Options.MaxBytes %d", ErrFull, short.need, m.max)
 }
 
 // rounds returns how often all shards are asked for room. The first time those are left
