@@ -64,7 +64,7 @@
 // and each is woken for its own keys only. Those that are still reading the contents
 // hold at most four snapshots open together.
 //
-//	for e, err := range s.Watch(ctx, "user:", from) { // the zero Position: contents first
+//	for e, err := range s.Watch(ctx, "user:", from) { // the zero backlog.Position: contents first
 //		if err != nil {
 //			return err // ctx.Err, as a rule
 //		}
@@ -103,8 +103,8 @@
 //
 // A [Codec] says how keys and values are encoded. With a loader ([MapOptions].Load) a map is a
 // cache: [Map.Load] fetches what the store lacks, once however many ask, and keeps it, so
-// that every replica has it, too. A replica may have the master's node load
-// ([MapOptions].Forward).
+// that every replica has it, too. A replica's map needs the loader, too, to read what the
+// master's has kept, and may have the master's node load ([MapOptions].Forward).
 //
 // # Memory
 //

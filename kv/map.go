@@ -46,8 +46,9 @@ var errPrefix = errors.New("the codec has not appended to what it was given")
 
 // NewMap returns the map of the keys of a store that begin with prefix. It returns an
 // [*InvalidError] for options that make no sense, or without MapOptions.Keys for a type of
-// key that needs it. Close a map with a loader when it is not needed any more; otherwise
-// [Store.Close] does.
+// key that needs it. On all nodes the maps of a prefix need the same options, as far as
+// codecs and having a loader go. Close a map with a loader when it is not needed any more;
+// otherwise [Store.Close] does.
 func NewMap[K, V any](store *Store, prefix string, opts *MapOptions[K, V]) (*Map[K, V], error) {
 	o, err := opts.checked()
 	if err != nil {

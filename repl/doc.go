@@ -124,7 +124,9 @@
 // directly. MinReplicas costs a write a look at the clock, and bounds in time what can
 // be lost; Ack costs a round trip, which all who wait share, and says of each write
 // that so many have it. What is acked to a node that is no longer the master counts for
-// nothing.
+// nothing. Whether what n of R replicas have survives a failover depends on who is heard then:
+// it is certain if sentinels hear at least R-n+1 before they promote one (their MinHeard; 1 by
+// default), or if you look at as many before you do.
 //
 // Status.Refusing says what a write gets now, and Events.Gate when that changes.
 //

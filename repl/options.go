@@ -203,7 +203,9 @@ type Safety struct {
 	// Ack is how many replicas must have applied a write before it returns. 0, the
 	// default, means that no write waits; the most is MaxFollowers. Writes that wait at the
 	// same time are acked together. A write that is not acked when the node stops being the
-	// master gets a [*NotAckedError].
+	// master gets a [*NotAckedError]. With sentinels, one that n of R replicas have acked is certain
+	// to survive a failover if their MinHeard is at least R-n+1; it is 1 by default, which is enough
+	// only for n = R.
 	Ack int
 
 	// AckDurable lets Ack count only replicas that have the write on disk (see [Kept]). A

@@ -159,6 +159,11 @@ func (s LinkState) MarshalText() ([]byte, error) { return []byte(s.String()), ni
 func (s *LinkState) UnmarshalText(text []byte) error { return unword(linkStates[:], s, text) }
 
 // An UpstreamStatus describes a replica's link to the node that it follows.
+//
+// When a cable is pulled nobody says so. For Options.Timeout the link still streams, and Behind, which
+// is only what the upstream has said, does not grow; LastIO does, and so does Age, which is how old the
+// data may be whatever the reason: it is the one to watch. Then the link is down, LastError and
+// LastOutage say why, and Outage.Began is the end of that time.
 type UpstreamStatus struct {
 	Addr        string        `json:"addr"`
 	Peer        Peer          `json:"peer"` // of the present link, or the last one

@@ -65,8 +65,8 @@
 // have diverged, the one of the later epoch. If a node of higher priority number has more
 // than the chosen one, the chosen one gets that first.
 //
-// What none of the nodes heard had is lost. With Options.MinHeard that is nothing that
-// enough replicas had, see there. When the old master comes back it hands its program what
+// What none of the nodes heard had is lost. A write that n of R replicas have acked is not among it if
+// Options.MinHeard is at least R-n+1: then one of those heard has it. When the old master comes back it hands its program what
 // was lost, see OnLostTail of package kv. In [Sentinel.Failover] the old master, if it is
 // there, steps down before another is promoted, which gets all that it has; in
 // [Sentinel.Handover] no writer is refused. Both take a majority of the sentinels, like any
