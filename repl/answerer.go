@@ -3,6 +3,7 @@ package repl
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,8 +16,11 @@ type answerer struct {
 	news    func() <-chan struct{} // a channel that is closed when the other end should ask again; nil for none
 	leaving <-chan struct{}        // closed when the link is to end
 	refusal chan error             // capacity 1: from the reader, or replace, why the link is to be refused
-	grace   *time.Timer            // bounds what that takes after replace; whoever calls that guards it
-	over    chan struct{}          // closed when run returns
+
+	replaced atomic.Bool // set by replace: what is still asked is not looked at
+	grace    *time.Timer // bounds what the refusal takes after replace; whoever calls that guards it
+
+	over chan struct{} // closed when run returns
 }
 
 func newAnswerer(l *link, leaving <-chan struct{}, news func() <-chan struct{}) *answerer {
@@ -44,6 +48,9 @@ func (a *answerer) read(handle func(request) error) error {
 		k, body, err := a.link.r.next()
 		if err != nil {
 			return err
+		}
+		if a.replaced.Load() {
+			continue
 		}
 		if k == kindRefuse {
 			return parseRefuse(body)
@@ -78,6 +85,7 @@ func (a *answerer) refuse(why error) {
 // other end, in closeGrace, or not at all. It is called once, before grace is stopped.
 func (a *answerer) replace(by Peer) {
 	why := fmt.Errorf("%w: from %s", ErrReplaced, by.known())
+	a.replaced.Store(true)
 	a.refuse(why)
 	a.grace = time.AfterFunc(closeGrace, func() { a.link.close(why) })
 }

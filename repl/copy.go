@@ -268,6 +268,8 @@ func (f *feed) awaitShared(end int64) error {
 		return f.beat()
 	case <-f.n.leaving:
 		return ErrClosed
+	case <-f.replaced:
+		return f.replacedBy
 	case <-f.link.closed:
 		return f.link.cause
 	}

@@ -157,8 +157,8 @@ var (
 	ErrTimeout = errors.New("repl: peer timed out")
 
 	// ErrReplaced means that the same follower, or sentinel, has come back on a newer connection. One
-	// that hears it from the other end has not: another has its id, as when its files are a copy of
-	// this one's. The two take turns, ever more slowly, until one is given its own.
+	// that hears it from the other end again and again has not: another has its id, as when its files
+	// are a copy of this one's. Two nodes take turns then, ever more slowly, until one is given its own.
 	ErrReplaced = errors.New("repl: replaced by a newer connection")
 
 	// ErrRepointed means that the replica was given another upstream.

@@ -56,10 +56,12 @@ type feed struct {
 	// retired is set when the link is over or replaced; guarded by acks.mu.
 	retired bool
 
-	// replaced takes why, once, when the follower has come back on a newer connection; then grace
-	// bounds what telling of it may take. grace is guarded by Node.mu.
-	replaced chan error
-	grace    *time.Timer
+	// replaced is closed, after replacedBy was set to why, when the follower has come back on a newer
+	// connection: nothing counts any more that is said on this one. Then grace bounds what telling
+	// of it may take; Node.mu guards that.
+	replaced   chan struct{}
+	replacedBy error
+	grace      *time.Timer
 
 	mu struct {
 		sync.Mutex
@@ -85,7 +87,7 @@ func newFeed(n *Node, l *link, reader *backlog.Reader, refusal backlog.Refusal) 
 	f := &feed{
 		n: n, link: l, refusal: refusal, began: time.Now(),
 		started: make(chan *syncStart, 1), tails: make(chan *tail, 1), caughtUp: make(chan int64, 1), over: make(chan struct{}),
-		replaced: make(chan error, 1), orders: make(chan *part), answers: make(chan answer, 4),
+		replaced: make(chan struct{}), orders: make(chan *part), answers: make(chan answer, 4),
 	}
 	f.mu.asOf = never
 	f.read(reader)
@@ -108,6 +110,16 @@ func (f *feed) read(r *backlog.Reader) {
 func (f *feed) outdated() bool {
 	r := f.reads.Load()
 	return r != nil && r.Outdated()
+}
+
+// isReplaced reports whether the follower has come back on a newer connection.
+func (f *feed) isReplaced() bool {
+	select {
+	case <-f.replaced:
+		return true
+	default:
+		return false
+	}
 }
 
 // run serves the follower until the link ends, and returns why it did.
@@ -212,8 +224,8 @@ func (f *feed) send() error {
 		select {
 		case <-f.n.leaving:
 			return ErrClosed
-		case why := <-f.replaced:
-			return why
+		case <-f.replaced:
+			return f.replacedBy
 		default:
 		}
 		if !sent {
@@ -310,8 +322,8 @@ func (f *feed) wait() error {
 		return f.tellTurn()
 	case <-f.n.leaving:
 		return ErrClosed
-	case why := <-f.replaced:
-		return why
+	case <-f.replaced:
+		return f.replacedBy
 	case <-f.link.closed:
 		return f.link.cause
 	}

@@ -319,6 +319,12 @@ func (n *Node) replicaIsBack(f *feed, a ack) {
 	if h == nil || f == h.feed || f.link.peer.ID != h.to.ID || a.echo == 0 || a.heard.epoch.Compare(n.log.Lineage().Epoch) > 0 {
 		return
 	}
+	n.mu.Lock()
+	newest := n.mu.feeds[f.link.peer.ID] == f // else it may be older than that of the handover
+	n.mu.Unlock()
+	if !newest {
+		return
+	}
 	select {
 	case h.back <- struct{}{}:
 	default:

@@ -13,6 +13,9 @@ func (f *feed) listen() error {
 		if err != nil {
 			return err
 		}
+		if f.isReplaced() {
+			continue // what was under way is of no link any more; run is about to end this one
+		}
 		switch k {
 		case kindAck:
 			err = f.acked(body)

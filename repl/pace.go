@@ -103,6 +103,8 @@ func (f *feed) rest(d time.Duration) error {
 		return f.beat()
 	case <-f.n.leaving:
 		return ErrClosed
+	case <-f.replaced:
+		return f.replacedBy
 	case <-f.link.closed:
 		return f.link.cause
 	}

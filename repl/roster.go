@@ -26,7 +26,8 @@ func (n *Node) enlist(f *feed) error {
 	if old != nil {
 		n.acks.retire(old) // before the new one counts
 		why := fmt.Errorf("%w: from %s", ErrReplaced, f.link.peer.known())
-		old.replaced <- why // its only one: it is not on the roster any more
+		old.replacedBy = why
+		close(old.replaced) // only once: it is not on the roster any more
 		old.grace = time.AfterFunc(closeGrace, func() { old.link.close(why) })
 	}
 	n.mu.feeds[f.link.peer.ID] = f

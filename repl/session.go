@@ -96,7 +96,7 @@ func (u *upstream) session(ctx context.Context, to *target) error {
 	} else if s.phase == phaseLoading {
 		u.wasted(since)
 	}
-	if anyOf(err, ErrCycle, ErrReplaced, backlog.ErrTrimmed) {
+	if anyOf(err, ErrCycle, backlog.ErrTrimmed) || errors.Is(err, ErrReplaced) && time.Since(s.began) < 2*maxReconnect {
 		// Else all of a ring would come again at once, and two nodes with one id in place of each
 		// other, and one who is outrun for copy upon copy.
 		u.wasted(since)

@@ -2,7 +2,6 @@ package sentinel
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -24,6 +23,7 @@ type line struct {
 	id       repl.NodeID // of the one that answers, or has answered last
 	sentinel bool        // it is one
 	failed   string      // why it was lost, or could not be dialled, last
+	rivals   rivals      // how often another link of this sentinel's id took its place
 
 	nextAt  time.Time  // when the next poll or exchange is due
 	asked   []question // that are not answered, oldest first
@@ -53,7 +53,7 @@ func (l *line) run(ctx context.Context, d *desk) {
 			l.watch(ctx, d, ctl)
 			ctl.Close()
 			err = ctl.Err()
-			if time.Since(up) > d.opts.pollEvery() && !errors.Is(err, repl.ErrReplaced) { // or else it was refused, at one end
+			if time.Since(up) > d.opts.pollEvery() { // or else it was refused, at one end
 				worked = time.Now()
 			}
 		}

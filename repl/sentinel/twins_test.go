@@ -63,3 +63,31 @@ func TestTwinSentinels(t *testing.T) {
 		w.agree("a", time.Minute)
 	})
 }
+
+// TestAliasIsNoTwin: sentinels find a node at two addresses, and do not take themselves for others.
+func TestAliasIsNoTwin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(twinCounter)
+		w := newTown(t, repltest.Star("a", "b", "c"), 0, sentinel.Options{Logger: slog.New(log), Monitor: []string{"a", "a2"}})
+		ln, err := w.Network.Host("a").Listen("a2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go w.Member("a").Node().Serve(ln)
+		for _, name := range []string{"s1", "s2", "s3"} {
+			g := &guard{name: name, store: new(sentinel.MemoryStore)}
+			w.guards = append(w.guards, g)
+			w.start(g)
+		}
+		w.settle()
+		for range 20 {
+			time.Sleep(10 * time.Second)
+			w.Network.Around("a").Cut()
+		}
+		time.Sleep(time.Minute)
+		if n := log.warnings.Load(); n != 0 {
+			t.Errorf("%d warnings", n)
+		}
+		w.agree("a", time.Minute)
+	})
+}
