@@ -16,9 +16,20 @@ type narrator struct {
 	log *slog.Logger
 	mu  struct {
 		sync.Mutex
-		told map[repl.Peer]outage // by peer, why its link last failed; at most maxTold
+		told   map[repl.Peer]outage // by peer, why its link last failed; at most maxTold
+		rivals map[repl.Peer]rivals // by peer, whose place was taken; at most maxTold
 	}
 }
+
+// A rivals counts how often within a minute the place of a peer, or this node's with it, was taken by another link
+// of the same id. A node does so itself when it comes back; two of them do it again and again.
+type rivals struct {
+	since time.Time
+	seen  int
+}
+
+// maxRivals is up to how many of them are told in a minute, with what the links in between did.
+const maxRivals = 3
 
 // An outage is why a link has failed, as it was told.
 type outage struct {
@@ -36,7 +47,7 @@ const ringPause = time.Second
 // events returns the functions that tell of a node's links.
 func events(log *slog.Logger) repl.Events {
 	n := &narrator{log: log}
-	n.mu.told = make(map[repl.Peer]outage)
+	n.mu.told, n.mu.rivals = make(map[repl.Peer]outage), make(map[repl.Peer]rivals)
 	return repl.Events{
 		Role:         n.role,
 		Gate:         n.gate,
@@ -99,6 +110,9 @@ func (n *narrator) gate(c repl.GateChange) {
 }
 
 func (n *narrator) partialSync(s repl.PartialSync) {
+	if n.fights(s.Peer) {
+		return
+	}
 	n.log.Info("partial resync", who(s.Peer), "from", s.From, "bytes", s.Bytes)
 }
 
@@ -112,12 +126,20 @@ func (n *narrator) synced(s repl.Synced) {
 
 func (n *narrator) caughtUp(c repl.CaughtUp) {
 	n.news(c.Peer, "") // whatever comes next is another failure
+	if n.fights(c.Peer) {
+		return
+	}
 	n.log.Info("caught up", who(c.Peer), "at", c.Position, "took", c.Took)
 }
 
 func (n *narrator) disconnected(p repl.Peer, err error) {
 	if errors.Is(err, repl.ErrClosed) { // by this node itself
 		return
+	}
+	if errors.Is(err, repl.ErrReplaced) {
+		if n.rival(p); n.fights(p) {
+			return
+		}
 	}
 	why, ring := cause(err), errors.Is(err, repl.ErrCycle)
 	news := n.news(p, why)
@@ -170,6 +192,30 @@ func (n *narrator) lasts(p repl.Peer, text string) bool {
 	last.remedied = true
 	n.mu.told[p] = last
 	return true
+}
+
+// rival notes that another link has taken the place of p's.
+func (n *narrator) rival(p repl.Peer) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p = told(p)
+	r, known := n.mu.rivals[p]
+	if !known && len(n.mu.rivals) >= maxTold {
+		clear(n.mu.rivals)
+	}
+	if time.Since(r.since) > time.Minute {
+		r = rivals{since: time.Now()}
+	}
+	r.seen++
+	n.mu.rivals[p] = r
+}
+
+// fights reports whether that has been told often enough for now.
+func (n *narrator) fights(p repl.Peer) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := n.mu.rivals[told(p)]
+	return r.seen > maxRivals && time.Since(r.since) <= time.Minute
 }
 
 // told returns by what a peer is remembered.

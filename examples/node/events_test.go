@@ -50,3 +50,32 @@ func TestRingThatPasses(t *testing.T) {
 		fails(20, 0, 0)
 	})
 }
+
+// TestTwinsDoNotFillTheLog: two nodes with one id take each other's place many times a second. That is told some times
+// a minute, with what to do; and a node that comes back once is told of like any other.
+func TestTwinsDoNotFillTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		e := events(slog.New(slog.NewTextHandler(&log, nil)))
+		up := repl.Peer{Upstream: true, Addr: "10.0.0.1:7000"}
+		round := func() {
+			e.PartialSync(repl.PartialSync{Peer: up})
+			e.CaughtUp(repl.CaughtUp{Peer: up})
+			e.Disconnected(up, &repl.LinkError{Op: "follow", Peer: up.Addr, Err: repl.ErrReplaced})
+			time.Sleep(100 * time.Millisecond)
+		}
+		for range 600 {
+			round()
+		}
+		if n, m := strings.Count(log.String(), "\n"), strings.Count(log.String(), "remedy="); n > 12 || m != maxRivals {
+			t.Errorf("%d lines, %d with a remedy:\n%s", n, m, &log)
+		}
+		time.Sleep(2 * time.Minute)
+		log.Reset()
+		round()
+		e.PartialSync(repl.PartialSync{Peer: up})
+		if n := strings.Count(log.String(), "\n"); n != 4 {
+			t.Errorf("%d lines later, want 4:\n%s", n, &log)
+		}
+	})
+}
