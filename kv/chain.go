@@ -273,7 +273,7 @@ func (r *recovery) end(chain []link, i int, bad *badPlace) error {
 		r.useless = append(r.useless, l.name)
 	}
 	if mark > end {
-		c.Err = fmt.Errorf("the journal ends at offset %d, and was synced up to %d, which Durability.Repair would give up: %w", end, mark, c.Err)
+		c.Err = fmt.Errorf("the journal ends at offset %d, and was synced up to %d, which Durability.Repair gives up: %w", end, mark, c.Err)
 		return c
 	}
 	if i >= 0 && !r.stopped {

@@ -38,10 +38,11 @@ type MapOptions[K, V any] struct {
 
 	// Load fetches what the map lacks from its source; see [Map.Load]. Every map of the prefix needs a
 	// loader, on replicas, too, or none may have one: a map without takes what one with a loader
-	// puts before each value for a part of it. It returns the
-	// value and how long it may be kept: 0 means TTL, [NoTTL] for ever, [NoCache] not
-	// at all. [ErrNotFound], which may be wrapped, or a nil pointer, slice, map or
-	// interface says that there is no such value. Afterwards it must not modify the
+	// puts before each value for a part of it.
+	//
+	// It returns the value and how long it may be kept: 0 means TTL, [NoTTL] for ever,
+	// [NoCache] not at all. [ErrNotFound], which may be wrapped, or a nil pointer, slice,
+	// map or interface says that there is no such value. Afterwards it must not modify the
 	// value, which all who have waited for it get.
 	//
 	// It is called in a goroutine of the map's, for several keys concurrently. Its ctx

@@ -41,11 +41,11 @@
 //
 // With -dir a node keeps its store in a folder, and its id: started again it is who it was,
 // goes on where it was, and a replica takes what it has missed, even after kill -9. A copy
-// of the folder makes another node only without its folder "node", which has the id, and another
-// sentinel without "sentinel". -fsync
-// is what appendfsync is, POST /save what SAVE is. Without -dir it keeps nothing: started
-// again it is empty, and takes a full copy if it follows. One that was the master is
-// started with -follow, once another is promoted; where there are sentinels they see to that.
+// of the folder makes another node only without its folder "node", which has the id, and
+// another sentinel without "sentinel". -fsync is what appendfsync is, POST /save what SAVE is.
+// Without -dir it keeps nothing: started again it is empty, and takes a full copy if it
+// follows. One that was the master is started with -follow, once another is promoted; where
+// there are sentinels they see to that.
 //
 // -help lists all flags. Port 0 is one that the system chooses. When all listeners
 // stand, their addresses are on standard output, one a line, for scripts; what happens to
