@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"log/slog"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,14 +15,6 @@ import (
 
 var flapFor = flag.Duration("sentinel.flap", flapTime, "for how long, in virtual time, the master changes every second")
 
-// A lineCounter counts what is logged.
-type lineCounter struct{ lines atomic.Int64 }
-
-func (c *lineCounter) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
-func (c *lineCounter) Handle(context.Context, slog.Record) error    { c.lines.Add(1); return nil }
-func (c *lineCounter) WithAttrs([]slog.Attr) slog.Handler           { return c }
-func (c *lineCounter) WithGroup(string) slog.Handler                { return c }
-
 // The master changes every second: it is told to hand over, or to make way, or it hangs for a
 // moment that is too long. One node writes at a time, what was acknowledged stays, and the
 // log grows by some lines a change.
@@ -32,7 +23,7 @@ func TestFlapping(t *testing.T) {
 		t.Parallel()
 	}
 	synctest.Test(t, func(t *testing.T) {
-		log := new(lineCounter)
+		log := &logCounter{matters: func(slog.Record) bool { return true }}
 		w := newTown(t, repltest.Star("a", "b", "c"), 3, sentinel.Options{DownAfter: 200 * time.Millisecond, MinHeard: 2, Logger: slog.New(log)})
 		w.settle()
 		p := newPublic(w)
