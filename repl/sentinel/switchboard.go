@@ -60,25 +60,6 @@ func (d *desk) refuse(ctl *repl.Control) {
 	d.start(func(context.Context) { ctl.Close() })
 }
 
-// tellTwinEvery is how often it is told that another sentinel has the same id.
-const tellTwinEvery = time.Minute
-
-// A rivals counts how often within a minute a newer link of the same id took the place of a line. Once proves
-// nothing: a sentinel that finds a node at two addresses has two links to it for a moment.
-type rivals struct {
-	since time.Time
-	seen  int
-}
-
-// add counts one more, and reports whether there are so many that they are another sentinel's.
-func (r *rivals) add(now time.Time) bool {
-	if now.After(r.since.Add(time.Minute)) {
-		*r = rivals{since: now}
-	}
-	r.seen++
-	return r.seen >= 3
-}
-
 // lineDown notes that l is lost, or, when ctl is nil, could not be dialled.
 func (d *desk) lineDown(l *line, ctl *repl.Control, err error, now time.Time) {
 	if d.lines[l.addr] != l {
@@ -88,9 +69,8 @@ func (d *desk) lineDown(l *line, ctl *repl.Control, err error, now time.Time) {
 	if err != nil && d.ctx.Err() == nil {
 		l.failed = err.Error()
 	}
-	if errors.Is(err, repl.ErrReplaced) && l.rivals.add(now) && now.After(d.twinTold.Add(tellTwinEvery)) {
-		d.twinTold = now
-		d.log.Warn("another sentinel has this one's id, and each may give a vote in the same epoch: stop the one whose state is a copy, remove that, and start it again", "id", d.view.self, "err", err)
+	if errors.Is(err, repl.ErrReplaced) {
+		d.replaced(l, err, now)
 	}
 	if id, hint := d.hints[l.addr]; hint && id == (repl.NodeID{}) && l.failed != told {
 		// It may never do, as with a wrong secret, and there is no event for somebody unknown.
