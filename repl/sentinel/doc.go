@@ -65,12 +65,13 @@
 // have diverged, the one of the later epoch. If a node of higher priority number has more
 // than the chosen one, the chosen one gets that first.
 //
-// What none of the nodes heard had is lost. A write that n of R replicas have acked is not among it if
-// Options.MinHeard is at least R-n+1: then one of those heard has it. When the old master comes back it hands its program what
-// was lost, see OnLostTail of package kv. In [Sentinel.Failover] the old master, if it is
-// there, steps down before another is promoted, which gets all that it has; in
-// [Sentinel.Handover] no writer is refused. Both take a majority of the sentinels, like any
-// failover: for the votes, and for the lease without which a master does not hand over.
+// What none of the nodes heard had is lost. A write that n of R replicas have acked is not
+// among it if Options.MinHeard is at least R-n+1: then one of those heard has it. When the
+// old master comes back it hands its program what was lost, see OnLostTail of package kv. In
+// [Sentinel.Failover] the old master, if it is there, steps down before another is promoted,
+// which gets all that it has; in [Sentinel.Handover] no writer is refused. Both take a
+// majority of the sentinels, like any failover: for the votes, and for the lease without
+// which a master does not hand over.
 //
 // Up to the promotion a failover changes nothing, and may be given up: the master is back,
 // nobody is fit, the chosen one dies. The next begins after a random time, which doubles. A
@@ -97,15 +98,17 @@
 // higher epoch. If there is nobody else, it becomes the master by agreement.
 //
 // A master that was restarted without its data, or with less of them than a replica that may
-// be promoted, counts as down as long as such a node is there, however quickly it was back. If
-// it is Fenced, nothing is lost: before its first lease it is compared with all who are there,
-// and until then it overwrites nobody who has more. Nodes that are known, and not there, are waited
-// for as long as DownAfter; what only those have is given up, and reported, when they come later.
-// While sentinels disagree, as some do not reach the node that has more, nobody writes. A node that is a master beside the
-// reign's, or that follows neither it nor a replica that is there, is told whom to follow,
-// after DownAfter, or 8 s if that is less; so is one that followed the master itself until it
-// was restarted, or was not there when another master took over, and now follows a replica. Other chains are left alone. If all nodes have
-// lost what the reign began with, and all are there, they begin again with what there is.
+// be promoted, counts as down as long as such a node is there, however quickly it was back.
+// If it is Fenced, nothing is lost: before its first lease it is compared with all who are
+// there, and until then it overwrites nobody who has more. Nodes that are known, and not
+// there, are waited for as long as DownAfter; what only those have is given up, and
+// reported, when they come later. While sentinels disagree, as some do not reach the node
+// that has more, nobody writes. A node that is a master beside the reign's, or that follows
+// neither it nor a replica that is there, is told whom to follow, after DownAfter, or 8 s if
+// that is less; so is one that followed the master itself until it was restarted, or was not
+// there when another master took over, and now follows a replica. Other chains are left
+// alone. If all nodes have lost what the reign began with, and all are there, they begin
+// again with what there is.
 //
 // A node whose data have nothing in common with the group's, not even the beginning, is a
 // stranger: it is told nothing. Sentinels that tell of a stranger as the master are neither
